@@ -1,0 +1,50 @@
+"""Flat-field analysis: raw flat frames in; master flats, statistics, calibrated lights and a report out."""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+# A --configfile without `sets` is a preset on top of the default configuration.
+if "sets" not in config:
+
+    configfile: "config.yaml"
+
+
+pathvars:
+    logs="<results>/logs",
+    benchmarks="<results>/benchmarks",
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/demo.smk"
+include: "workflow/rules/frames.smk"
+include: "workflow/rules/masters.smk"
+include: "workflow/rules/statistics.smk"
+include: f"workflow/rules/lights_{config['apply']['light']}.smk"
+include: "workflow/rules/plots.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    """Everything: the products of each set and light, and the report."""
+    default_target: True
+    input:
+        set_products(),
+        light_products(),
+        "<results>/sets.tsv",
+        "<results>/report.html",
+
+
+if config["compare"]:
+
+    module preset:
+        snakefile: "Snakefile"
+        config: with_preset(config["compare"])
+        pathvars:
+            results=f"{RESULTS}/notebook",
+
+    use rule * from preset exclude simulate_flats, simulate_lights, all as preset_*
+
+
+track_code(workflow)

@@ -1,0 +1,223 @@
+"""Load and validate the configuration; find the frames; the helper functions of all rules."""
+
+import ast
+import hashlib
+import sys
+from functools import cache
+from itertools import combinations
+from modulefinder import ModuleFinder
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+WORKFLOW = Path(str(workflow.current_basedir)).parent
+SCRIPTS = WORKFLOW / "scripts"
+sys.path.insert(0, str(SCRIPTS))
+
+from flatfield import configuration, simulation
+from flatfield.errors import ConfigurationError
+
+DEMO = "resources/demo"
+RESULTS = workflow.pathvars.apply("<results>")
+
+
+def plan_demo():
+    """List the raw frames that the demo can simulate."""
+    flats = [simulation.flat_files(DEMO, name, config["demo"]["frames"]) for name in simulation.SETS]
+    return {path for files in flats for path in files} | set(simulation.light_files(DEMO))
+
+
+try:
+    schema = configuration.read_yaml(WORKFLOW / "schemas/config.schema.yaml")
+    config = configuration.validate(config, schema)
+    configuration.check_results_folder(RESULTS)
+    PLANNED = plan_demo()
+    SETS = {
+        name: configuration.resolve_set(name, options, config["raw_root"], PLANNED)
+        for name, options in config["sets"].items()
+    }
+    LIGHTS = {
+        name: configuration.resolve_lights(name, options, config["raw_root"], PLANNED)
+        for name, options in config["lights"].items()
+    }
+except ConfigurationError as error:
+    raise WorkflowError(f"error: {error}.")
+
+PAIRS = {name: {f"{a}-{b}": (a, b) for a, b in combinations(SETS[name].subsets, 2)} for name in SETS}
+DEMO_SETS = [name for name in SETS if name in simulation.SETS and set(SETS[name].frames) <= PLANNED]
+DEMO_LIGHTS = [name for name, frames in LIGHTS.items() if set(frames.values()) <= PLANNED]
+
+
+wildcard_constraints:
+    set=configuration.alternatives(SETS),
+    subset=configuration.alternatives(label for name in SETS for label in SETS[name].subsets),
+    pair=configuration.alternatives(pair for name in SETS for pair in PAIRS[name]),
+    light=configuration.alternatives(LIGHTS),
+    frame=configuration.alternatives(stem for frames in LIGHTS.values() for stem in frames),
+    demo_set=configuration.alternatives(simulation.SETS),
+
+
+def with_preset(path):
+    """Return this configuration changed by a preset, without a comparison of its own."""
+    try:
+        return configuration.merge(config, configuration.read_yaml(path) | {"compare": None})
+    except ConfigurationError as error:
+        raise WorkflowError(f"error: {error}.")
+
+
+def frames_of_set(wildcards):
+    return SETS[wildcards.set].frames
+
+
+def frames_of_subset(wildcards):
+    return SETS[wildcards.set].subsets[wildcards.subset].frames
+
+
+def bias_frames_of_set(wildcards):
+    return SETS[wildcards.set].bias
+
+
+def bias_of_set(wildcards):
+    """Master bias of a set that has offset frames."""
+    return "<results>/{set}/bias.fits" if SETS[wildcards.set].bias else []
+
+
+def subsets_of_set(wildcards):
+    return [f"<results>/{{set}}/subsets/{label}.fits" for label in SETS[wildcards.set].subsets]
+
+
+def pair_of_subsets(wildcards):
+    return [f"<results>/{{set}}/subsets/{label}.fits" for label in PAIRS[wildcards.set][wildcards.pair]]
+
+
+def differences_of_set(wildcards):
+    return [f"<results>/{{set}}/differences/{pair}.fits" for pair in PAIRS[wildcards.set]]
+
+
+def inventory_options(wildcards):
+    """What the inventory of a set checks, and which subset claims each frame."""
+    frames, options = SETS[wildcards.set], config["sets"][wildcards.set]
+    owners = [frames.subset_of(path) for path in frames.frames]
+    return {
+        "files": [configuration.label_frame(path, config["raw_root"]) for path in frames.frames],
+        "subsets": owners,
+        "rotations": [frames.subsets[owner].rotation if owner else None for owner in owners],
+        "sliced": any("slice" in subset for subset in options["subsets"].values()),
+        **{key: options[key] for key in ("overscan", "mismatch", "exposure_span", "check_times")},
+    }
+
+
+def overscan_of_set(wildcards):
+    return config["sets"][wildcards.set]["overscan"]
+
+
+def title_of_set(wildcards):
+    return config["sets"][wildcards.set]["title"] or wildcards.set
+
+
+def frames_of_light(wildcards):
+    return list(LIGHTS[wildcards.light].values())
+
+
+def frame_of_light(wildcards):
+    return LIGHTS[wildcards.light][wildcards.frame]
+
+
+def light_options(wildcards):
+    """What the inventory of a light checks."""
+    return {
+        "files": [configuration.label_frame(path, config["raw_root"]) for path in frames_of_light(wildcards)],
+        "light": wildcards.light,
+        "flat": config["lights"][wildcards.light]["flat"],
+        "overscan": config["sets"][config["lights"][wildcards.light]["flat"]]["overscan"],
+    }
+
+
+def flat_of_light(wildcards):
+    return f"<results>/{config['lights'][wildcards.light]['flat']}/flat.fits"
+
+
+def mosaic_flat_of_light(wildcards):
+    return f"<results>/{config['lights'][wildcards.light]['flat']}/flat_cfa.fits"
+
+
+def inventory_of_light(wildcards):
+    return f"<results>/{config['lights'][wildcards.light]['flat']}/frames.tsv"
+
+
+def bias_of_light(wildcards):
+    flat = config["lights"][wildcards.light]["flat"]
+    return f"<results>/{flat}/bias.fits" if SETS[flat].bias else []
+
+
+def overscan_of_light(wildcards):
+    return config["sets"][config["lights"][wildcards.light]["flat"]]["overscan"]
+
+
+def apply_options(wildcards):
+    """How flats are applied, and the boxes that tell the result."""
+    boxes = {name: config["regions"][name] for name in ("center", "corner")}
+    return {"normalise": config["apply"]["normalise"], "regions": boxes}
+
+
+def vignetting_of_light(wildcards):
+    return [f"<results>/lights/{{light}}/vignetting/{stem}.tsv" for stem in LIGHTS[wildcards.light]]
+
+
+def set_products():
+    """All products of all sets."""
+    names = ["flat_cfa.fits", "flat.fits", "flat_check.tsv", "stats.tsv", "models.tsv"]
+    names += [f"plots/{plot}.png" for plot in ("subsets", "flat", "models")]
+    products = [f"<results>/{name}/{product}" for name in SETS for product in names]
+    products += [f"<results>/{name}/differences/{pair}.fits" for name in SETS for pair in PAIRS[name]]
+    return products + [f"<results>/{name}/plots/differences.png" for name in SETS if PAIRS[name]]
+
+
+def light_products():
+    """All products of all lights."""
+    endings = ["_rgb.fits", ".png", "_channels.png"] + [".fits"] * (config["apply"]["light"] == "linear")
+    frames = [(name, stem) for name, stems in LIGHTS.items() for stem in stems]
+    products = [f"<results>/lights/{name}/{stem}{ending}" for name, stem in frames for ending in endings]
+    return products + [f"<results>/lights/{name}/vignetting.tsv" for name in LIGHTS]
+
+
+def preset_tables():
+    """Vignetting and statistics under the preset, for each light and its set."""
+    if not config["compare"]:
+        return []
+    flats = sorted({config["lights"][name]["flat"] for name in LIGHTS})
+    tables = [f"<results>/notebook/lights/{name}/vignetting.tsv" for name in LIGHTS]
+    return tables + [f"<results>/notebook/{name}/stats.tsv" for name in flats]
+
+
+def demo_tables():
+    """The demo's comparison with the truth, where the demo's frames are analysed."""
+    return ["<results>/demo.tsv"] if DEMO_SETS and config["apply"]["light"] == "linear" else []
+
+
+def report_plots():
+    """Figures of the report: of each set, then of each light."""
+    figures = [product for product in set_products() if product.endswith(".png")]
+    return figures + [product for product in light_products() if product.endswith("_channels.png")]
+
+
+def report_options():
+    """What the report says of its making; the tables are found by their paths."""
+    return {"config": dict(config), "results": RESULTS, "sets": list(SETS), "lights": {k: list(v) for k, v in LIGHTS.items()}}
+
+
+@cache
+def digest_code(script):
+    """Digest of a script and of our modules that it imports; comments and layout do not count."""
+    finder = ModuleFinder(path=[str(SCRIPTS)])
+    finder.run_script(script)
+    files = sorted(module.__file__ for module in finder.modules.values() if module.__file__)
+    trees = [ast.dump(ast.parse(Path(file).read_text(encoding="utf-8"))) for file in files]
+    return hashlib.sha256("\n".join(trees).encode()).hexdigest()
+
+
+def track_code(workflow):
+    """Give each rule with a script the digest of its code as a parameter, so that changed code re-runs it."""
+    for each in workflow.rules:
+        if each.script and "code" not in each.params.keys():
+            each.set_params(code={"code": digest_code(str(SCRIPTS / Path(each.script).name))})

@@ -1,0 +1,85 @@
+"""Combining frames: subsets, their differences, and the masters of the whole set."""
+
+
+rule combine_subset:
+    """Combined mosaic of the frames between two rotations, DN above black, not debayered."""
+    input:
+        frames=frames_of_subset,
+        inventory="<results>/{set}/frames.tsv",
+        bias=bias_of_set,
+    output:
+        subset="<results>/{set}/subsets/{subset}.fits",
+    log:
+        "<logs>/{set}/subsets/{subset}.log",
+    benchmark:
+        "<benchmarks>/{set}/subsets/{subset}.tsv"
+    params:
+        options=config["combine"],
+        overscan=overscan_of_set,
+    script:
+        "../scripts/combine_subset.py"
+
+
+rule subtract_subsets:
+    """Difference of two subsets, DN and percent: what turned with the camera and what did not."""
+    input:
+        pair=pair_of_subsets,
+    output:
+        difference="<results>/{set}/differences/{pair}.fits",
+    log:
+        "<logs>/{set}/differences/{pair}.log",
+    script:
+        "../scripts/subtract_subsets.py"
+
+
+rule combine_flat:
+    """Master mosaic of all used frames of a set, with its standard error and mask."""
+    input:
+        frames=frames_of_set,
+        inventory="<results>/{set}/frames.tsv",
+        bias=bias_of_set,
+    output:
+        flat="<results>/{set}/flat_cfa.fits",
+    log:
+        "<logs>/{set}/flat_cfa.log",
+    benchmark:
+        "<benchmarks>/{set}/flat_cfa.tsv"
+    params:
+        options=config["combine"],
+        overscan=overscan_of_set,
+    threads: 2
+    script:
+        "../scripts/combine_flat.py"
+
+
+rule debayer_flat:
+    """Debayered master of the whole set: linear camera RGB, DN above black."""
+    input:
+        frames=frames_of_set,
+        inventory="<results>/{set}/frames.tsv",
+        bias=bias_of_set,
+    output:
+        flat="<results>/{set}/flat.fits",
+    log:
+        "<logs>/{set}/flat.log",
+    benchmark:
+        "<benchmarks>/{set}/flat.tsv"
+    params:
+        options=config["combine"],
+        debayer={"debayer": config["debayer"]},
+        overscan=overscan_of_set,
+    threads: 2
+    script:
+        "../scripts/debayer_flat.py"
+
+
+rule check_flat:
+    """The debayered master read back: extensions, bands, sizes, types, checksums."""
+    input:
+        flat="<results>/{set}/flat.fits",
+    output:
+        check="<results>/{set}/flat_check.tsv",
+    log:
+        "<logs>/{set}/flat_check.log",
+    script:
+        "../scripts/check_flat.py"

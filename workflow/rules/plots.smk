@@ -1,0 +1,101 @@
+"""Pictures: rows of panels with shared axes."""
+
+
+rule plot_subsets:
+    """Combined mosaics of the subsets in a row."""
+    input:
+        subsets=subsets_of_set,
+    output:
+        plot=report(
+            "<results>/{set}/plots/subsets.png",
+            caption="../report/subsets.rst",
+            category="{set}",
+            labels={"figure": "subsets"},
+        ),
+    log:
+        "<logs>/{set}/plots/subsets.log",
+    params:
+        title=title_of_set,
+    script:
+        "../scripts/plot_subsets.py"
+
+
+rule plot_differences:
+    """Differences of the subsets in a row, DN and percent."""
+    input:
+        differences=differences_of_set,
+    output:
+        plot=report(
+            "<results>/{set}/plots/differences.png",
+            caption="../report/differences.rst",
+            category="{set}",
+            labels={"figure": "differences"},
+        ),
+    log:
+        "<logs>/{set}/plots/differences.log",
+    params:
+        title=title_of_set,
+    script:
+        "../scripts/plot_differences.py"
+
+
+rule plot_flat:
+    """Channels of the debayered master in a row, and their profiles from corner to corner."""
+    input:
+        flat="<results>/{set}/flat.fits",
+    output:
+        plot=report(
+            "<results>/{set}/plots/flat.png",
+            caption="../report/flat.rst",
+            category="{set}",
+            labels={"figure": "flat"},
+        ),
+    log:
+        "<logs>/{set}/plots/flat.log",
+    params:
+        title=title_of_set,
+    script:
+        "../scripts/plot_flat.py"
+
+
+rule plot_models:
+    """What the polynomial and the smoothing leave over, percent."""
+    input:
+        flat="<results>/{set}/flat.fits",
+        polynomial="<results>/{set}/models/polynomial.fits",
+        smooth="<results>/{set}/models/smooth.fits",
+    output:
+        plot=report(
+            "<results>/{set}/plots/models.png",
+            caption="../report/models.rst",
+            category="{set}",
+            labels={"figure": "models"},
+        ),
+    log:
+        "<logs>/{set}/plots/models.log",
+    params:
+        title=title_of_set,
+    script:
+        "../scripts/plot_models.py"
+
+
+rule plot_light:
+    """Channels and colour picture of a light, before and after."""
+    input:
+        frame=frame_of_light,
+        planes="<results>/lights/{light}/{frame}_rgb.fits",
+        bias=bias_of_light,
+    output:
+        plot=report(
+            "<results>/lights/{light}/{frame}_channels.png",
+            caption="../report/light.rst",
+            category="lights",
+            labels={"figure": "{light} {frame}"},
+        ),
+    log:
+        "<logs>/lights/{light}/{frame}_channels.log",
+    params:
+        light=config["apply"]["light"],
+        overscan=overscan_of_light,
+    script:
+        "../scripts/plot_light.py"

@@ -1,0 +1,27 @@
+"""The report that can be shared."""
+
+
+rule write_report:
+    """One self-contained page: conclusions, tables, figures, and how they were made."""
+    input:
+        template="workflow/report/report.html.j2",
+        captions=expand(
+            "workflow/report/{figure}.rst",
+            figure=["subsets", "differences", "flat", "models", "light", "vignetting", "preset", "demo"],
+        ),
+        inventories=expand("<results>/{set}/frames.tsv", set=SETS),
+        stats=expand("<results>/{set}/stats.tsv", set=SETS),
+        models=expand("<results>/{set}/models.tsv", set=SETS),
+        sets="<results>/sets.tsv",
+        plots=report_plots(),
+        vignetting=expand("<results>/lights/{light}/vignetting.tsv", light=LIGHTS),
+        preset=preset_tables(),
+        demo=demo_tables(),
+    output:
+        report="<results>/report.html",
+    log:
+        "<logs>/report.log",
+    params:
+        options=report_options(),
+    script:
+        "../scripts/write_report.py"

@@ -1,0 +1,56 @@
+"""Apply the flat to a light as the notebook did: an 8-bit, gamma-coded picture divided by the linear flat."""
+
+from pathlib import Path
+
+import numpy as np
+from flatfield.calibration import compare_regions, divide, measure_norms
+from flatfield.demosaicing import develop_picture
+from flatfield.job import logged_job
+from flatfield.products import describe_frames, read_planes, write_picture, write_planes
+from flatfield.tables import read_table, write_table
+
+
+def main(frame, flat, inventory, products, options):
+    """Write the divided picture.
+
+    Parameters
+    ----------
+    frame : str
+        Raw light frame.
+    flat : str
+        ``flat.fits`` of the set.
+    inventory : str
+        ``frames.tsv`` of the light.
+    products : dict
+        Files to write: planes (FITS, 8-bit picture values over the normalised flat), picture (PNG, each plane
+        divided by its maximum), vignetting (table).
+    options : dict
+        normalise, regions (boxes center and corner).
+    """
+    before = develop_picture(frame).astype(np.float32)
+    planes, channels, _ = read_planes(flat)
+    norms = measure_norms(planes, channels, options["normalise"], options["regions"]["center"])
+    normalised = (planes / norms[:, None, None]).astype(np.float32)
+    after = divide(before, normalised)
+    header = describe_frames([row for row in read_table(inventory) if Path(row["file"]).name == Path(frame).name])
+    header["NORMALIS"] = (options["normalise"], "what was made 1 in the flat")
+    header["BLACKLVL"] = (0, "LibRaw subtracted the black level")
+    write_planes(products["planes"], after, channels, header, "Light Frame", unit="")
+    brightest = np.nanmax(after, axis=(1, 2), keepdims=True)
+    write_picture(
+        products["picture"], np.rint(255 * np.nan_to_num(after / brightest)).astype(np.uint8).transpose(1, 2, 0)
+    )
+    stages = {"before": before, "flat": normalised, "after": after}
+    rows = [row for stage, data in stages.items() for row in compare_regions(data, channels, stage, options["regions"])]
+    write_table(products["vignetting"], rows, list(rows[0]))
+
+
+if "snakemake" in globals():
+    with logged_job(snakemake.log[0]):
+        main(
+            snakemake.input.frame,
+            snakemake.input.flat,
+            snakemake.input.inventory,
+            dict(snakemake.output.items()),
+            snakemake.params.options,
+        )

@@ -1,0 +1,55 @@
+"""Combine all used frames of a set per pixel: the master mosaic."""
+
+from flatfield.combining import combine_stack
+from flatfield.job import logged_job
+from flatfield.products import describe_combination, describe_frames, describe_mosaic, image_hdu, write_fits
+from flatfield.stacks import mask_pixels, read_used_stack
+
+
+def main(frames, inventory, bias, flat, options, overscan, threads):
+    """Write the master mosaic.
+
+    Parameters
+    ----------
+    frames : list of str
+        All frames of the set, in the order of the inventory.
+    inventory : str
+        ``frames.tsv`` of the set.
+    bias : str or None
+        Master of the offset frames.
+    flat : str
+        FITS file to write: mosaic (DN above black), standard error ``UNCERT`` (DN) and ``MASK``.
+    options : dict
+        Section ``combine`` of the configuration.
+    overscan : bool
+    threads : int
+    """
+    stack, rows = read_used_stack(frames, inventory, None, bias, options["scale"], overscan, threads)
+    value, error = combine_stack(stack, options, threads)
+    mask = mask_pixels(stack, value, [row["white_dn"] for row in rows])
+    header = describe_frames(rows)
+    header["IMAGETYP"] = "Master Flat"
+    header.update(describe_combination(options))
+    layout = describe_mosaic(stack.cfa.name)
+    header.update(layout)
+    write_fits(
+        flat,
+        [
+            image_hdu(value, header),
+            image_hdu(error, layout, "UNCERT", utype="StdDevUncertainty"),
+            image_hdu(mask, layout, "MASK", dark=(1, "value: not above black"), satur=(2, "value: saturated")),
+        ],
+    )
+
+
+if "snakemake" in globals():
+    with logged_job(snakemake.log[0]):
+        main(
+            snakemake.input.frames,
+            snakemake.input.inventory,
+            snakemake.input.bias or None,
+            snakemake.output.flat,
+            snakemake.params.options,
+            snakemake.params.overscan,
+            snakemake.threads,
+        )

@@ -1,0 +1,52 @@
+"""Combine the frames of one subset per pixel, black subtracted, without debayering."""
+
+from pathlib import Path
+
+from flatfield.combining import combine_stack
+from flatfield.job import logged_job
+from flatfield.products import describe_combination, describe_frames, describe_mosaic, image_hdu, write_fits
+from flatfield.stacks import read_used_stack
+
+
+def main(frames, inventory, bias, subset, options, overscan, threads):
+    """Write the combined mosaic of a subset.
+
+    Parameters
+    ----------
+    frames : list of str
+        All frames of the subset, in the order of the inventory.
+    inventory : str
+        ``frames.tsv`` of the set.
+    bias : str or None
+        Master of the offset frames.
+    subset : str
+        FITS file to write, named as the subset: mosaic (DN above black) and standard error ``UNCERT``.
+    options : dict
+        Section ``combine`` of the configuration.
+    overscan : bool
+    threads : int
+    """
+    name = Path(subset).stem
+    stack, rows = read_used_stack(frames, inventory, name, bias, options["scale"], overscan, threads)
+    value, error = combine_stack(stack, options, threads)
+    header = describe_frames(rows)
+    header["IMAGETYP"] = "Flat Field"
+    header["SUBSET"] = (name, "frames between two rotations")
+    header["ROTATION"] = (float(rows[0]["rotation_deg"]), "[deg] of the camera, counter-clockwise from behind")
+    header.update(describe_combination(options))
+    header.update(describe_mosaic(stack.cfa.name))
+    layout = describe_mosaic(stack.cfa.name)
+    write_fits(subset, [image_hdu(value, header), image_hdu(error, layout, "UNCERT", utype="StdDevUncertainty")])
+
+
+if "snakemake" in globals():
+    with logged_job(snakemake.log[0]):
+        main(
+            snakemake.input.frames,
+            snakemake.input.inventory,
+            snakemake.input.bias or None,
+            snakemake.output.subset,
+            snakemake.params.options,
+            snakemake.params.overscan,
+            snakemake.threads,
+        )

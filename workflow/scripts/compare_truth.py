@@ -1,0 +1,95 @@
+"""Compare what the analysis recovered from the demo with the truth that the demo was simulated from."""
+
+import numpy as np
+from astropy.io import fits
+from flatfield.calibration import compare_regions
+from flatfield.cfa import ColorFilterArray
+from flatfield.demosaicing import interpolate_bilinear
+from flatfield.job import logged_job
+from flatfield.products import read_image, read_planes
+from flatfield.regions import block_average
+from flatfield.simulation import SETS
+from flatfield.tables import read_table, write_table
+
+#: Side of the blocks in which the shape of a flat is compared, pixels.
+BLOCK = 12
+COLUMNS = ["subject", "channel", "quantity", "recovered", "true", "difference_percent"]
+
+
+def main(flats, masters, truths, lights, scenes, sets, truth, options):
+    """Write ``demo.tsv``.
+
+    Parameters
+    ----------
+    flats, masters, truths : list of str
+        ``flat.fits``, ``flat_cfa.fits`` and the truth of each of the demo's sets, in the order of ``options["sets"]``.
+    lights : list of str
+        Calibrated mosaics of the demo's lights.
+    scenes : str or None
+        Their true scenes.
+    sets : str
+        ``sets.tsv``.
+    truth : str
+        Table to write: subject, channel, quantity, recovered, true, difference_percent.
+    options : dict
+        sets (names), regions (boxes center and corner).
+    """
+    rows = []
+    for name, flat, master, response in zip(options["sets"], flats, masters, truths, strict=True):
+        rows += compare_flat(name, read_planes(flat), read_image(master)[0], read_image(response), options["regions"])
+    for path in lights:
+        rows += compare_light(path, scenes, options["regions"])
+    named = [row["set"] for row in read_table(sets) if row["most_uniform"] == "yes"]
+    if named and len(options["sets"]) == len(read_table(sets)):
+        best = min(options["sets"], key=lambda name: abs(SETS[name].gradient))
+        rows.append(_row("sets", "", "most uniform light source", named[0], best))
+    write_table(truth, rows, COLUMNS)
+
+
+def compare_flat(name, flat, master, response, regions):
+    """Vignetting in the boxes, and the shape of the whole flat, against the true response."""
+    planes, channels, _ = flat
+    true, header = response
+    cfa = ColorFilterArray.from_name(header["BAYERPAT"])
+    true_planes = interpolate_bilinear(true, cfa)
+    rows = _compare_ratios(name, "vignetting, centre / corner", planes, true_planes, channels, regions)
+    for channel, plane, true_plane in zip(channels, interpolate_bilinear(master, cfa), true_planes, strict=True):
+        ratio = block_average(plane / true_plane, BLOCK)
+        error = 100 * ratio.std() / ratio.mean()
+        rows.append(_row(name, channel, f"error of the master, rms over {BLOCK} x {BLOCK} pixels, percent", error, 0))
+    return rows
+
+
+def compare_light(path, scenes, regions):
+    """Centre/corner ratio of a calibrated light against that of the true scene."""
+    light, header = read_image(path)
+    name = path.rpartition("/")[2].removesuffix(".fits")
+    with fits.open(scenes) as hdus:
+        true = hdus[name].data.astype(np.float32)
+    cfa = ColorFilterArray.from_name(header["BAYERPAT"])
+    planes, true_planes = interpolate_bilinear(light, cfa), interpolate_bilinear(true, cfa)
+    return _compare_ratios(name, "calibrated light, centre / corner", planes, true_planes, cfa.channels, regions)
+
+
+def _compare_ratios(subject, quantity, planes, true_planes, channels, regions):
+    recovered, true = (compare_regions(data, channels, "", regions) for data in (planes, true_planes))
+    return [_row(subject, a["channel"], quantity, a["ratio"], b["ratio"]) for a, b in zip(recovered, true, strict=True)]
+
+
+def _row(subject, channel, quantity, recovered, true):
+    difference = 100 * (recovered / true - 1) if not isinstance(true, str) and true else None
+    return dict(zip(COLUMNS, (subject, channel, quantity, recovered, true, difference), strict=True))
+
+
+if "snakemake" in globals():
+    with logged_job(snakemake.log[0]):
+        main(
+            snakemake.input.flats,
+            snakemake.input.masters,
+            snakemake.input.truths,
+            snakemake.input.lights,
+            snakemake.input.scenes or None,
+            snakemake.input.sets,
+            snakemake.output.truth,
+            snakemake.params.options,
+        )

@@ -1,0 +1,134 @@
+"""Applying a flat: light / normalised flat, per channel."""
+
+import numpy as np
+
+from flatfield.cfa import CHANNEL_OF_COLOR
+from flatfield.errors import CalibrationError
+from flatfield.regions import locate_box
+
+
+def measure_norms(planes, channels, how, center):
+    """What becomes 1 in each channel of a flat.
+
+    Parameters
+    ----------
+    planes : numpy.ndarray, ``(channels, rows, columns)``, DN above black
+        The debayered flat.
+    channels : sequence of str
+        For messages.
+    how : {"center", "mean", "max"}
+        Mean of the box `center`, mean of the channel, or its maximum (one noisy pixel sets the level).
+    center : dict
+        Box ``regions.center`` of the configuration.
+
+    Returns
+    -------
+    numpy.ndarray, float64, ``(channels,)``
+        DN.
+
+    Raises
+    ------
+    CalibrationError
+        If a level is not above 0.
+    """
+    where = locate_box("center", center, planes.shape[1:])
+    measure = {
+        "center": lambda plane: plane[where].mean(dtype=np.float64),
+        "mean": lambda plane: plane.mean(dtype=np.float64),
+        "max": lambda plane: float(plane.max()),
+    }[how]
+    norms = np.array([measure(plane) for plane in planes])
+    for channel, norm in zip(channels, norms, strict=True):
+        if not norm > 0:
+            raise CalibrationError(
+                f"the flat's {channel} has the {how} level {norm:g} DN, so that it cannot be normalised"
+            )
+    return norms
+
+
+def normalise_mosaic(flat, cfa, norms):
+    """Divide each pixel of a mosaic flat by the norm of its channel.
+
+    Parameters
+    ----------
+    flat : numpy.ndarray, float32, ``(rows, columns)``, DN above black
+    cfa : ColorFilterArray
+    norms : numpy.ndarray, ``(channels,)``, DN
+
+    Returns
+    -------
+    numpy.ndarray, float32, ``(rows, columns)``
+        Relative.
+    """
+    result = flat.astype(np.float32)
+    p = cfa.period
+    for i, j, color in cfa.phases():
+        result[i::p, j::p] /= np.float32(norms[CHANNEL_OF_COLOR[color]])
+    return result
+
+
+def divide(light, flat):
+    """Divide a light by a normalised flat; where the flat is not above 0 the result is NaN, never infinite.
+
+    Parameters
+    ----------
+    light, flat : numpy.ndarray, float32, same shape
+
+    Returns
+    -------
+    numpy.ndarray, float32
+        In the unit of `light`.
+
+    Examples
+    --------
+    >>> divide(np.array([1, 1], np.float32), np.array([0.5, 0], np.float32))
+    array([ 2., nan], dtype=float32)
+    """
+    return np.divide(light, flat, out=np.full(light.shape, np.nan, np.float32), where=flat > 0)
+
+
+def compare_regions(planes, channels, stage, regions):
+    """Centre, corner and their ratio for each channel.
+
+    Parameters
+    ----------
+    planes : numpy.ndarray, ``(channels, rows, columns)``
+    channels : sequence of str
+    stage : {"before", "flat", "after"}
+    regions : dict
+        Boxes ``center`` and ``corner``.
+
+    Returns
+    -------
+    list of dict
+        channel, stage, center and corner (means, unit of `planes`), ratio. NaN pixels are left out.
+    """
+    boxes = {name: locate_box(name, regions[name], planes.shape[1:]) for name in ("center", "corner")}
+    rows = []
+    for channel, plane in zip(channels, planes, strict=True):
+        center, corner = (float(np.nanmean(plane[where], dtype=np.float64)) for where in boxes.values())
+        ratio = center / corner if corner else None
+        rows.append({"channel": channel, "stage": stage, "center": center, "corner": corner, "ratio": ratio})
+    return rows
+
+
+def render_picture(planes, white_balance):
+    """Make a picture that a person can look at: white balance, robust stretch, gamma.
+
+    Parameters
+    ----------
+    planes : numpy.ndarray, float32, ``(channels, rows, columns)``
+        Linear, DN above black; NaN becomes black.
+    white_balance : numpy.ndarray, ``(channels,)``
+        Factors of the channels.
+
+    Returns
+    -------
+    numpy.ndarray, uint8, ``(rows, columns, 3)``
+        The darkest 0.5 % of the green (or mono) signal black, the brightest 0.5 % white, gamma 2.2.
+    """
+    balanced = np.nan_to_num(planes * np.asarray(white_balance, np.float32)[:, None, None])
+    low, high = np.percentile(balanced[len(balanced) // 2], (0.5, 99.5))
+    scaled = np.clip((balanced - low) / max(high - low, np.finfo(np.float32).tiny), 0, 1) ** (1 / 2.2)
+    picture = np.rint(255 * scaled).astype(np.uint8).transpose(1, 2, 0)
+    return np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture

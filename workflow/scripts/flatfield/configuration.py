@@ -1,0 +1,342 @@
+"""The configuration: validation against the schema, defaults, and which files each set and subset consists of."""
+
+import difflib
+import glob
+import os
+import re
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+
+import jsonschema
+import yaml
+
+from flatfield.errors import ConfigurationError
+
+#: Names under ``results/`` that sets must not take.
+RESERVED_NAMES = ("lights", "notebook", "logs", "benchmarks")
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Frames taken without rotating the camera: paths, and the rotation in degrees."""
+
+    frames: list
+    rotation: float
+
+
+@dataclass(frozen=True)
+class FrameSet:
+    """A set of frames: paths in order, the subsets by name, bias frames."""
+
+    frames: list
+    subsets: dict
+    bias: list = field(default_factory=list)
+
+    def subset_of(self, path):
+        """Name of the subset that claims a frame; empty when none does."""
+        return next((name for name, subset in self.subsets.items() if path in subset.frames), "")
+
+
+def read_yaml(path):
+    """Read a YAML file as a dictionary.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is missing or not a YAML mapping.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = yaml.safe_load(file)
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"{path} cannot be read as YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"{path} must hold `key: value` pairs")
+    return content
+
+
+def validate(config, schema):
+    """Check a configuration and fill in the defaults of the schema.
+
+    Parameters
+    ----------
+    config, schema : dict
+
+    Returns
+    -------
+    dict
+        A complete copy.
+
+    Raises
+    ------
+    ConfigurationError
+        One sentence: key, what was found, what was expected.
+    """
+    validator = jsonschema.Draft202012Validator(schema)
+    problems = sorted(validator.iter_errors(config), key=lambda error: list(map(str, error.absolute_path)))
+    if problems:
+        raise ConfigurationError(_explain(problems[0], schema))
+    config = _fill(config, schema, schema)
+    _check_names(config)
+    return config
+
+
+def merge(base, preset):
+    """Return `base` updated by `preset`, mappings key by key (as Snakemake does with ``--configfile``)."""
+    if not (isinstance(base, dict) and isinstance(preset, dict)):
+        return preset
+    return base | {key: merge(base.get(key), value) for key, value in preset.items()}
+
+
+def _explain(error, schema):
+    """Turn a jsonschema error into a sentence."""
+    key = ".".join(map(str, error.absolute_path))
+    where = f"key `{key}`" if key else "the configuration"
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        unknown = next(name for name in error.instance if name not in known)
+        close = difflib.get_close_matches(str(unknown), known, n=1)
+        hint = f"did you mean `{close[0]}`?" if close else f"known keys: {', '.join(known)}"
+        return f"{where} has an unknown key `{unknown}`; {hint}"
+    if error.validator == "required":
+        missing = next(name for name in error.validator_value if name not in error.instance)
+        return f"{where} lacks the key `{missing}`; add it (config.yaml shows an example of each)"
+    if "propertyNames" in error.absolute_schema_path:
+        return (
+            f"{where} has the name '{error.instance}'; use letters, digits, '_', '-' and '.', "
+            "and do not begin with '-' or '.'"
+        )
+    expected = error.schema.get("description", "") if error.validator != "enum" else ""
+    rule = {
+        "type": lambda: f"must be of type {_words(error.validator_value)}",
+        "enum": lambda: f"must be one of {_words(error.validator_value)}",
+        "minimum": lambda: f"must be at least {error.validator_value}",
+        "maximum": lambda: f"must be at most {error.validator_value}",
+        "exclusiveMinimum": lambda: f"must be more than {error.validator_value}",
+        "minProperties": lambda: "must not be empty",
+        "pattern": lambda: "has not the right form",
+    }.get(error.validator, lambda: "is not what is expected here")()
+    return f"{where} is {error.instance!r} but {rule}" + (f" ({expected.rstrip('.')})" if expected else "")
+
+
+def _words(values):
+    return ", ".join(map(str, values)) if isinstance(values, list) else str(values)
+
+
+def _fill(value, schema, root):
+    """Fill in defaults, following references."""
+    if "$ref" in schema:
+        target = root["$defs"][schema["$ref"].rsplit("/", 1)[1]]
+        schema = {**target, **{key: entry for key, entry in schema.items() if key != "$ref"}}
+    if not isinstance(value, dict):
+        return value
+    properties, further = schema.get("properties", {}), schema.get("additionalProperties")
+    filled = {}
+    for name, entry in properties.items():
+        entry = {**root["$defs"][entry["$ref"].rsplit("/", 1)[1]], **entry} if "$ref" in entry else entry
+        if name in value or "default" in entry:
+            filled[name] = _fill(value.get(name, entry.get("default")), entry, root)
+    for name in value:
+        if name not in properties:
+            filled[name] = _fill(value[name], further, root) if isinstance(further, dict) else value[name]
+    return filled
+
+
+def _check_names(config):
+    """Check what a schema cannot say: names that collide, and references."""
+    for name in config["sets"]:
+        if name.lower() in RESERVED_NAMES or name.lower().endswith((".tsv", ".html")):
+            raise ConfigurationError(
+                f"the set name '{name}' is taken by a file or folder of the results; rename the set"
+            )
+    for name, light in config["lights"].items():
+        if light["flat"] not in config["sets"]:
+            close = difflib.get_close_matches(light["flat"], config["sets"], n=1)
+            hint = f"did you mean '{close[0]}'?" if close else f"sets: {', '.join(config['sets'])}"
+            raise ConfigurationError(f"key `lights.{name}.flat` names the unknown set '{light['flat']}'; {hint}")
+        if light["frames"] is None:
+            raise ConfigurationError(f"key `lights.{name}.frames` is empty; give a pattern of light frames")
+
+
+def natural_key(path):
+    """Sort key that counts: ``DSC9.ARW`` before ``DSC10.ARW``.
+
+    Examples
+    --------
+    >>> sorted(["b10", "b9", "a11"], key=natural_key)
+    ['a11', 'b9', 'b10']
+    """
+    return [
+        (0, int(part), part) if part.isdigit() else (1, 0, part) for part in re.split(r"([0-9]+)", str(path)) if part
+    ]
+
+
+def find_frames(patterns, root, key, planned=()):
+    """List the files that match, in natural order.
+
+    Parameters
+    ----------
+    patterns : str or list of str
+        Relative to `root`, or absolute; ``**`` descends into folders.
+    root : str
+    key : str
+        Where the pattern stands in the configuration, for messages.
+    planned : sequence of str
+        Files that the workflow itself will make (the demo's), matched without looking at the disk.
+
+    Raises
+    ------
+    ConfigurationError
+        If a pattern matches nothing.
+    """
+    found = set()
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+        full = os.path.normpath(os.path.join(root, os.path.expanduser(pattern)))
+        matches = {path for path in planned if fnmatch(path, full)}
+        matches = matches or {path for path in glob.glob(full, recursive=True) if os.path.isfile(path)}
+        if not matches:
+            folder = re.split(r"[*?\[]", full)[0].rpartition("/")[0] or "."
+            missing = "" if os.path.isdir(folder) else f" (there is no folder {folder})"
+            raise ConfigurationError(f"key `{key}`: nothing matches {full}{missing}; mend the pattern or `raw_root`")
+        found |= matches
+    return sorted(found, key=natural_key)
+
+
+def resolve_set(name, options, root, planned=()):
+    """Find the frames of a set and divide them among its subsets.
+
+    Parameters
+    ----------
+    name : str
+    options : dict
+        ``sets.<name>`` of a validated configuration.
+    root : str
+    planned : sequence of str
+        See `find_frames`.
+
+    Returns
+    -------
+    FrameSet
+
+    Raises
+    ------
+    ConfigurationError
+        If a slice reaches beyond the frames, a subset is empty, or a frame belongs to two subsets or to
+        none (unless leftovers are allowed).
+    """
+    key = f"sets.{name}"
+    frames = find_frames(options["frames"], root, f"{key}.frames", planned) if options["frames"] else []
+    subsets = {}
+    for label, subset in options["subsets"].items():
+        subset_key = f"{key}.subsets.{label}"
+        cut, patterns = subset.get("slice"), subset["frames"]
+        if (cut is None) == (patterns is None):
+            raise ConfigurationError(
+                f"key `{subset_key}` needs either a `slice` of the set's frames or its own `frames`"
+            )
+        if patterns is not None:
+            chosen = find_frames(patterns, root, f"{subset_key}.frames", planned)
+        elif not frames:
+            raise ConfigurationError(f"key `{subset_key}` has a slice, but `{key}` has no `frames` to slice")
+        else:
+            chosen = _cut(frames, cut, subset_key)
+        subsets[label] = Subset(chosen, float(subset["rotation"]))
+    claimed = [path for subset in subsets.values() for path in subset.frames]
+    whole = frames + sorted(set(claimed) - set(frames), key=natural_key)
+    _check_claims(whole, subsets, key, options["leftover"])
+    bias = find_frames(options["bias"], root, f"{key}.bias", planned) if options["bias"] else []
+    return FrameSet(whole, subsets, bias)
+
+
+def _cut(frames, text, key):
+    """Apply a slice, refusing ends beyond the list (which Python would pass over in silence)."""
+    start, stop, step = ([int(part) if part else None for part in text.split(":")] + [None])[:3]
+    if step == 0:
+        raise ConfigurationError(f"key `{key}.slice` is '{text}'; its step must not be 0")
+    if any(bound is not None and not -len(frames) <= bound <= len(frames) for bound in (start, stop)):
+        raise ConfigurationError(
+            f"key `{key}.slice` is '{text}', which reaches beyond the {len(frames)} frames of the set; "
+            "mend the slice, or look for missing files"
+        )
+    chosen = frames[slice(start, stop, step)]
+    if not chosen:
+        raise ConfigurationError(f"key `{key}.slice` is '{text}', which holds no frame; mend the slice")
+    return chosen
+
+
+def _check_claims(frames, subsets, key, leftover):
+    owners = {path: [label for label, subset in subsets.items() if path in subset.frames] for path in frames}
+    twice = [path for path in frames if len(owners[path]) > 1]
+    if twice:
+        names = " and ".join(owners[twice[0]])
+        raise ConfigurationError(
+            f"key `{key}.subsets`: {_names(twice)} belong to {names}; each frame may be in one subset"
+        )
+    lost = [path for path in frames if not owners[path]]
+    if lost and leftover == "error":
+        raise ConfigurationError(
+            f"key `{key}.subsets`: no subset claims {_names(lost)}; mend the slices, or set `leftover: allow` "
+            "to use them for the masters of the whole set only"
+        )
+
+
+def _names(paths):
+    names = [Path(path).name for path in paths]
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more frames" if len(names) > 3 else "")
+
+
+def resolve_lights(name, options, root, planned=()):
+    """Find the frames of a light, by the stem that names their products.
+
+    Returns
+    -------
+    dict
+        Path of each frame by stem, in natural order.
+
+    Raises
+    ------
+    ConfigurationError
+        If products of two frames would have the same name.
+    """
+    key = f"lights.{name}.frames"
+    frames = {}
+    for path in find_frames(options["frames"], root, key, planned):
+        stem = Path(path).name.split(".fits")[0] if path.endswith((".fz", ".gz")) else Path(path).stem
+        if stem in frames:
+            raise ConfigurationError(
+                f"key `{key}`: {frames[stem]} and {path} have the same name, and so would their products; "
+                "make two lights of them, or rename one"
+            )
+        frames[stem] = path
+    for stem in frames:
+        taken = next((end for end in ("_rgb", "_channels") if stem.endswith(end) and stem[: -len(end)] in frames), None)
+        if taken:
+            raise ConfigurationError(f"key `{key}`: products of {frames[stem]} would overwrite others; rename the file")
+    return frames
+
+
+def label_frame(path, root):
+    """Name of a frame in tables: relative to `root`, or to the folder above its own when it lies elsewhere."""
+    relative = os.path.relpath(path, root)
+    return relative if not relative.startswith("..") else os.path.join(Path(path).parent.name, Path(path).name)
+
+
+def check_results_folder(folder):
+    """Check that results can be written.
+
+    Raises
+    ------
+    ConfigurationError
+        If the folder, or the nearest one above it that exists, is not a writable folder.
+    """
+    existing = os.path.abspath(folder)
+    while not os.path.lexists(existing):
+        existing = os.path.dirname(existing)
+    if not os.path.isdir(existing) or not os.access(existing, os.W_OK | os.X_OK):
+        raise ConfigurationError(f"results cannot be written to {folder}: {existing} is not a writable folder")
+
+
+def alternatives(names):
+    """Regular expression that matches exactly the given names; nothing when there are none."""
+    return "|".join(sorted({re.escape(name) for name in names})) or "(?!)"

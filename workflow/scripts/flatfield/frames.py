@@ -1,0 +1,264 @@
+"""Frames: one reader for camera raws (LibRaw) and FITS files, and the signal above black."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import rawpy
+from astropy.io import fits
+
+from flatfield.cfa import ColorFilterArray
+from flatfield.errors import FrameError
+from flatfield.metadata import Metadata, from_exif, from_header
+
+FITS_SUFFIXES = (".fits", ".fit", ".fts")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One decoded frame.
+
+    Attributes
+    ----------
+    mosaic : numpy.ndarray, uint16 or float32, ``(rows, columns)``
+        Visible pixels as recorded, DN, sensor orientation (never flipped), black not subtracted.
+    cfa : ColorFilterArray
+    black : numpy.ndarray, float32, ``(4,)``
+        Black level of each colour (0 red, 1 green, 2 blue, 3 second green), DN.
+    white : float or None
+        Level at which the camera says that it saturates, DN. Do not trust it.
+    metadata : Metadata
+    white_balance : tuple of float
+        Factors for red, green, blue that the camera chose, green 1; all 1 where it says nothing.
+    """
+
+    mosaic: np.ndarray
+    cfa: ColorFilterArray
+    black: np.ndarray
+    white: float | None
+    metadata: Metadata
+    white_balance: tuple = (1.0, 1.0, 1.0)
+
+
+def is_fits(path):
+    """Whether a file is read as FITS, by the end of its name (``.fz`` and ``.gz`` included)."""
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
+    return any(suffix in FITS_SUFFIXES for suffix in suffixes[-2:])
+
+
+def read_frame(path, overscan=False):
+    """Decode a frame.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        Any raw that LibRaw reads, or FITS (mono, or a mosaic when ``BAYERPAT`` says so).
+    overscan : bool
+        Take the black level of a FITS frame from its ``BIASSEC`` (clipped mean).
+
+    Returns
+    -------
+    Frame
+
+    Raises
+    ------
+    FrameError
+        If the file cannot be decoded, holds no mosaic, or no signal (all pixels, or the last row, 0).
+    """
+    try:
+        frame = _read_fits(path, overscan) if is_fits(path) else _read_raw(path, overscan)
+    except (rawpy.LibRawError, OSError, ValueError, TypeError, MemoryError) as error:
+        raise FrameError(f"{path} cannot be decoded ({_reason(error)}); copy it again or take it out") from error
+    if not frame.mosaic.any():
+        raise FrameError(f"every pixel of {path} is 0; the file is probably damaged, copy it again or take it out")
+    if not is_fits(path) and not frame.mosaic[-1].any():
+        raise FrameError(f"the last rows of {path} are all 0; the file is probably truncated, copy it again")
+    return frame
+
+
+def read_stack(paths, overscan=False, threads=1):
+    """Decode several frames of one camera into one array.
+
+    Parameters
+    ----------
+    paths : list of str
+    overscan : bool
+    threads : int
+        Files decoded at the same time (LibRaw releases the interpreter lock).
+
+    Returns
+    -------
+    mosaics : numpy.ndarray, uint16 or float32, ``(frames, rows, columns)``
+    blacks : numpy.ndarray, float32, ``(frames, 4)``
+    cfa : ColorFilterArray
+
+    Raises
+    ------
+    FrameError
+        If a frame cannot be read, or differs from the first in size, type or colour filter array.
+    """
+    first = read_frame(paths[0], overscan)
+    mosaics = np.empty((len(paths), *first.mosaic.shape), first.mosaic.dtype)
+    blacks = np.empty((len(paths), 4), np.float32)
+
+    def load(index):
+        frame = read_frame(paths[index], overscan) if index else first
+        if (frame.mosaic.shape, frame.mosaic.dtype, frame.cfa) != (first.mosaic.shape, first.mosaic.dtype, first.cfa):
+            raise FrameError(f"{paths[index]} is {describe(frame)}, but {paths[0]} is {describe(first)}")
+        mosaics[index] = frame.mosaic
+        blacks[index] = frame.black
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(load, range(len(paths))))
+    return mosaics, blacks, first.cfa
+
+
+def describe(frame):
+    """Size, colour filter array and type of a frame, for messages."""
+    rows, columns = frame.mosaic.shape
+    return f"{rows} x {columns} pixels, {frame.cfa.name}, {frame.mosaic.dtype}"
+
+
+def signal(mosaics, blacks, cfa, bias=None):
+    """Subtract the black level of each colour: S = M - black (- bias).
+
+    Parameters
+    ----------
+    mosaics : numpy.ndarray, ``(frames, rows, columns)``
+        DN; the first pixel is the first of the tile of `cfa`.
+    blacks : numpy.ndarray, float32, ``(frames, 4)``
+    cfa : ColorFilterArray
+    bias : numpy.ndarray, float32, ``(rows, columns)``, optional
+        Master of offset frames, subtracted too.
+
+    Returns
+    -------
+    numpy.ndarray, float32, ``(frames, rows, columns)``
+        DN above black; may be negative.
+    """
+    result = mosaics.astype(np.float32)
+    p = cfa.period
+    for i, j, color in cfa.phases():
+        result[:, i::p, j::p] -= blacks[:, color, None, None]
+    if bias is not None:
+        result -= bias
+    return result
+
+
+def read_signal(path, bias=None, overscan=False):
+    """Decode one frame and subtract its black level, or the master `bias`.
+
+    Parameters
+    ----------
+    path : str
+    bias : numpy.ndarray, float32, ``(rows, columns)``, optional
+    overscan : bool
+
+    Returns
+    -------
+    signal : numpy.ndarray, float32, ``(rows, columns)``
+        DN above black.
+    frame : Frame
+
+    Raises
+    ------
+    FrameError
+        See `read_frame`.
+    """
+    frame = read_frame(path, overscan)
+    black = frame.black if bias is None or overscan else np.zeros(4, np.float32)
+    return signal(frame.mosaic[None], black[None], frame.cfa, bias)[0], frame
+
+
+def _reason(error):
+    """Text of an exception in one line; LibRaw gives bytes."""
+    reason = error.args[0] if error.args else type(error).__name__
+    if isinstance(reason, bytes):
+        reason = reason.decode(errors="replace")
+    return " ".join(str(reason).split())[:200]
+
+
+def _read_raw(path, overscan):
+    if overscan:
+        raise FrameError(f"{path} is a camera raw and has no BIASSEC; `overscan: true` is for FITS frames")
+    with rawpy.imread(str(path)) as raw:
+        cfa = _raw_cfa(raw, path)
+        black = np.array((list(raw.black_level_per_channel) + [0] * 4)[:4], np.float32)
+        # The visible image is a view that dies with the file.
+        white = float(raw.white_level) or None
+        red, green, blue = raw.camera_whitebalance[:3]
+        balance = (red / green, 1.0, blue / green) if min(red, green, blue) > 0 else (1.0, 1.0, 1.0)
+        return Frame(raw.raw_image_visible.copy(), cfa, black, white, from_exif(path, raw), balance)
+
+
+def _raw_cfa(raw, path):
+    """Colour filter array as seen from the first visible pixel.
+
+    `raw_pattern` belongs to the full frame; `raw_color` counts from there too, so the margins are added.
+    """
+    if raw.raw_type != rawpy.RawType.Flat or raw.raw_image_visible.ndim != 2:
+        raise FrameError(f"{path} holds no mosaic but several planes (a linear DNG or a scan); use the camera's raw")
+    if raw.raw_pattern is None:
+        if raw.num_colors != 1:
+            raise FrameError(f"{path} holds no mosaic (its colour pattern is unknown); use the camera's raw")
+        return ColorFilterArray(((0,),))
+    if raw.color_desc.decode() not in ("RGBG", "RGB"):
+        raise FrameError(f"{path} has the colours {raw.color_desc.decode()}; only red, green, blue are supported")
+    p, top, left = raw.raw_pattern.shape[0], raw.sizes.top_margin, raw.sizes.left_margin
+    return ColorFilterArray(tuple(tuple(int(raw.raw_color(top + i, left + j)) for j in range(p)) for i in range(p)))
+
+
+def _read_fits(path, overscan):
+    with fits.open(path, memmap=False) as hdus:
+        hdu = next((hdu for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS") == 2), None)
+        if hdu is None:
+            raise FrameError(f"{path} holds no two-dimensional image; only single-plane FITS frames are supported")
+        header, data = hdu.header, hdu.data
+    if data.dtype != np.uint16:
+        data = data.astype(np.float32)
+        if not np.isfinite(data).all():
+            raise FrameError(f"{path} holds pixels that are not finite; repair or take out the frame")
+    offset = _mean_overscan(data, header, path) if overscan else 0.0
+    rows, columns = _section(header, "TRIMSEC", data.shape, path) or (slice(0, None), slice(0, None))
+    mosaic = np.ascontiguousarray(data[rows, columns])
+    cfa = _fits_cfa(header, data.shape, path).shifted(rows.start, columns.start)
+    white = header.get("SATURATE", 65535 if data.dtype == np.uint16 else None)
+    black = np.full(4, offset, np.float32)
+    return Frame(mosaic, cfa, black, None if white is None else float(white), from_header(header))
+
+
+def _fits_cfa(header, shape, path):
+    """Colour filter array of the whole stored image; `BAYERPAT` describes it as seen with the top row first."""
+    name = str(header.get("BAYERPAT", "MONO"))
+    try:
+        cfa = ColorFilterArray.from_name(name)
+    except ValueError as error:
+        raise FrameError(f"{path}: BAYERPAT {error}") from error
+    cfa = cfa.shifted(int(header.get("YBAYROFF", 0)), int(header.get("XBAYROFF", 0)))
+    if str(header.get("ROWORDER", "")).strip().upper() == "BOTTOM-UP":
+        p = cfa.period
+        cfa = ColorFilterArray(tuple(cfa.tile[(shape[0] - 1 - i) % p] for i in range(p)))
+    return cfa
+
+
+def _section(header, name, shape, path):
+    """Row and column slices of a section card such as ``[18:1382,1:1370]`` (columns first, from 1)."""
+    if name not in header:
+        return None
+    match = re.fullmatch(r"\[(\d+):(\d+),(\d+):(\d+)\]", str(header[name]).replace(" ", ""))
+    left, right, bottom, top = map(int, match.groups()) if match else (0, 0, 0, 0)
+    if not (1 <= left <= right <= shape[1] and 1 <= bottom <= top <= shape[0]):
+        raise FrameError(f"{path}: {name} '{header[name]}' is not a section of its {shape[1]} x {shape[0]} pixels")
+    return slice(bottom - 1, top), slice(left - 1, right)
+
+
+def _mean_overscan(data, header, path):
+    """Mean of the overscan within 5 robust standard deviations of its median (bleeding and cosmic rays left out)."""
+    section = _section(header, "BIASSEC", data.shape, path)
+    if section is None:
+        raise FrameError(f"{path} has no BIASSEC card, so that `overscan: true` cannot be done; take the key out")
+    values = data[section].astype(np.float64)
+    deviation = np.abs(values - np.median(values))
+    return values[deviation <= max(5 * 1.4826 * np.median(deviation), 1.0)].mean()

@@ -1,0 +1,35 @@
+"""The frame around each script: its output goes to the log, a user's mistake becomes one sentence."""
+
+import os
+import sys
+from contextlib import contextmanager
+
+from flatfield.errors import FlatfieldError
+
+
+@contextmanager
+def logged_job(log):
+    """Run a job with everything that it prints in its log file, C libraries and tracebacks included.
+
+    Parameters
+    ----------
+    log : str
+        Path of the log file; Snakemake has made its folder.
+
+    Raises
+    ------
+    SystemExit
+        With code 1, after printing the sentence, for errors of this library.
+    """
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+    try:
+        yield
+    except FlatfieldError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()

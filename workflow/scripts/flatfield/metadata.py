@@ -1,0 +1,157 @@
+"""What a camera wrote about a frame: EXIF for raw files, header cards for FITS. Missing is `None`, never 0."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+import exifread
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Capture data of one frame; a field is None where the camera wrote nothing.
+
+    Attributes
+    ----------
+    time : str
+        Capture time, ISO 8601 (``2026-05-01T10:00:00``), in the camera's own clock.
+    camera, lens, filter : str
+    focal_length : float
+        Millimetres.
+    aperture : float
+        F-number.
+    iso : float
+    exposure : float
+        Seconds.
+    """
+
+    time: str | None = None
+    camera: str | None = None
+    lens: str | None = None
+    focal_length: float | None = None
+    aperture: float | None = None
+    iso: float | None = None
+    exposure: float | None = None
+    filter: str | None = None
+
+
+def from_exif(path, libraw=None):
+    """Read the metadata of a raw file.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+    libraw : rawpy.RawPy, optional
+        The open file; fills only the fields for which the file has no EXIF tag that exifread can read.
+        (A tag that is present and 0 or empty means that the camera did not know; LibRaw would turn
+        an exposure of 0 into 1 s.)
+
+    Returns
+    -------
+    Metadata
+    """
+    try:
+        with open(path, "rb") as file:
+            tags = exifread.process_file(file, details=False)
+    except Exception:  # exifread raises many kinds on odd files; the frame itself may still be good
+        tags = {}
+
+    def first(names, parse, fallback):
+        """Parse the first tag present, in the EXIF directory or the main one."""
+        found = [tags[f"{ifd} {name}"] for name in names for ifd in ("EXIF", "Image") if f"{ifd} {name}" in tags]
+        values = [value for value in map(parse, found) if value is not None]
+        if found:
+            return values[0] if values else None
+        return parse(fallback()) if libraw is not None else None
+
+    return Metadata(
+        time=first(["DateTimeOriginal", "DateTimeDigitized", "DateTime"], _time, lambda: libraw.other.timestamp),
+        camera=first(["Model"], _text, lambda: None),
+        lens=first(["LensModel"], _text, lambda: libraw.lens.model),
+        focal_length=first(["FocalLength"], _positive, lambda: libraw.other.focal_length),
+        aperture=first(["FNumber"], _positive, lambda: libraw.other.aperture),
+        iso=first(["ISOSpeedRatings", "PhotographicSensitivity"], _positive, lambda: libraw.other.iso_speed),
+        exposure=first(["ExposureTime"], _positive, lambda: libraw.other.shutter_speed),
+    )
+
+
+def from_header(header):
+    """Read the metadata of a FITS frame.
+
+    Parameters
+    ----------
+    header : astropy.io.fits.Header
+
+    Returns
+    -------
+    Metadata
+    """
+
+    def first(names, parse):
+        values = (parse(header[name]) for name in names if name in header)
+        return next((value for value in values if value is not None), None)
+
+    exposure = first(["EXPTIME", "EXPOSURE"], _number)
+    return Metadata(
+        time=_header_time(header),
+        camera=first(["INSTRUME", "DETECTOR", "CAMERA"], _text),
+        lens=first(["LENS", "TELESCOP"], _text),
+        focal_length=first(["FOCALLEN"], _positive),
+        aperture=first(["APERTURE"], _positive),
+        iso=first(["ISOSPEED", "ISO"], _positive),
+        exposure=exposure if exposure is None or exposure >= 0 else None,  # a bias frame truly has 0 s
+        filter=first(["FILTER", "FILTNAME", "FILTER1"], _text),
+    )
+
+
+def _number(value):
+    """A finite number from an EXIF tag (ratio or integer), a header card or LibRaw; None for anything else."""
+    values = getattr(value, "values", value)
+    if isinstance(values, list | tuple):
+        values = values[0] if values else None
+    try:
+        number = float(values)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return number if abs(number) < float("inf") else None
+
+
+def _positive(value):
+    number = _number(value)
+    return number if number is not None and number > 0 else None
+
+
+def _text(value):
+    """Printable text, white space folded; None when nothing is left."""
+    text = "".join(c if c.isprintable() else " " for c in str(value if value is not None else ""))
+    return " ".join(text.split()) or None
+
+
+def _time(value):
+    """ISO 8601 from an EXIF tag or a datetime; None for empty or impossible dates and LibRaw's epoch."""
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds") if value.year > 1970 else None
+    match = re.match(r"(\d{4})[:-](\d\d)[:-](\d\d)[ T](\d\d):(\d\d):(\d\d)", str(value))
+    try:
+        return datetime(*map(int, match.groups())).isoformat() if match else None
+    except ValueError:
+        return None
+
+
+def _header_time(header):
+    """DATE-OBS, completed by a time-of-day card where it is a date only.
+
+    The old form DD/MM/YY stands for 19YY (FITS standard, section 4.4.2); before 1970 no camera had pixels,
+    so that such a date is taken as unknown.
+    """
+    date = str(header.get("DATE-OBS", "")).strip()
+    old = re.fullmatch(r"(\d\d)/(\d\d)/([7-9]\d)", date)
+    if old:
+        date = f"19{old[3]}-{old[2]}-{old[1]}"
+    if "T" not in date:
+        clocks = (str(header.get(name, "")).strip() for name in ("TIME-OBS", "UTC-OBS", "UTCSTART", "UT"))
+        date += "T" + next((clock for clock in clocks if clock), "00:00:00")
+    try:
+        return datetime.fromisoformat(date).isoformat()
+    except ValueError:
+        return None

@@ -1,0 +1,136 @@
+"""Figures: rows of panels with shared axes and colour bars; matplotlib without its global state."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from flatfield.regions import block_average
+
+#: Panels are block-averaged to about this many columns: more cannot be seen.
+PANEL_COLUMNS = 500
+#: Percentiles that the colour scale spans: a hot pixel must not decide it.
+PERCENTILES = (0.5, 99.5)
+IMAGE_COLORS = "viridis"
+DIFFERENCE_COLORS = "RdBu_r"  # blue and red, with white for 0; told apart by colour-blind readers
+CHANNEL_COLORS = {"RED": "#d55e00", "GREEN": "#009e73", "BLUE": "#0072b2", "MONO": "#444444"}
+
+
+def plot_rows(path, title, rows):
+    """Draw rows of panels that share their axes.
+
+    Parameters
+    ----------
+    path : str
+    title : str
+    rows : list of dict
+        For each row: ``panels``, a list of ``(title, image)``; ``unit`` of the colour bar; ``signed``, whether
+        0 is in the middle of the colour scale; ``shared``, whether all panels of the row have one colour scale.
+        An image of ``(rows, columns, 3)``, uint8, is shown as it is.
+    """
+    columns = max(len(row["panels"]) for row in rows)
+    shape = rows[0]["panels"][0][1].shape[:2]
+    width = 4.6
+    height = width * shape[0] / shape[1]
+    figure = Figure(figsize=(width * columns, (height + 0.55) * len(rows) + 0.5), layout="constrained")
+    axes = figure.subplots(len(rows), columns, sharex=True, sharey=True, squeeze=False)
+    figure.suptitle(title, fontsize="x-large")
+    for row, row_axes in zip(rows, axes, strict=True):
+        _draw_row(figure, row, row_axes)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("row")
+    for axis in axes[-1]:
+        axis.set_xlabel("column")
+    save(figure, path)
+
+
+def plot_planes_and_profiles(path, title, planes, channels):
+    """Draw the channels of a flat in a row, and below them their profiles along both diagonals.
+
+    Parameters
+    ----------
+    path : str
+    title : str
+    planes : numpy.ndarray, ``(channels, rows, columns)``, DN above black
+    channels : sequence of str
+    """
+    count, (rows, columns) = len(channels), planes.shape[1:]
+    width = 4.6
+    figure = Figure(figsize=(width * count, width * rows / columns + 4), layout="constrained")
+    upper, lower = figure.subfigures(2, 1, height_ratios=(width * rows / columns + 0.8, 3.2))
+    upper.suptitle(title, fontsize="x-large")
+    axes = upper.subplots(1, count, sharex=True, sharey=True, squeeze=False)[0]
+    panels = list(zip(channels, planes, strict=True))
+    _draw_row(upper, {"panels": panels, "unit": "DN above black", "signed": False, "shared": False}, axes)
+    axes[0].set_ylabel("row")
+    for axis in axes:
+        axis.set_xlabel("column")
+    profile_axes = lower.subplots(1, 2, sharey=True)
+    corners = ("top left to bottom right", "bottom left to top right")
+    for axis, direction, flip in zip(profile_axes, corners, (False, True), strict=True):
+        for channel, plane in panels:
+            blocks = shrink(plane[::-1] if flip else plane)
+            position = np.linspace(0, 1, 201)
+            indices = [np.rint(position * (length - 1)).astype(int) for length in blocks.shape]
+            profile = blocks[tuple(indices)]
+            axis.plot(2 * position - 1, profile / profile[95:106].mean(), color=CHANNEL_COLORS[channel], label=channel)
+        axis.set_xlabel(f"from {direction}, half diagonals from the centre")
+        axis.grid(alpha=0.3)
+    profile_axes[0].set_ylabel("relative to the centre")
+    profile_axes[0].legend()
+    save(figure, path)
+
+
+def _draw_row(figure, row, axes):
+    images = [shrink(image) for _, image in row["panels"]]
+    measured = [image for image in images if image.ndim == 2]
+    shared = color_limits(np.concatenate([image.ravel() for image in measured]), row["signed"])
+    for axis, image, (title, original) in zip(axes, images, row["panels"], strict=False):
+        extent = (-0.5, original.shape[1] - 0.5, original.shape[0] - 0.5, -0.5)
+        axis.set_title(title)
+        if image.ndim == 3:
+            axis.imshow(image, extent=extent)
+            continue
+        low, high = shared if row["shared"] else color_limits(image, row["signed"])
+        colors = DIFFERENCE_COLORS if row["signed"] else IMAGE_COLORS
+        drawn = axis.imshow(image, extent=extent, cmap=colors, vmin=low, vmax=high, interpolation="nearest")
+        figure.colorbar(drawn, ax=axis, label=row["unit"], shrink=0.9, extend="both")
+    for axis in axes[len(images) :]:
+        axis.remove()
+
+
+def shrink(image):
+    """Average blocks so that a panel is about `PANEL_COLUMNS` wide; even blocks, so that mosaics mix their colours."""
+    if image.ndim == 3:
+        step = max(1, image.shape[1] // (2 * PANEL_COLUMNS))
+        return image[::step, ::step]
+    size = image.shape[1] // PANEL_COLUMNS // 2 * 2
+    return block_average(image, max(size, 2))
+
+
+def color_limits(values, signed):
+    """Limits of the colour scale: percentiles, or symmetric about 0."""
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return 0.0, 1.0
+    if signed:
+        limit = float(np.percentile(np.abs(values), PERCENTILES[1])) or 1.0
+        return -limit, limit
+    low, high = (float(limit) for limit in np.percentile(values, PERCENTILES))
+    return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+def save(figure, path):
+    """Write a PNG that depends on the figure only."""
+    figure.savefig(path, dpi=100, metadata={"Software": None})
+
+
+def describe_exposure(header):
+    """Exposure and ISO for titles, as far as they are known: ``1/30 s, ISO 100, f/2.8``."""
+    parts = []
+    if "EXPTIME" in header:
+        seconds = header["EXPTIME"]
+        parts.append(f"1/{1 / seconds:.0f} s" if 0 < seconds < 0.3 else f"{seconds:g} s")
+    if "ISOSPEED" in header:
+        parts.append(f"ISO {header['ISOSPEED']:g}")
+    if "APERTURE" in header:
+        parts.append(f"f/{header['APERTURE']:.2g}")
+    return ", ".join(parts)

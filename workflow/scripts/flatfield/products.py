@@ -1,0 +1,262 @@
+"""FITS products: headers that tell a stranger what he has, and files that depend on their inputs only."""
+
+import os
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from PIL import Image
+
+from flatfield.errors import CalibrationError
+from flatfield.version import VERSION
+
+#: Characters of a frame's sha256 in its HISTORY line.
+DIGEST_LENGTH = 16
+
+
+def describe_frames(rows):
+    """Header cards common to all products of some frames.
+
+    Parameters
+    ----------
+    rows : list of dict
+        Their rows of ``frames.tsv``. A field that no frame knows gives no card.
+
+    Returns
+    -------
+    astropy.io.fits.Header
+        Instrument, exposure (median), capture times, colour pattern, black level (mean of the four
+        colours, and each where they differ), frames with the start of their sha256, program versions.
+    """
+    header = fits.Header()
+    numbers = {name: _known_numbers(rows, name) for name in ("exposure_s", "iso", "focal_length_mm", "aperture")}
+    times = sorted(row["time"] for row in rows if row["time"])
+    blacks = np.array([[float(level) for level in row["black_dn"].split()] for row in rows]).mean(axis=0)
+    cards = [
+        ("EXPTIME", _median(numbers["exposure_s"]), "[s] exposure time, median of the frames"),
+        ("ISOSPEED", _median(numbers["iso"]), "ISO speed"),
+        ("INSTRUME", rows[0]["camera"], "camera"),
+        ("TELESCOP", rows[0]["lens"], "lens or telescope"),
+        ("FOCALLEN", _median(numbers["focal_length_mm"]), "[mm] focal length"),
+        ("APERTURE", _median(numbers["aperture"]), "f-number"),
+        ("FILTER", rows[0]["filter"], "filter"),
+        ("DATE-OBS", times[0] if times else None, "first capture, clock of the camera"),
+        ("DATE-END", times[-1] if times else None, "last capture, clock of the camera"),
+        ("DATE", times[-1] if times else None, "last capture: products hold no wall clock"),
+        ("PATH", _common_folder(rows), "folder of the frames, relative"),
+        ("NCOMBINE", len(rows), "number of frames"),
+        ("BLACKLVL", float(blacks.mean()), "[DN] mean black level subtracted"),
+    ]
+    if np.ptp(blacks) > 0:
+        names = ("red", "green", "blue", "second green")
+        cards += [(f"BLACK{i}", float(blacks[i]), f"[DN] black level of {names[i]}") for i in range(4)]
+    for name, value, comment in cards:
+        if value is not None:
+            header[name] = (_ascii(value), comment)
+    header["CREATOR"] = (f"flatfield {VERSION}", "program")
+    for package in ("numpy", "rawpy", "astropy"):
+        header["HISTORY"] = f"{package} {version(package)}"
+    for row in rows:
+        header["HISTORY"] = _ascii(f"{row['file']} sha256 {row['sha256'][:DIGEST_LENGTH]}")
+    return header
+
+
+def describe_mosaic(cfa_name):
+    """Header cards of a mosaic: colour pattern as seen from the first pixel, first row at the top."""
+    header = fits.Header()
+    if cfa_name != "MONO":
+        header["BAYERPAT"] = (cfa_name, "colour filters, row by row")
+        header["XBAYROFF"] = (0, "column offset of the pattern")
+        header["YBAYROFF"] = (0, "row offset of the pattern")
+    header["ROWORDER"] = ("TOP-DOWN", "first row is the top of the picture")
+    return header
+
+
+def describe_combination(options, debayer=None):
+    """Header cards that say how frames were combined.
+
+    Parameters
+    ----------
+    options : dict
+        The section ``combine`` of the configuration.
+    debayer : dict, optional
+        The section ``debayer``.
+    """
+    parameters = {
+        "sigma_clip": ["kappa_low", "kappa_high", "iterations"],
+        "minmax": ["nlow", "nhigh"],
+    }.get(options["method"], [])
+    header = fits.Header()
+    header["COMBINE"] = (options["method"], "combination of the frames")
+    header["SCALE"] = (options["scale"], "frames brought to a common level by")
+    header["NORMALIS"] = ("none", "what was made 1")
+    for name in parameters:
+        header["HISTORY"] = f"{options['method']} {name} = {options[name]}"
+    if debayer is not None:
+        header["DEBAYER"] = (debayer["algorithm"], "interpolation of the colours")
+        header["STEP"] = (debayer["step"], "every n-th frame was used")
+    return header
+
+
+def image_hdu(data, header=None, name=None, unit="DN", **cards):
+    """Make an image HDU with unit and further cards; the primary one when it has no name.
+
+    Parameters
+    ----------
+    data : numpy.ndarray or None
+        Written as float32, masks as uint8.
+    header : astropy.io.fits.Header, optional
+        Copied.
+    name : str, optional
+    unit : str
+        ``DN``, ``percent`` or empty for a ratio.
+    **cards
+        Further cards, such as ``BAND="RED"``.
+    """
+    header = fits.Header() if header is None else header.copy()
+    if data is not None:
+        data = np.ascontiguousarray(data, np.uint8 if data.dtype in (bool, np.uint8) else np.float32)
+        if data.dtype != np.uint8:
+            header["BUNIT"] = (unit, "unit of the pixels")
+    header.update({key.upper(): value for key, value in cards.items()})
+    if name is None:
+        return fits.PrimaryHDU(data, header)
+    return fits.ImageHDU(data, header, name=name)
+
+
+def write_fits(path, hdus):
+    """Write HDUs with CHECKSUM and DATASUM, complete or not at all; equal input gives equal bytes.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+    hdus : list of astropy.io.fits.PrimaryHDU or ImageHDU
+    """
+    part = Path(f"{path}.part")
+    hdus = fits.HDUList(hdus)
+    hdus.update_extend()
+    for hdu in hdus:
+        hdu.add_checksum(when=str(hdu.header.get("DATE", "unknown date")))  # astropy's default is the wall clock
+    with open(part, "wb") as file:
+        hdus.writeto(file)
+    os.replace(part, path)
+
+
+def write_planes(path, planes, channels, header, imagetyp, unit="DN"):
+    """Write the notebook's product: a primary HDU without data, one float32 extension a channel.
+
+    Parameters
+    ----------
+    path : str
+    planes : numpy.ndarray, float32, ``(channels, rows, columns)``
+    channels : sequence of str
+        Names of the extensions, and their BAND.
+    header : astropy.io.fits.Header
+    imagetyp : str
+    unit : str
+    """
+    primary = image_hdu(None, header, imagetyp=imagetyp)
+    layout = describe_mosaic("MONO")
+    layout.extend((card for card in header.cards if card.keyword in ("DATE", "NORMALIS")), strip=False)
+    bands = [image_hdu(plane, layout, name, unit, band=name) for name, plane in zip(channels, planes, strict=True)]
+    write_fits(path, [primary, *bands])
+
+
+def read_planes(path):
+    """Read a file of `write_planes`.
+
+    Returns
+    -------
+    planes : numpy.ndarray, float32, ``(channels, rows, columns)``
+    channels : tuple of str
+    header : astropy.io.fits.Header
+        Of the primary HDU.
+    """
+    with fits.open(path, memmap=False) as hdus:
+        planes = np.stack([hdu.data.astype(np.float32) for hdu in hdus[1:]])
+        return planes, tuple(hdu.header["BAND"] for hdu in hdus[1:]), hdus[0].header.copy()
+
+
+def write_picture(path, picture):
+    """Write a PNG, complete or not at all.
+
+    Parameters
+    ----------
+    path : str
+    picture : numpy.ndarray, uint8, ``(rows, columns, 3)``
+    """
+    part = f"{path}.part"
+    Image.fromarray(picture).save(part, format="png")
+    os.replace(part, path)
+
+
+def read_image(path, extension=0):
+    """Read one image as float32 ``(rows, columns)``, with its header."""
+    with fits.open(path, memmap=False) as hdus:
+        return hdus[extension].data.astype(np.float32), hdus[extension].header.copy()
+
+
+def check_fits(path):
+    """Read a file back and check it.
+
+    Returns
+    -------
+    list of dict
+        One row an HDU: hdu, name, band, rows, columns, dtype, minimum, maximum.
+
+    Raises
+    ------
+    CalibrationError
+        If a checksum is missing or wrong, or a pixel is not finite.
+    """
+    rows = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            with fits.open(path, memmap=False, checksum=True) as hdus:
+                for index, hdu in enumerate(hdus):
+                    if "CHECKSUM" not in hdu.header or "DATASUM" not in hdu.header:
+                        raise CalibrationError(f"HDU {index} of {path} has no CHECKSUM; make the file again")
+                    rows.append(_describe_hdu(index, hdu, path))
+        except (Warning, OSError) as error:
+            raise CalibrationError(f"{path} does not read back as written ({error}); make it again") from error
+    return rows
+
+
+def _describe_hdu(index, hdu, path):
+    data = hdu.data
+    if data is not None and not np.isfinite(data).all():
+        raise CalibrationError(f"HDU {index} of {path} holds pixels that are not finite")
+    rows, columns = (None, None) if data is None else data.shape
+    return {
+        "hdu": index,
+        "name": hdu.name,
+        "band": hdu.header.get("BAND"),
+        "rows": rows,
+        "columns": columns,
+        "dtype": None if data is None else data.dtype.newbyteorder("=").name,
+        "minimum_dn": None if data is None else float(data.min()),
+        "maximum_dn": None if data is None else float(data.max()),
+    }
+
+
+def _known_numbers(rows, name):
+    return [float(row[name]) for row in rows if row[name] is not None]
+
+
+def _median(numbers):
+    return float(np.median(numbers)) if numbers else None
+
+
+def _common_folder(rows):
+    folders = {os.path.dirname(row["file"]) for row in rows}
+    return os.path.commonpath(folders) or "." if len(folders) > 1 else folders.pop() or "."
+
+
+def _ascii(value):
+    """FITS cards hold printable ASCII only."""
+    if not isinstance(value, str):
+        return value
+    return "".join(c if " " <= c <= "~" else "?" for c in value)

@@ -1,0 +1,145 @@
+"""Stacks: the used frames of a set or subset, as recorded, with what turns them into signal at a common level."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from flatfield.cfa import ColorFilterArray
+from flatfield.errors import InventoryError
+from flatfield.frames import read_stack, signal
+from flatfield.inventory import scale_factors, used_frames
+from flatfield.products import read_image
+from flatfield.tables import read_table
+
+#: Values of the pixels of ``MASK``.
+MASK_DARK, MASK_SATURATED = 1, 2
+#: Bytes of float32 signal that one thread holds at a time.
+BLOCK_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Frames of one camera.
+
+    Attributes
+    ----------
+    mosaics : numpy.ndarray, uint16 or float32, ``(frames, rows, columns)``, DN
+    blacks : numpy.ndarray, float32, ``(frames, 4)``, DN
+        Black level of each frame and colour.
+    factors : numpy.ndarray, float32, ``(frames, 4)``
+        Scale factor of each frame and colour, see `flatfield.inventory.scale_factors`.
+    cfa : ColorFilterArray
+    bias : numpy.ndarray, float32, ``(rows, columns)``, optional
+        Master of the offset frames, DN.
+    """
+
+    mosaics: np.ndarray
+    blacks: np.ndarray
+    factors: np.ndarray
+    cfa: ColorFilterArray
+    bias: np.ndarray | None = None
+
+    def rows(self, start, stop):
+        """Scaled signal of some rows, float32, ``(frames, stop - start, columns)``, DN above black."""
+        cfa = self.cfa.shifted(start, 0)
+        bias = None if self.bias is None else self.bias[start:stop]
+        result = signal(self.mosaics[:, start:stop], self.blacks, cfa, bias)
+        p = cfa.period
+        for i, j, color in cfa.phases():
+            result[:, i::p, j::p] *= self.factors[:, color, None, None]
+        return result
+
+    def blocks(self):
+        """Slices of rows that a thread works on, whole tiles of the colour filter array each."""
+        return row_blocks(self.mosaics.shape, self.cfa.period)
+
+
+def row_blocks(shape, multiple=1):
+    """Cut a stack of `shape` ``(frames, rows, columns)`` into slices of rows of about `BLOCK_BYTES` in float32."""
+    frames, rows, columns = shape
+    step = max(BLOCK_BYTES // (4 * frames * columns) // multiple, 1) * multiple
+    return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
+
+
+def select_used(frames, inventory, subset=None, step=1):
+    """Choose the frames that count.
+
+    Parameters
+    ----------
+    frames : list of str
+        All frames of the subset, or of the set, in the order of the inventory.
+    inventory : str
+        ``frames.tsv`` of the set.
+    subset : str, optional
+    step : int
+        Every n-th of the used frames.
+
+    Returns
+    -------
+    paths : list of str
+    rows : list of dict
+        Their rows of the inventory.
+
+    Raises
+    ------
+    InventoryError
+        If frames and inventory do not match.
+    """
+    rows = [row for row in read_table(inventory) if subset in (None, row["subset"])]
+    if [Path(path).name for path in frames] != [Path(row["file"]).name for row in rows]:
+        raise InventoryError(f"{inventory} does not list the frames that are to be combined; run the workflow again")
+    used = [(path, row) for path, row in zip(frames, rows, strict=True) if row["used"] == "yes"][::step]
+    return [path for path, _ in used], [row for _, row in used]
+
+
+def read_used_stack(frames, inventory, subset, bias, scale, overscan, threads, step=1):
+    """Read the frames that count.
+
+    Parameters
+    ----------
+    frames, inventory, subset, step
+        See `select_used`.
+    bias : str or None
+        Master of the offset frames, which takes the place of the black level of the metadata.
+    scale : {"none", "frame", "channel"}
+    overscan : bool
+    threads : int
+
+    Returns
+    -------
+    stack : Stack
+    rows : list of dict
+        Rows of the inventory.
+    """
+    paths, rows = select_used(frames, inventory, subset, step)
+    mosaics, blacks, cfa = read_stack(paths, overscan, threads)
+    if bias and not overscan:
+        blacks[:] = 0
+    factors = scale_factors(used_frames(read_table(inventory)), rows, scale)
+    return Stack(mosaics, blacks, factors, cfa, read_image(bias)[0] if bias else None), rows
+
+
+def mask_pixels(stack, value, whites):
+    """Mark the pixels of a master that must not be trusted.
+
+    Parameters
+    ----------
+    stack : Stack
+    value : numpy.ndarray, float32, ``(rows, columns)``, DN above black
+        The master.
+    whites : list of str or None
+        White level of each frame, DN.
+
+    Returns
+    -------
+    numpy.ndarray, uint8, ``(rows, columns)``
+        Sum of `MASK_DARK` (not above black, or not finite) and `MASK_SATURATED` (at the white level in half of
+        the frames or more).
+    """
+    saturated = np.zeros(value.shape, np.uint16)
+    for mosaic, white in zip(stack.mosaics, whites, strict=True):
+        if white is not None:
+            saturated += mosaic >= float(white)
+    mask = np.where(value > 0, 0, MASK_DARK) + np.where(2 * saturated >= len(whites), MASK_SATURATED, 0)
+    return mask.astype(np.uint8)

@@ -1,0 +1,45 @@
+"""Tab-separated tables with a header line; what is not known is written as `unknown`."""
+
+import csv
+import os
+from pathlib import Path
+
+UNKNOWN = "unknown"
+
+
+def write_table(path, rows, columns):
+    """Write rows as a tab-separated table, complete or not at all.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+    rows : list of dict
+        Values may be None (written as ``unknown``), bool (``yes``/``no``), numbers or text.
+    columns : list of str
+        The header line; each row must have all of them.
+    """
+    lines = ["\t".join(columns)] + ["\t".join(format_value(row[name]) for name in columns) for row in rows]
+    part = Path(f"{path}.part")
+    part.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    os.replace(part, path)
+
+
+def read_table(path):
+    """Read a table as a list of dictionaries of text; ``unknown`` becomes None."""
+    with open(path, encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        return [{name: None if value == UNKNOWN else value for name, value in row.items()} for row in rows]
+
+
+def format_value(value):
+    """Text of a value: numbers with 9 significant digits (float32 survives), text without tabs or line breaks."""
+    if value is None:
+        return UNKNOWN
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return " ".join("".join(c if c.isprintable() else " " for c in value).split())
+    number = float(value)
+    if number != number:
+        return UNKNOWN
+    return str(int(number)) if number.is_integer() and abs(number) < 1e15 else f"{number:.9g}"

@@ -1,0 +1,3 @@
+"""Version of this project, written into each product."""
+
+VERSION = "0.1.0"

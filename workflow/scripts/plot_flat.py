@@ -1,0 +1,26 @@
+"""Plot the channels of the debayered master, and their profiles from corner to corner."""
+
+from flatfield.job import logged_job
+from flatfield.plotting import plot_planes_and_profiles
+from flatfield.products import read_planes
+
+
+def main(flat, plot, title):
+    """Write a PNG.
+
+    Parameters
+    ----------
+    flat : str
+        ``flat.fits``.
+    plot : str
+        PNG to write.
+    title : str
+        Of the set.
+    """
+    planes, channels, header = read_planes(flat)
+    plot_planes_and_profiles(plot, f"{title}: combined {header['NCOMBINE']} frames", planes, channels)
+
+
+if "snakemake" in globals():
+    with logged_job(snakemake.log[0]):
+        main(snakemake.input.flat, snakemake.output.plot, snakemake.params.title)

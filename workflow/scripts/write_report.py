@@ -1,0 +1,107 @@
+"""Write the report: one self-contained page with conclusions, tables, figures and how they were made."""
+
+import base64
+import hashlib
+import os
+from importlib.metadata import version
+from pathlib import Path
+
+import yaml
+from docutils.core import publish_parts
+from flatfield.job import logged_job
+from flatfield.reporting import conclude, summarize_inventory
+from flatfield.tables import read_table
+from flatfield.version import VERSION
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+PACKAGES = ("snakemake", "rawpy", "exifread", "numpy", "scipy", "astropy", "matplotlib")
+
+
+def main(inputs, report, options):
+    """Write the page.
+
+    Parameters
+    ----------
+    inputs : dict
+        template, captions, inventories, stats, models, sets, plots, vignetting, preset, demo: paths.
+    report : str
+        HTML file to write.
+    options : dict
+        config (the whole configuration), results (folder), sets and lights (names).
+    """
+    root = options["results"]
+    inventories, models, stats = (by_folder(inputs[name]) for name in ("inventories", "models", "stats"))
+    vignetting = by_folder(inputs["vignetting"])
+    preset = by_folder(inputs["preset"], "vignetting.tsv")
+    sets, demo = read_table(inputs["sets"]), [row for path in inputs["demo"] for row in read_table(path)]
+    plots = {os.path.relpath(path, root): embed(path) for path in inputs["plots"]}
+    content = {
+        "title": "Flat-field report",
+        "conclusions": conclude(sets, inventories, models, vignetting, preset, demo),
+        "captions": {Path(path).stem: render_caption(path) for path in inputs["captions"]},
+        "summaries": {name: summarize_inventory(rows) for name, rows in inventories.items()},
+        "titles": {name: entry["title"] or name for name, entry in options["config"]["sets"].items()},
+        "sets": sets,
+        "stats": stats,
+        "models": models,
+        "vignetting": vignetting,
+        "preset": preset,
+        "preset_stats": by_folder(inputs["preset"], "stats.tsv"),
+        "demo": demo,
+        "set_plots": {name: select(plots, f"{name}/plots/") for name in options["sets"]},
+        "light_plots": {name: select(plots, f"lights/{name}/") for name in options["lights"]},
+        "config": yaml.safe_dump(options["config"], sort_keys=False, allow_unicode=True),
+        "versions": {"flatfield": VERSION} | {package: version(package) for package in PACKAGES},
+        "digest": digest(inventories),
+    }
+    template = Path(inputs["template"])
+    environment = Environment(
+        loader=FileSystemLoader(template.parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters["number"] = round_number
+    part = Path(f"{report}.part")
+    part.write_text(environment.get_template(template.name).render(content), encoding="utf-8")
+    os.replace(part, report)
+
+
+def round_number(text):
+    """A number of a table with at most 5 significant digits; other text as it is, unknown where there is none."""
+    try:
+        return "unknown" if text is None else f"{float(text):.5g}"
+    except ValueError:
+        return text
+
+
+def by_folder(paths, name=None):
+    """Rows of tables by the name of their folder, of the tables called `name` if given."""
+    chosen = [Path(path) for path in paths if name in (None, Path(path).name)]
+    return {path.parent.name: read_table(path) for path in chosen}
+
+
+def select(plots, prefix):
+    """The plots under a folder, by the stem of their name."""
+    return {Path(path).stem: data for path, data in plots.items() if path.startswith(prefix)}
+
+
+def embed(path):
+    """A picture as a data URL."""
+    return "data:image/png;base64," + base64.b64encode(Path(path).read_bytes()).decode()
+
+
+def render_caption(path):
+    """HTML of a caption in reStructuredText."""
+    settings = {"file_insertion_enabled": False, "raw_enabled": False}
+    return publish_parts(Path(path).read_text(encoding="utf-8"), writer="html5", settings_overrides=settings)[
+        "fragment"
+    ]
+
+
+def digest(inventories):
+    """One checksum of all frames: sha256 of their sha256 values, in order."""
+    sums = "\n".join(row["sha256"] or "" for rows in inventories.values() for row in rows)
+    return hashlib.sha256(sums.encode()).hexdigest()
+
+
+if "snakemake" in globals():
+    with logged_job(snakemake.log[0]):
+        main(dict(snakemake.input.items()), snakemake.output.report, snakemake.params.options)
