@@ -111,6 +111,12 @@ def overscan_of_set(wildcards):
     return config["sets"][wildcards.set]["overscan"]
 
 
+def threads_of_set(wildcards):
+    """Threads for the frames of a set: one for small files, whose jobs are all start-up and run side by side."""
+    first = Path(SETS[wildcards.set].frames[0])
+    return 4 if first.exists() and first.stat().st_size > 4_000_000 else 1
+
+
 def title_of_set(wildcards):
     return config["sets"][wildcards.set]["title"] or wildcards.set
 
@@ -167,10 +173,9 @@ def vignetting_of_light(wildcards):
 def set_products():
     """All products of all sets."""
     names = ["flat_cfa.fits", "flat.fits", "flat_check.tsv", "stats.tsv", "models.tsv"]
-    names += [f"plots/{plot}.png" for plot in ("subsets", "flat", "models")]
+    names += [f"plots/{plot}.png" for plot in ("subsets", "differences", "flat", "models")]
     products = [f"<results>/{name}/{product}" for name in SETS for product in names]
-    products += [f"<results>/{name}/differences/{pair}.fits" for name in SETS for pair in PAIRS[name]]
-    return products + [f"<results>/{name}/plots/differences.png" for name in SETS if PAIRS[name]]
+    return products + [f"<results>/{name}/differences/{pair}.fits" for name in SETS for pair in PAIRS[name]]
 
 
 def light_products():
@@ -188,6 +193,13 @@ def preset_tables():
     flats = sorted({config["lights"][name]["flat"] for name in LIGHTS})
     tables = [f"<results>/notebook/lights/{name}/vignetting.tsv" for name in LIGHTS]
     return tables + [f"<results>/notebook/{name}/stats.tsv" for name in flats]
+
+
+def preset_plots():
+    """Lights under the preset."""
+    if not config["compare"]:
+        return []
+    return [f"<results>/notebook/lights/{name}/{stem}_channels.png" for name in LIGHTS for stem in LIGHTS[name]]
 
 
 def demo_tables():

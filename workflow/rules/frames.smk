@@ -12,7 +12,7 @@ rule combine_bias:
     params:
         options={"bias": config["combine"]},
         overscan=overscan_of_set,
-    threads: 2
+    threads: threads_of_set
     script:
         "../scripts/combine_bias.py"
 
@@ -28,7 +28,7 @@ rule inventory_frames:
         "<logs>/{set}/frames.log",
     params:
         options=inventory_options,
-    threads: 2
+    threads: threads_of_set
     priority: 100
     script:
         "../scripts/inventory_frames.py"

@@ -16,6 +16,7 @@ rule combine_subset:
     params:
         options=config["combine"],
         overscan=overscan_of_set,
+    threads: threads_of_set
     script:
         "../scripts/combine_subset.py"
 
@@ -47,7 +48,7 @@ rule combine_flat:
     params:
         options=config["combine"],
         overscan=overscan_of_set,
-    threads: 2
+    threads: threads_of_set
     script:
         "../scripts/combine_flat.py"
 
@@ -68,7 +69,7 @@ rule debayer_flat:
         options=config["combine"],
         debayer={"debayer": config["debayer"]},
         overscan=overscan_of_set,
-    threads: 2
+    threads: threads_of_set
     script:
         "../scripts/debayer_flat.py"
 

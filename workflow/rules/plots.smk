@@ -2,15 +2,22 @@
 
 
 rule plot_subsets:
-    """Combined mosaics of the subsets in a row."""
+    """Combined mosaics of the subsets in a row, and their differences in DN and percent."""
     input:
         subsets=subsets_of_set,
+        differences=differences_of_set,
     output:
-        plot=report(
+        subsets=report(
             "<results>/{set}/plots/subsets.png",
             caption="../report/subsets.rst",
             category="{set}",
             labels={"figure": "subsets"},
+        ),
+        differences=report(
+            "<results>/{set}/plots/differences.png",
+            caption="../report/differences.rst",
+            category="{set}",
+            labels={"figure": "differences"},
         ),
     log:
         "<logs>/{set}/plots/subsets.log",
@@ -20,35 +27,23 @@ rule plot_subsets:
         "../scripts/plot_subsets.py"
 
 
-rule plot_differences:
-    """Differences of the subsets in a row, DN and percent."""
-    input:
-        differences=differences_of_set,
-    output:
-        plot=report(
-            "<results>/{set}/plots/differences.png",
-            caption="../report/differences.rst",
-            category="{set}",
-            labels={"figure": "differences"},
-        ),
-    log:
-        "<logs>/{set}/plots/differences.log",
-    params:
-        title=title_of_set,
-    script:
-        "../scripts/plot_differences.py"
-
-
 rule plot_flat:
-    """Channels of the debayered master in a row, and their profiles from corner to corner."""
+    """Channels of the debayered master in a row with profiles, and what its models leave over."""
     input:
         flat="<results>/{set}/flat.fits",
+        models=["<results>/{set}/models/polynomial.fits", "<results>/{set}/models/smooth.fits"],
     output:
-        plot=report(
+        flat=report(
             "<results>/{set}/plots/flat.png",
             caption="../report/flat.rst",
             category="{set}",
             labels={"figure": "flat"},
+        ),
+        models=report(
+            "<results>/{set}/plots/models.png",
+            caption="../report/models.rst",
+            category="{set}",
+            labels={"figure": "models"},
         ),
     log:
         "<logs>/{set}/plots/flat.log",
@@ -56,27 +51,6 @@ rule plot_flat:
         title=title_of_set,
     script:
         "../scripts/plot_flat.py"
-
-
-rule plot_models:
-    """What the polynomial and the smoothing leave over, percent."""
-    input:
-        flat="<results>/{set}/flat.fits",
-        polynomial="<results>/{set}/models/polynomial.fits",
-        smooth="<results>/{set}/models/smooth.fits",
-    output:
-        plot=report(
-            "<results>/{set}/plots/models.png",
-            caption="../report/models.rst",
-            category="{set}",
-            labels={"figure": "models"},
-        ),
-    log:
-        "<logs>/{set}/plots/models.log",
-    params:
-        title=title_of_set,
-    script:
-        "../scripts/plot_models.py"
 
 
 rule plot_light:

@@ -7,7 +7,7 @@ rule write_report:
         template="workflow/report/report.html.j2",
         captions=expand(
             "workflow/report/{figure}.rst",
-            figure=["subsets", "differences", "flat", "models", "light", "vignetting", "preset", "demo"],
+            figure=["subsets", "differences", "flat", "models", "light", "vignetting", "preset", "preset_light", "demo"],
         ),
         inventories=expand("<results>/{set}/frames.tsv", set=SETS),
         stats=expand("<results>/{set}/stats.tsv", set=SETS),
@@ -16,6 +16,7 @@ rule write_report:
         plots=report_plots(),
         vignetting=expand("<results>/lights/{light}/vignetting.tsv", light=LIGHTS),
         preset=preset_tables(),
+        preset_plots=preset_plots(),
         demo=demo_tables(),
     output:
         report="<results>/report.html",

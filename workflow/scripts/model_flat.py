@@ -2,8 +2,9 @@
 
 import numpy as np
 from flatfield.job import logged_job
-from flatfield.modelling import fit_polynomial, residual_percent, smooth_gaussian
+from flatfield.modelling import fit_polynomial, smooth_gaussian
 from flatfield.products import read_planes, write_planes
+from flatfield.regions import residual_percent
 from flatfield.tables import write_table
 
 

@@ -112,8 +112,18 @@ def compare_regions(planes, channels, stage, regions):
     return rows
 
 
+#: Where the sky lies in a picture (1 is white), and how many robust standard deviations below it black lies.
+SKY_LEVEL, BLACK_DEVIATIONS = 0.22, 2.8
+#: Percentile of the signal that becomes white.
+WHITE_PERCENTILE = 99.9
+
+
 def render_picture(planes, white_balance):
-    """Make a picture that a person can look at: white balance, robust stretch, gamma.
+    """Make a picture that a person can look at: white balance, and a stretch that shows the sky.
+
+    Black is `BLACK_DEVIATIONS` below the median of the sky, white the `WHITE_PERCENTILE`; between them the midtones
+    transfer function m(x) = (b - 1) x / ((2 b - 1) x - b) lifts the median to `SKY_LEVEL` (PixInsight's
+    histogram transformation).
 
     Parameters
     ----------
@@ -125,10 +135,16 @@ def render_picture(planes, white_balance):
     Returns
     -------
     numpy.ndarray, uint8, ``(rows, columns, 3)``
-        The darkest 0.5 % of the green (or mono) signal black, the brightest 0.5 % white, gamma 2.2.
     """
     balanced = np.nan_to_num(planes * np.asarray(white_balance, np.float32)[:, None, None])
-    low, high = np.percentile(balanced[len(balanced) // 2], (0.5, 99.5))
-    scaled = np.clip((balanced - low) / max(high - low, np.finfo(np.float32).tiny), 0, 1) ** (1 / 2.2)
-    picture = np.rint(255 * scaled).astype(np.uint8).transpose(1, 2, 0)
+    median = np.median(balanced)
+    deviation = 1.4826 * np.median(np.abs(balanced - median))
+    black, white = median - BLACK_DEVIATIONS * deviation, np.percentile(balanced, WHITE_PERCENTILE)
+    if not white > black:
+        return np.zeros((*planes.shape[1:], 3), np.uint8)
+    x, sky = np.clip((balanced - black) / (white - black), 0, 1), (median - black) / (white - black)
+    if 0 < sky < 1:
+        midtone = sky * (SKY_LEVEL - 1) / (2 * SKY_LEVEL * sky - SKY_LEVEL - sky)
+        x = (midtone - 1) * x / ((2 * midtone - 1) * x - midtone)
+    picture = np.rint(255 * x).astype(np.uint8).transpose(1, 2, 0)
     return np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture

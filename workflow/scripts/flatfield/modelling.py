@@ -46,7 +46,7 @@ def _scaled_centers(count, size, length):
 
 
 def smooth_gaussian(plane, sigma):
-    """Smooth by a Gaussian; beyond the border the plane is mirrored.
+    """Smooth by a Gaussian; beyond the border the plane goes on with its slope (odd reflection).
 
     Parameters
     ----------
@@ -62,11 +62,7 @@ def smooth_gaussian(plane, sigma):
         Effective number of parameters, pixels / (4 pi sigma^2): the frame in units of the kernel's area
         1 / sum(kernel^2).
     """
-    model = gaussian_filter(plane.astype(np.float64), sigma, mode="reflect").astype(np.float32)
+    reach = min(int(4 * sigma + 1), min(plane.shape) - 1)
+    padded = np.pad(plane.astype(np.float64), reach, mode="reflect", reflect_type="odd")
+    model = gaussian_filter(padded, sigma)[reach:-reach, reach:-reach].astype(np.float32)
     return model, max(1, round(plane.size / (4 * np.pi * sigma**2)))
-
-
-def residual_percent(plane, model):
-    """Deviation of the flat from a model, 100 (flat - model) / model, percent."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return 100 * (plane.astype(np.float64) - model) / model

@@ -29,8 +29,8 @@ def plot_rows(path, title, rows):
     columns = max(len(row["panels"]) for row in rows)
     shape = rows[0]["panels"][0][1].shape[:2]
     width = 4.6
-    height = width * shape[0] / shape[1]
-    figure = Figure(figsize=(width * columns, (height + 0.55) * len(rows) + 0.5), layout="constrained")
+    height = (width - 1.3) * shape[0] / shape[1]
+    figure = Figure(figsize=(width * columns, (height + 0.35) * len(rows) + 0.9), layout="compressed")
     axes = figure.subplots(len(rows), columns, sharex=True, sharey=True, squeeze=False)
     figure.suptitle(title, fontsize="x-large")
     for row, row_axes in zip(rows, axes, strict=True):
@@ -39,6 +39,13 @@ def plot_rows(path, title, rows):
         axis.set_ylabel("row")
     for axis in axes[-1]:
         axis.set_xlabel("column")
+    save(figure, path)
+
+
+def plot_note(path, text):
+    """Draw a sentence in the place of a figure that cannot be."""
+    figure = Figure(figsize=(9, 1.2))
+    figure.text(0.5, 0.5, text, ha="center", va="center", fontsize="large")
     save(figure, path)
 
 
@@ -54,8 +61,9 @@ def plot_planes_and_profiles(path, title, planes, channels):
     """
     count, (rows, columns) = len(channels), planes.shape[1:]
     width = 4.6
-    figure = Figure(figsize=(width * count, width * rows / columns + 4), layout="constrained")
-    upper, lower = figure.subfigures(2, 1, height_ratios=(width * rows / columns + 0.8, 3.2))
+    height = (width - 1.3) * rows / columns + 1.3
+    figure = Figure(figsize=(width * count, height + 3.2), layout="constrained")
+    upper, lower = figure.subfigures(2, 1, height_ratios=(height, 3.2))
     upper.suptitle(title, fontsize="x-large")
     axes = upper.subplots(1, count, sharex=True, sharey=True, squeeze=False)[0]
     panels = list(zip(channels, planes, strict=True))
@@ -92,7 +100,7 @@ def _draw_row(figure, row, axes):
         low, high = shared if row["shared"] else color_limits(image, row["signed"])
         colors = DIFFERENCE_COLORS if row["signed"] else IMAGE_COLORS
         drawn = axis.imshow(image, extent=extent, cmap=colors, vmin=low, vmax=high, interpolation="nearest")
-        figure.colorbar(drawn, ax=axis, label=row["unit"], shrink=0.9, extend="both")
+        figure.colorbar(drawn, ax=axis, label=row["unit"], extend="both", aspect=14)
     for axis in axes[len(images) :]:
         axis.remove()
 

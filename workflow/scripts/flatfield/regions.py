@@ -90,3 +90,9 @@ def block_average(plane, size):
     rows, columns = plane.shape[0] // size, plane.shape[1] // size
     whole = plane[: rows * size, : columns * size].astype(np.float64)
     return whole.reshape(rows, size, columns, size).mean(axis=(1, 3))
+
+
+def residual_percent(plane, model):
+    """Deviation of the flat from a model, 100 (flat - model) / model, percent."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return 100 * (plane.astype(np.float64) - model) / model

@@ -16,8 +16,11 @@ WHITE = 16383  # DN, 14 bit
 MARGINS = (8, 12)  # masked rows above and columns left of the visible area
 GAIN = 3.0  # e-/DN at ISO 100
 READ_NOISE = 6.0  # e- at ISO 100
-LIGHT_GAIN = GAIN / 128  # e-/DN at ISO 12800
-LIGHT_READ_NOISE = 2.0  # e- at ISO 12800
+LIGHT_ISO = 3200
+LIGHT_GAIN = GAIN * 100 / LIGHT_ISO  # e-/DN
+LIGHT_READ_NOISE = 2.5  # e-
+SKY = 400.0  # e- of green at the centre of a light
+STARS = 500
 PRNU = 0.006  # relative standard deviation of the pixel response
 SENSITIVITY = (0.45, 1.0, 0.55)  # signal of red, green, blue for the same light
 DRIFT = 0.02  # relative amplitude of the slow drift of the exposure
@@ -183,13 +186,13 @@ def scene(index, rows, columns, seed):
     rng = np.random.default_rng([seed, 100 + index])
     x, y = coordinates(rows, columns)
     row_numbers, column_numbers = np.ogrid[0:rows, 0:columns]
-    sky = np.full((rows, columns), 60.0)
+    sky = np.full((rows, columns), SKY)
     if index == 0:
         sky *= 1 + 0.8 * np.exp(-(((y - 0.45 * x - 0.02) / 0.13) ** 2))
-    for _ in range(140):
-        row, column, flux = rng.uniform(4, rows - 4), rng.uniform(4, columns - 4), 120 * rng.pareto(1.3)
+    for _ in range(STARS):
+        row, column, flux = rng.uniform(4, rows - 4), rng.uniform(4, columns - 4), 0.2 * SKY * rng.pareto(1.1)
         distance = (row_numbers - row) ** 2 + (column_numbers - column) ** 2
-        sky += min(flux, 6e4) / (2 * np.pi) * np.exp(-distance / 2)
+        sky += min(flux, 1000 * SKY) / (2 * np.pi) * np.exp(-distance / 2)
     return sky * np.array(SENSITIVITY)[CFA.channel_map((rows, columns))]
 
 
@@ -200,7 +203,7 @@ def simulate_light(index, size, seed):
     rng = np.random.default_rng([seed, 200 + index])
     mosaic = expose(electrons * response(optics, *size, seed), LIGHT_GAIN, LIGHT_READ_NOISE, rng)
     time = datetime(2026, 5, 10, 23) + timedelta(minutes=index)
-    return mosaic, _exif(optics.aperture, "32/10", 12800, time), electrons / LIGHT_GAIN
+    return mosaic, _exif(optics.aperture, "13/1", LIGHT_ISO, time), electrons / LIGHT_GAIN
 
 
 def _exif(aperture, exposure, iso, time):
