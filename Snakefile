@@ -39,12 +39,14 @@ rule all:
 if config["compare"]:
 
     module preset:
-        snakefile: "Snakefile"
-        config: with_preset(config["compare"])
         pathvars:
             results=f"{RESULTS}/notebook",
+        snakefile:
+            "Snakefile"
+        config:
+            with_preset(config["compare"])
 
     use rule * from preset exclude simulate_flats, simulate_lights, all as preset_*
 
 
-track_code(workflow)
+equip_rules(workflow)

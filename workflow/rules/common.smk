@@ -215,7 +215,12 @@ def report_plots():
 
 def report_options():
     """What the report says of its making; the tables are found by their paths."""
-    return {"config": dict(config), "results": RESULTS, "sets": list(SETS), "lights": {k: list(v) for k, v in LIGHTS.items()}}
+    return {
+        "config": dict(config),
+        "results": RESULTS,
+        "sets": list(SETS),
+        "lights": {k: list(v) for k, v in LIGHTS.items()},
+    }
 
 
 @cache
@@ -228,8 +233,9 @@ def digest_code(script):
     return hashlib.sha256("\n".join(trees).encode()).hexdigest()
 
 
-def track_code(workflow):
-    """Give each rule with a script the digest of its code as a parameter, so that changed code re-runs it."""
+def equip_rules(workflow):
+    """Give all rules with a script the software they need, and a digest of their code that re-runs them when it changes."""
     for each in workflow.rules:
         if each.script and "code" not in each.params.keys():
+            each.conda_env = "../../envs/environment.yaml"
             each.set_params(code={"code": digest_code(str(SCRIPTS / Path(each.script).name))})

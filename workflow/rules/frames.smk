@@ -9,10 +9,10 @@ rule combine_bias:
         bias="<results>/{set}/bias.fits",
     log:
         "<logs>/{set}/bias.log",
+    threads: threads_of_set
     params:
         options={"bias": config["combine"]},
         overscan=overscan_of_set,
-    threads: threads_of_set
     script:
         "../scripts/combine_bias.py"
 
@@ -26,10 +26,10 @@ rule inventory_frames:
         inventory="<results>/{set}/frames.tsv",
     log:
         "<logs>/{set}/frames.log",
+    priority: 100
+    threads: threads_of_set
     params:
         options=inventory_options,
-    threads: threads_of_set
-    priority: 100
     script:
         "../scripts/inventory_frames.py"
 
@@ -43,8 +43,8 @@ rule inventory_lights:
         inventory="<results>/lights/{light}/frames.tsv",
     log:
         "<logs>/lights/{light}/frames.log",
+    priority: 100
     params:
         options=light_options,
-    priority: 100
     script:
         "../scripts/inventory_lights.py"

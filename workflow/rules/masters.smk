@@ -13,10 +13,10 @@ rule combine_subset:
         "<logs>/{set}/subsets/{subset}.log",
     benchmark:
         "<benchmarks>/{set}/subsets/{subset}.tsv"
+    threads: threads_of_set
     params:
         options=config["combine"],
         overscan=overscan_of_set,
-    threads: threads_of_set
     script:
         "../scripts/combine_subset.py"
 
@@ -45,10 +45,10 @@ rule combine_flat:
         "<logs>/{set}/flat_cfa.log",
     benchmark:
         "<benchmarks>/{set}/flat_cfa.tsv"
+    threads: threads_of_set
     params:
         options=config["combine"],
         overscan=overscan_of_set,
-    threads: threads_of_set
     script:
         "../scripts/combine_flat.py"
 
@@ -65,11 +65,11 @@ rule debayer_flat:
         "<logs>/{set}/flat.log",
     benchmark:
         "<benchmarks>/{set}/flat.tsv"
+    threads: threads_of_set
     params:
         options=config["combine"],
         debayer={"debayer": config["debayer"]},
         overscan=overscan_of_set,
-    threads: threads_of_set
     script:
         "../scripts/debayer_flat.py"
 

@@ -7,7 +7,17 @@ rule write_report:
         template="workflow/report/report.html.j2",
         captions=expand(
             "workflow/report/{figure}.rst",
-            figure=["subsets", "differences", "flat", "models", "light", "vignetting", "preset", "preset_light", "demo"],
+            figure=[
+                "subsets",
+                "differences",
+                "flat",
+                "models",
+                "light",
+                "vignetting",
+                "preset",
+                "preset_light",
+                "demo",
+            ],
         ),
         inventories=expand("<results>/{set}/frames.tsv", set=SETS),
         stats=expand("<results>/{set}/stats.tsv", set=SETS),

@@ -1,10 +1,14 @@
 """Debayer each used frame of a set to linear RGB and combine the planes: the notebook's product."""
 
-from flatfield.demosaicing import combine_developed, combine_interpolated
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from flatfield.combining import combine
+from flatfield.demosaicing import REACH, develop, interpolate_bilinear
 from flatfield.inventory import scale_factors, used_frames
 from flatfield.job import logged_job
 from flatfield.products import describe_combination, describe_frames, write_planes
-from flatfield.stacks import read_used_stack, select_used
+from flatfield.stacks import read_used_stack, row_blocks, select_used
 from flatfield.tables import read_table
 
 
@@ -40,6 +44,68 @@ def main(frames, inventory, bias, flat, options, debayer, overscan, threads):
     header = describe_frames(rows)
     header.update(describe_combination(options, debayer))
     write_planes(flat, planes, channels, header, "Master Flat")
+
+
+def combine_interpolated(stack, options, threads=1):
+    """Interpolate every frame of a stack and combine the planes, without holding debayered frames.
+
+    Parameters
+    ----------
+    stack : flatfield.stacks.Stack
+    options : dict
+        Section ``combine`` of the configuration.
+    threads : int
+
+    Returns
+    -------
+    numpy.ndarray, float32, ``(channels, rows, columns)``
+        DN above black.
+    """
+    rows, columns = stack.mosaics.shape[1:]
+    planes = np.empty((len(stack.cfa.channels), rows, columns), np.float32)
+
+    def work(block):
+        first, last = max(block.start - REACH, 0), min(block.stop + REACH, rows)
+        frames = interpolate_bilinear(stack.rows(first, last), stack.cfa.shifted(first, 0))
+        for plane, values in zip(planes, frames, strict=True):
+            plane[block] = combine(values[:, block.start - first : block.stop - first], options)[0]
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, stack.blocks()))
+    return planes
+
+
+def combine_developed(paths, factors, algorithm, options, threads=1):
+    """Debayer raw files by one of LibRaw's algorithms and combine the planes.
+
+    Parameters
+    ----------
+    paths : list of str
+    factors : numpy.ndarray, float32, ``(frames, 4)``
+        Scale factor of each frame and colour.
+    algorithm : str
+        See `develop`.
+    options : dict
+        Section ``combine`` of the configuration.
+    threads : int
+
+    Returns
+    -------
+    numpy.ndarray, float32, ``(3, rows, columns)``
+        DN above black.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        frames = list(pool.map(lambda path: develop(path, algorithm), paths))
+        planes = np.empty(frames[0].shape, np.float32)
+
+        def work(channel_and_block):
+            channel, block = channel_and_block
+            values = np.stack([frame[channel, block] for frame in frames]).astype(np.float32)
+            planes[channel, block] = combine(values * factors[:, channel, None, None], options)[0]
+
+        blocks = row_blocks((len(frames), *frames[0].shape[1:]))
+        list(pool.map(work, [(channel, block) for channel in range(3) for block in blocks]))
+    return planes
 
 
 if "snakemake" in globals():

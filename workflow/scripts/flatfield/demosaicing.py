@@ -1,17 +1,13 @@
-"""Debayering: bilinear interpolation of a mosaic, LibRaw's algorithms, and masters of debayered frames."""
-
-from concurrent.futures import ThreadPoolExecutor
+"""Debayering: bilinear interpolation of a mosaic, and LibRaw's algorithms to linear camera RGB."""
 
 import numpy as np
 import rawpy
 
-from flatfield.combining import combine
 from flatfield.errors import FrameError
 from flatfield.frames import is_fits
-from flatfield.stacks import row_blocks
 
-#: Rows beyond a block that the interpolation of its pixels can reach.
-HALO = 2
+#: Rows and columns around a pixel that its interpolation can reach.
+REACH = 2
 
 
 def interpolate_bilinear(mosaic, cfa):
@@ -127,65 +123,3 @@ def _postprocess(path, **options):
             return np.ascontiguousarray(raw.postprocess(user_flip=0, **options).transpose(2, 0, 1))
     except (rawpy.LibRawError, rawpy.NotSupportedError) as error:
         raise FrameError(f"{path} cannot be debayered ({error})") from error
-
-
-def combine_interpolated(stack, options, threads=1):
-    """Interpolate every frame of a stack and combine the planes, without holding debayered frames.
-
-    Parameters
-    ----------
-    stack : flatfield.stacks.Stack
-    options : dict
-        Section ``combine`` of the configuration.
-    threads : int
-
-    Returns
-    -------
-    numpy.ndarray, float32, ``(channels, rows, columns)``
-        DN above black.
-    """
-    rows, columns = stack.mosaics.shape[1:]
-    planes = np.empty((len(stack.cfa.channels), rows, columns), np.float32)
-
-    def work(block):
-        first, last = max(block.start - HALO, 0), min(block.stop + HALO, rows)
-        frames = interpolate_bilinear(stack.rows(first, last), stack.cfa.shifted(first, 0))
-        for plane, values in zip(planes, frames, strict=True):
-            plane[block] = combine(values[:, block.start - first : block.stop - first], options)[0]
-
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, stack.blocks()))
-    return planes
-
-
-def combine_developed(paths, factors, algorithm, options, threads=1):
-    """Debayer raw files by one of LibRaw's algorithms and combine the planes.
-
-    Parameters
-    ----------
-    paths : list of str
-    factors : numpy.ndarray, float32, ``(frames, 4)``
-        Scale factor of each frame and colour.
-    algorithm : str
-        See `develop`.
-    options : dict
-        Section ``combine`` of the configuration.
-    threads : int
-
-    Returns
-    -------
-    numpy.ndarray, float32, ``(3, rows, columns)``
-        DN above black.
-    """
-    with ThreadPoolExecutor(threads) as pool:
-        frames = list(pool.map(lambda path: develop(path, algorithm), paths))
-        planes = np.empty(frames[0].shape, np.float32)
-
-        def work(channel_and_block):
-            channel, block = channel_and_block
-            values = np.stack([frame[channel, block] for frame in frames]).astype(np.float32)
-            planes[channel, block] = combine(values * factors[:, channel, None, None], options)[0]
-
-        blocks = row_blocks((len(frames), *frames[0].shape[1:]))
-        list(pool.map(work, [(channel, block) for channel in range(3) for block in blocks]))
-    return planes

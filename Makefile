@@ -1,0 +1,33 @@
+# make            set up .venv and run the analysis of config.yaml (at first the demo)
+# make test       set up .venv and run all tests
+# make lock       renew the pinned requirements (needs uv)
+# make clean      remove results, the demo's frames and Snakemake's records; .venv stays
+
+PYTHON ?= python3
+CORES ?= all
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+
+.PHONY: all test lock clean
+
+all: .venv/installed
+	$(BIN)/snakemake --cores $(CORES)
+
+test: .venv/installed-test
+	$(BIN)/python -m pytest $(PYTEST)
+
+.venv/installed: envs/requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(PIP) -r envs/requirements.txt
+	@touch $@
+
+.venv/installed-test: .venv/installed envs/requirements-test.txt
+	$(PIP) -r envs/requirements-test.txt
+	@touch $@
+
+lock:
+	$(PYTHON) envs/lock.py
+
+clean:
+	rm -rf results resources/demo .snakemake
