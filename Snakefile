@@ -5,8 +5,8 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-# A --configfile without `sets` is a preset on top of the default configuration.
-if "sets" not in config:
+# A --configfile with `sets` stands alone; one without is a preset on top of the default configuration.
+if not (workflow.overwrite_configfiles and "sets" in config):
 
     configfile: "config.yaml"
 

@@ -41,7 +41,7 @@ try:
         for name, options in config["lights"].items()
     }
 except ConfigurationError as error:
-    raise WorkflowError(f"error: {error}.")
+    raise WorkflowError(f"error: {error}")
 
 PAIRS = {name: {f"{a}-{b}": (a, b) for a, b in combinations(SETS[name].subsets, 2)} for name in SETS}
 DEMO_SETS = [name for name in SETS if name in simulation.SETS and set(SETS[name].frames) <= PLANNED]
@@ -62,7 +62,7 @@ def with_preset(path):
     try:
         return configuration.merge(config, configuration.read_yaml(path) | {"compare": None})
     except ConfigurationError as error:
-        raise WorkflowError(f"error: {error}.")
+        raise WorkflowError(f"error: {error}")
 
 
 def frames_of_set(wildcards):

@@ -196,7 +196,8 @@ def _read_raw(path, overscan):
 def _raw_cfa(raw, path):
     """Colour filter array as seen from the first visible pixel.
 
-    `raw_pattern` belongs to the full frame; `raw_color` counts from there too, so the margins are added.
+    `raw_pattern` belongs to the full frame, and is garbage for X-Trans with a masked border (as is
+    `raw_colors_visible`, rawpy 0.28); `raw_color` is right where it is asked for visible pixels.
     """
     if raw.raw_type != rawpy.RawType.Flat or raw.raw_image_visible.ndim != 2:
         raise FrameError(f"{path} holds no mosaic but several planes (a linear DNG or a scan); use the camera's raw")

@@ -1,0 +1,182 @@
+"""Bad input ends within seconds with one clear sentence, no traceback, and no product half-written."""
+
+import re
+import shutil
+import time
+
+import numpy as np
+import pytest
+import tifffile
+from conftest import BLACK, MARGINS, exif, simulate_mosaic, write_flats
+
+from flatfield.cfa import ColorFilterArray
+from flatfield.simulation import write_dng
+
+RGGB = ColorFilterArray.from_name("RGGB")
+
+
+def setting(path, value):
+    """A change of the configuration."""
+
+    def change(project):
+        def update(content):
+            *keys, last = path.split("/")
+            for key in keys:
+                content = content.setdefault(key, {})
+            content[last] = value
+
+        project.change_config(update)
+
+    return change
+
+
+def frame(name, **options):
+    """Replace a frame by another one."""
+
+    def change(project):
+        fields = {key: options.pop(key) for key in ("iso", "index") if key in options}
+        mosaic = simulate_mosaic(np.random.default_rng(9), RGGB, **options)
+        write_dng(project.folder / "raws" / name, mosaic, exif(**fields), margins=MARGINS, black=BLACK)
+
+    return change
+
+
+def truncate(name, fraction):
+    def change(project):
+        path = project.folder / "raws" / name
+        path.write_bytes(path.read_bytes()[: int(path.stat().st_size * fraction)])
+
+    return change
+
+
+def write_zeros(project):
+    mosaic = np.zeros((76, 114), np.uint16)
+    write_dng(project.folder / "raws/first/DSC2.dng", mosaic, exif(1), margins=MARGINS, black=BLACK)
+
+
+def write_linear_dng(project):
+    """A DNG with three planes and no mosaic."""
+    planes = np.full((72, 108, 3), 3000, np.uint16)
+    tags = [
+        (50706, "B", 4, b"\1\4\0\0", True),
+        (50708, "s", 0, "Linear", True),
+        (50721, "2i", 9, [1, 1, 0, 1, 0, 1, 0, 1, 1, 1, 0, 1, 0, 1, 0, 1, 1, 1], True),
+        (50778, "H", 1, 21, True),
+    ]
+    tifffile.imwrite(
+        project.folder / "raws/first/DSC2.dng", planes, photometric=34892, extratags=tags, metadata=None, software=False
+    )
+
+
+def other_phase(project):
+    mosaic = simulate_mosaic(np.random.default_rng(9), ColorFilterArray.from_name("GRBG"))
+    path = project.folder / "raws/lights/sky.dng"
+    write_dng(path, mosaic, exif(), cfa=ColorFilterArray.from_name("GRBG"), margins=MARGINS, black=BLACK)
+
+
+def swap_times(project):
+    for name, index in (("DSC2", 7), ("DSC8", 1)):
+        frame(f"first/{name}.dng", index=index)(project)
+
+
+def same_names(project):
+    folder = project.folder / "raws/lights/more"
+    folder.mkdir()
+    shutil.copy(project.folder / "raws/lights/sky.dng", folder)
+    setting("lights/night/frames", ["lights/*.dng", "lights/more/*.dng"])(project)
+
+
+def block_results(project):
+    (project.folder / "results").write_text("a file where the folder should be")
+
+
+def break_yaml(project):
+    (project.folder / "extra.yaml").write_text("sets: [unclosed")
+    setting("compare", "extra.yaml")(project)
+
+
+CASES = {
+    "missing folder": (setting("raw_root", "nowhere"), "nowhere", "raw_root"),
+    "pattern without a match": (setting("sets/first/frames", "first/*.arw"), "first/*.arw", "sets.first.frames"),
+    "slice beyond the list": (setting("sets/first/subsets/C/slice", "6:12"), "6:12", "10 frames"),
+    "overlapping slices": (setting("sets/first/subsets/B/slice", "2:6"), "DSC3.dng", "A and B"),
+    "slice that leaves frames": (setting("sets/first/subsets/C/slice", "7:10"), "DSC7.dng", "leftover: allow"),
+    "subset without a frame": (setting("sets/first/subsets/C/slice", "6:6"), "6:6", "no frame"),
+    "slice that is none": (setting("sets/first/subsets/C/slice", "6-9"), "6-9", "slice"),
+    "subset without frames": (setting("sets/first/subsets/C", {"rotation": 3}), "subsets.C", "slice"),
+    "misspelt key": (setting("sets/first/subset", {}), "subset", "did you mean `subsets`"),
+    "misspelt section": (setting("combin", {}), "combin", "did you mean `combine`"),
+    "wrong type": (setting("models/sigma", "wide"), "models.sigma", "number"),
+    "value out of range": (setting("debayer/step", 0), "debayer.step", "at least 1"),
+    "unknown method": (setting("combine/method", "average"), "combine.method", "median, mean"),
+    "set name with a slash": (setting("sets/a\\b", {"frames": "x"}), "a\\b", "letters, digits"),
+    "reserved set name": (setting("sets/lights", {"frames": "first/*.dng"}), "lights", "rename"),
+    "light of an unknown set": (setting("lights/night/flat", "frist"), "frist", "did you mean 'first'"),
+    "two lights of one name": (same_names, "sky.dng", "same name"),
+    "preset that is not YAML": (break_yaml, "extra.yaml", "YAML"),
+    "results not writable": (block_results, "results", "not a writable folder"),
+    "unreadable raw": (truncate("first/DSC4.dng", 0.05), "DSC4.dng", "copy it again"),
+    "truncated raw": (truncate("first/DSC4.dng", 0.6), "DSC4.dng", "copy it again"),
+    "all pixels 0": (write_zeros, "DSC2.dng", "every pixel"),
+    "no mosaic": (write_linear_dng, "DSC2.dng", "no mosaic"),
+    "mixed ISO": (frame("first/DSC4.dng", iso=200, index=3), "DSC4.dng", "100 (9 frames) and 200"),
+    "mixed sizes": (frame("first/DSC4.dng", shape=(60, 84), index=3), "DSC4.dng", "60 x 84"),
+    "times against names": (swap_times, "DSC2.dng", "check_times"),
+    "light of another size": (frame("lights/sky.dng", shape=(60, 84)), "sky.dng", "60 x 84"),
+    "light of another colour pattern": (other_phase, "sky.dng", "GRBG"),
+    "light that is truncated": (truncate("lights/sky.dng", 0.6), "sky.dng", "copy it again"),
+    "region beyond the frame": (setting("regions/corner", {"row": 70, "size": 12}), "regions.corner", "72 x 108"),
+    "minmax of too few": (setting("combine", {"method": "minmax", "nlow": 2, "nhigh": 2}), "nlow", "3 frames"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_bad_input(project, name):
+    change, *words = CASES[name]
+    change(project)
+    start = time.monotonic()
+    done = project.snakemake()
+    assert done.returncode != 0
+    sentences = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
+    assert len(set(sentences)) == 1, done.stdout
+    for word in words:
+        assert word in sentences[0]
+    assert "Traceback" not in done.stdout
+    assert not list(project.folder.rglob("*.part"))
+    if name not in ("region beyond the frame", "minmax of too few"):  # known only when the size or the method is met
+        assert not list(project.path("").glob("*/*.fits")) if project.path("").is_dir() else True
+        assert time.monotonic() - start < 120  # a hang, not a measure of speed
+
+
+def test_odd_frames_are_excluded_with_their_reasons(project):
+    frame("first/DSC4.dng", iso=200, index=3)(project)
+    truncate("first/DSC5.dng", 0.6)(project)
+    setting("sets/first/mismatch", "exclude")(project)
+    project.run("results/first/frames.tsv", "results/first/subsets/B.fits")
+    lines = [line.split("\t") for line in project.path("first/frames.tsv").read_text().splitlines()]
+    unused = {row[0]: row[-1] for row in lines[1:] if row[-2] == "no"}
+    assert set(unused) == {"first/DSC4.dng", "first/DSC5.dng"}
+    assert "200" in unused["first/DSC4.dng"] and "copy it again" in unused["first/DSC5.dng"]
+    from astropy.io import fits
+
+    assert fits.getheader(project.path("first/subsets/B.fits"))["NCOMBINE"] == 1
+
+
+def test_leftover_frames_count_for_the_master(project):
+    setting("sets/first/subsets/C/slice", "7:10")(project)
+    setting("sets/first/leftover", "allow")(project)
+    project.run("results/first/flat_cfa.fits")
+    from astropy.io import fits
+
+    assert fits.getheader(project.path("first/flat_cfa.fits"))["NCOMBINE"] == 10
+    assert re.search(r"^first/DSC7.dng\t\t", project.path("first/frames.tsv").read_text(), re.MULTILINE)
+
+
+def test_frames_without_any_metadata_are_unknown_not_zero(project):
+    for path in write_flats(project.folder / "raws/second", 4):
+        mosaic = tifffile.imread(path)
+        write_dng(path, mosaic, {}, margins=MARGINS, black=BLACK)
+    project.run("results/second/flat_cfa.fits", "results/second/plots/subsets.png")
+    header, first, *_ = (line.split("\t") for line in project.path("second/frames.tsv").read_text().splitlines())
+    row = dict(zip(header, first, strict=True))
+    assert {row[key] for key in ("time", "iso", "exposure_s", "aperture", "focal_length_mm", "lens")} == {"unknown"}

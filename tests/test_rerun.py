@@ -1,0 +1,158 @@
+"""What a change re-runs: exactly the jobs that depend on it."""
+
+import os
+import re
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from conftest import write_flats
+
+FIRST_SET = {
+    "inventory_frames": 1,
+    "combine_subset": 3,
+    "subtract_subsets": 3,
+    "combine_flat": 1,
+    "debayer_flat": 1,
+    "check_flat": 1,
+    "measure_flat": 1,
+    "model_flat": 1,
+    "plot_subsets": 1,
+    "plot_flat": 1,
+}
+LIGHT = {"inventory_lights": 1, "apply_flat": 1, "collect_vignetting": 1, "plot_light": 1}
+SUMMARY = {"compare_sets": 1, "write_report": 1}
+
+
+def replace(name, old, new):
+    """A change of a file of the project."""
+
+    def change(project):
+        path = project.folder / name
+        text = path.read_text()
+        assert re.search(old, text)
+        path.write_text(re.sub(old, new, text, count=1))
+
+    return change
+
+
+def config(**keys):
+    """A change of the configuration: key path with dots, as a keyword with double underscores."""
+
+    def change(project):
+        def update(content):
+            for key, value in keys.items():
+                *path, last = key.split("__")
+                for name in path:
+                    content = content.setdefault(name, {})
+                content[last] = value
+
+        project.change_config(update)
+
+    return change
+
+
+def change_frame(project):
+    """Another content of the same size, as of a file copied again from a card that was wrong."""
+    path = project.folder / "raws/first/DSC5.dng"
+    path.write_bytes(write_flats(project.folder / "other", 1, seed=77)[0].read_bytes())
+
+
+def touch(pattern):
+    def change(project):
+        later = time.time() + 5
+        for path in project.folder.glob(pattern):
+            os.utime(path, (later, later))
+
+    return change
+
+
+CHANGES = {
+    "nothing": (lambda project: None, {}),
+    "one raw frame": (change_frame, FIRST_SET | LIGHT | SUMMARY),
+    "all raw frames touched": (touch("raws/*/*.dng"), {}),
+    "all code touched": (touch("workflow/**/*"), {}),
+    "a title": (config(sets__first__title="new"), {"plot_subsets": 1, "plot_flat": 1, "write_report": 1}),
+    "mismatch of a set": (config(sets__first__mismatch="exclude"), FIRST_SET | LIGHT | SUMMARY),
+    "a new region": (
+        config(regions__edge={"row": 0, "column": "center", "size": 8}),
+        {"measure_flat": 2, **SUMMARY},
+    ),
+    "the corner": (
+        config(regions__corner={"row": 5, "column": 6, "size": 12}),
+        {"measure_flat": 2, "apply_flat": 1, "collect_vignetting": 1, "plot_light": 1, **SUMMARY},
+    ),
+    "smoothing": (config(models__sigma=4), {"model_flat": 2, "plot_flat": 2, "write_report": 1}),
+    "method of combination": (
+        config(combine__method="mean"),
+        {
+            **{name: count for name, count in FIRST_SET.items() if name != "inventory_frames"},
+            "combine_subset": 4,
+            **dict.fromkeys(("combine_flat", "debayer_flat", "check_flat", "measure_flat", "model_flat"), 2),
+            **dict.fromkeys(("plot_subsets", "plot_flat"), 2),
+            **{name: count for name, count in LIGHT.items() if name != "inventory_lights"},
+            **SUMMARY,
+        },
+    ),
+    "swapped clipping limits of a method not used": (config(combine__kappa_low=3), {}),
+    "normalisation": (
+        config(apply__normalise="mean"),
+        {"apply_flat": 1, "collect_vignetting": 1, "plot_light": 1, "write_report": 1},
+    ),
+    "plot module": (
+        replace("workflow/scripts/flatfield/plotting.py", r"PANEL_COLUMNS = \d+", "PANEL_COLUMNS = 300"),
+        {"plot_subsets": 2, "plot_flat": 2, "plot_light": 1, "write_report": 1},
+    ),
+    "combining module": (
+        replace("workflow/scripts/flatfield/combining.py", r"count > 200", "count > 201"),
+        {
+            "combine_subset": 4,
+            "subtract_subsets": 3,
+            **dict.fromkeys(("combine_flat", "debayer_flat", "check_flat", "measure_flat", "model_flat"), 2),
+            **dict.fromkeys(("plot_subsets", "plot_flat"), 2),
+            **{name: count for name, count in LIGHT.items() if name != "inventory_lights"},
+            **SUMMARY,
+        },
+    ),
+    "a script": (
+        replace("workflow/scripts/compare_sets.py", r"BLOCKS_ACROSS = \d+", "BLOCKS_ACROSS = 20"),
+        {"compare_sets": 1, "write_report": 1},
+    ),
+    "a caption": (replace("workflow/report/flat.rst", "The", "This is the"), {"write_report": 1}),
+    "a comment in a module": (replace("workflow/scripts/flatfield/combining.py", r"\n\n\n", "\n\n# why\n\n"), {}),
+    "a comment in a script": (replace("workflow/scripts/combine_flat.py", r"\n\n\n", "\n\n# why\n\n"), {}),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_reruns_exactly(finished, tmp_path, name):
+    change, expected = CHANGES[name]
+    project = finished.copy(tmp_path / "project")
+    change(project)
+    assert project.planned() == Counter(expected)
+
+
+def test_rerun_after_a_change_is_the_same_as_a_fresh_run(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    before = project.path("first/stats.tsv").read_bytes()
+    config(regions__corner={"row": 5, "column": 6, "size": 12})(project)
+    project.run()
+    assert project.path("first/stats.tsv").read_bytes() != before
+    config(regions__corner={"row": 4, "column": 6, "size": 12})(project)
+    project.run()
+    for name in ("first/stats.tsv", "sets.tsv", "report.html", "lights/night/vignetting.tsv"):
+        assert project.path(name).read_bytes() == finished.path(name).read_bytes()
+
+
+def test_every_rule_with_a_script_has_a_script_of_its_name():
+    from conftest import REPOSITORY
+
+    scripts = {path.stem for path in (REPOSITORY / "workflow/scripts").glob("*.py")}
+    rules = set()
+    for path in (REPOSITORY / "workflow/rules").glob("*.smk"):
+        found = re.findall(r"^rule (\w+):.*?script:\s+\"\.\./scripts/(\w+)\.py\"", path.read_text(), re.M | re.S)
+        assert all(rule == script for rule, script in found), found
+        rules |= {rule for rule, _ in found}
+    assert rules == scripts
+    assert all(Path(name).suffix == "" for name in rules)
