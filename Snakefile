@@ -36,7 +36,7 @@ rule all:
         "<results>/report.html",
 
 
-if config["compare"]:
+if config["compare"] and config["lights"]:
 
     module preset:
         pathvars:

@@ -11,6 +11,7 @@ from conftest import write_flats
 
 FIRST_SET = {
     "inventory_frames": 1,
+    "check_inventories": 1,
     "combine_subset": 3,
     "subtract_subsets": 3,
     "combine_flat": 1,
@@ -21,7 +22,7 @@ FIRST_SET = {
     "plot_subsets": 1,
     "plot_flat": 1,
 }
-LIGHT = {"inventory_lights": 1, "apply_flat": 1, "collect_vignetting": 1, "plot_light": 1}
+LIGHT = {"apply_flat": 1, "collect_vignetting": 1, "plot_light": 1}
 SUMMARY = {"compare_sets": 1, "write_report": 1}
 
 
@@ -77,21 +78,29 @@ CHANGES = {
     "mismatch of a set": (config(sets__first__mismatch="exclude"), FIRST_SET | LIGHT | SUMMARY),
     "a new region": (
         config(regions__edge={"row": 0, "column": "center", "size": 8}),
-        {"measure_flat": 2, **SUMMARY},
+        {"check_inventories": 1, "measure_flat": 2, **SUMMARY},
     ),
     "the corner": (
         config(regions__corner={"row": 5, "column": 6, "size": 12}),
-        {"measure_flat": 2, "apply_flat": 1, "collect_vignetting": 1, "plot_light": 1, **SUMMARY},
+        {
+            "check_inventories": 1,
+            "measure_flat": 2,
+            "apply_flat": 1,
+            "collect_vignetting": 1,
+            "plot_light": 1,
+            **SUMMARY,
+        },
     ),
     "smoothing": (config(models__sigma=4), {"model_flat": 2, "plot_flat": 2, "write_report": 1}),
     "method of combination": (
         config(combine__method="mean"),
         {
-            **{name: count for name, count in FIRST_SET.items() if name != "inventory_frames"},
+            "check_inventories": 1,
+            "subtract_subsets": 3,
             "combine_subset": 4,
             **dict.fromkeys(("combine_flat", "debayer_flat", "check_flat", "measure_flat", "model_flat"), 2),
             **dict.fromkeys(("plot_subsets", "plot_flat"), 2),
-            **{name: count for name, count in LIGHT.items() if name != "inventory_lights"},
+            **LIGHT,
             **SUMMARY,
         },
     ),
@@ -111,7 +120,7 @@ CHANGES = {
             "subtract_subsets": 3,
             **dict.fromkeys(("combine_flat", "debayer_flat", "check_flat", "measure_flat", "model_flat"), 2),
             **dict.fromkeys(("plot_subsets", "plot_flat"), 2),
-            **{name: count for name, count in LIGHT.items() if name != "inventory_lights"},
+            **LIGHT,
             **SUMMARY,
         },
     ),

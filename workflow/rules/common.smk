@@ -58,11 +58,13 @@ wildcard_constraints:
 
 
 def with_preset(path):
-    """Return this configuration changed by a preset, without a comparison of its own."""
+    """Return this configuration changed by a preset, for the lights and the sets whose flats they need."""
     try:
-        return configuration.merge(config, configuration.read_yaml(path) | {"compare": None})
+        preset = configuration.merge(config, configuration.read_yaml(path) | {"compare": None})
     except ConfigurationError as error:
         raise WorkflowError(f"error: {error}")
+    flats = {light["flat"] for light in config["lights"].values()}
+    return preset | {"sets": {name: preset["sets"][name] for name in config["sets"] if name in flats}}
 
 
 def frames_of_set(wildcards):
@@ -117,6 +119,14 @@ def threads_of_set(wildcards):
     return 4 if first.exists() and first.stat().st_size > 4_000_000 else 1
 
 
+def all_cores():
+    """As many threads as there are cores; one where that is not known (on a cluster)."""
+    try:
+        return workflow.cores
+    except WorkflowError:
+        return 1
+
+
 def title_of_set(wildcards):
     return config["sets"][wildcards.set]["title"] or wildcards.set
 
@@ -133,9 +143,17 @@ def light_options(wildcards):
     """What the inventory of a light checks."""
     return {
         "files": [configuration.label_frame(path, config["raw_root"]) for path in frames_of_light(wildcards)],
-        "light": wildcards.light,
-        "flat": config["lights"][wildcards.light]["flat"],
         "overscan": config["sets"][config["lights"][wildcards.light]["flat"]]["overscan"],
+    }
+
+
+def check_options():
+    """What can be checked once the inventories are made."""
+    return {
+        "sets": list(SETS),
+        "flats": {name: light["flat"] for name, light in config["lights"].items()},
+        "regions": config["regions"],
+        "combine": config["combine"],
     }
 
 
@@ -145,10 +163,6 @@ def flat_of_light(wildcards):
 
 def mosaic_flat_of_light(wildcards):
     return f"<results>/{config['lights'][wildcards.light]['flat']}/flat_cfa.fits"
-
-
-def inventory_of_light(wildcards):
-    return f"<results>/{config['lights'][wildcards.light]['flat']}/frames.tsv"
 
 
 def bias_of_light(wildcards):

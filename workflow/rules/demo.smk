@@ -10,6 +10,7 @@ rule simulate_flats:
         truth="<resources>/demo/truth/{demo_set}.fits",
     log:
         "<logs>/demo/simulate_flats/{demo_set}.log",
+    priority: 200
     params:
         options=config["demo"],
     script:
@@ -23,6 +24,7 @@ rule simulate_lights:
         truth="<resources>/demo/truth/lights.fits",
     log:
         "<logs>/demo/simulate_lights.log",
+    priority: 200
     params:
         options=config["demo"],
     script:

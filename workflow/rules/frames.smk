@@ -1,4 +1,9 @@
-"""What went in: the inventory of each set and light, checked before anything is combined."""
+"""What went in: the inventory of each set and light, checked before anything is combined.
+
+These rules come first by their priority, and each takes all cores, so that nothing else runs beside them. (A file that
+all later rules wait for would do the same by dependency, but it would either re-run every set when one changes or,
+wrapped in `ancient`, make Snakemake 9.27 overlook other changes of the rules behind it.)
+"""
 
 
 rule combine_bias:
@@ -9,7 +14,8 @@ rule combine_bias:
         bias="<results>/{set}/bias.fits",
     log:
         "<logs>/{set}/bias.log",
-    threads: threads_of_set
+    priority: 100
+    threads: all_cores()
     params:
         options={"bias": config["combine"]},
         overscan=overscan_of_set,
@@ -27,7 +33,7 @@ rule inventory_frames:
     log:
         "<logs>/{set}/frames.log",
     priority: 100
-    threads: threads_of_set
+    threads: all_cores()
     params:
         options=inventory_options,
     script:
@@ -35,16 +41,34 @@ rule inventory_frames:
 
 
 rule inventory_lights:
-    """A row a light frame, after a check that the flat fits it."""
+    """A row a light frame: how it was taken, its levels and checksum."""
     input:
         frames=frames_of_light,
-        inventory=inventory_of_light,
+        bias=bias_of_light,
     output:
         inventory="<results>/lights/{light}/frames.tsv",
     log:
         "<logs>/lights/{light}/frames.log",
     priority: 100
+    threads: all_cores()
     params:
         options=light_options,
     script:
         "../scripts/inventory_lights.py"
+
+
+rule check_inventories:
+    """What went in, a row a set and light, after all checks that can be made before anything is combined."""
+    input:
+        sets=expand("<results>/{set}/frames.tsv", set=SETS),
+        lights=expand("<results>/lights/{light}/frames.tsv", light=LIGHTS),
+    output:
+        summary="<results>/frames.tsv",
+    log:
+        "<logs>/frames.log",
+    priority: 100
+    threads: all_cores()
+    params:
+        options=check_options(),
+    script:
+        "../scripts/check_inventories.py"

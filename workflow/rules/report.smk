@@ -19,6 +19,7 @@ rule write_report:
                 "demo",
             ],
         ),
+        summary="<results>/frames.tsv",
         inventories=expand("<results>/{set}/frames.tsv", set=SETS),
         stats=expand("<results>/{set}/stats.tsv", set=SETS),
         models=expand("<results>/{set}/models.tsv", set=SETS),

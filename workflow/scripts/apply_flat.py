@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from flatfield.calibration import compare_regions, divide, measure_norms, normalise_mosaic, render_picture
+from flatfield.calibration import check_fit, compare_regions, divide, measure_norms, normalise_mosaic, render_picture
 from flatfield.demosaicing import interpolate_bilinear
 from flatfield.frames import read_signal
 from flatfield.job import logged_job
@@ -39,9 +39,12 @@ def main(frame, flat, mosaic_flat, bias, inventory, products, options, overscan)
     overscan : bool
     """
     before, light = read_signal(frame, read_image(bias)[0] if bias else None, overscan)
+    master, header = read_image(mosaic_flat)
+    flat_cfa = header.get("BAYERPAT", "MONO")
+    check_fit(frame, before.shape, light.cfa.name, mosaic_flat, master.shape, flat_cfa)
     planes, channels, _ = read_planes(flat)
     norms = measure_norms(planes, channels, options["normalise"], options["regions"]["center"])
-    after = divide(before, normalise_mosaic(read_image(mosaic_flat)[0], light.cfa, norms))
+    after = divide(before, normalise_mosaic(master, light.cfa, norms))
     after_planes = interpolate_bilinear(after, light.cfa)
 
     header = describe_frames([row for row in read_table(inventory) if Path(row["file"]).name == Path(frame).name])

@@ -7,6 +7,30 @@ from flatfield.errors import CalibrationError
 from flatfield.regions import locate_box
 
 
+def check_fit(light, light_shape, light_cfa, flat, flat_shape, flat_cfa):
+    """Check that a flat can be divided out of a light pixel by pixel.
+
+    Parameters
+    ----------
+    light, flat : str
+        Names, for messages.
+    light_shape, flat_shape : tuple of int
+        Rows and columns.
+    light_cfa, flat_cfa : str
+        Names of the colour filter arrays.
+
+    Raises
+    ------
+    CalibrationError
+        If they differ in size or colour pattern.
+    """
+    if (light_shape, light_cfa) != (flat_shape, flat_cfa):
+        raise CalibrationError(
+            f"light {light} is {light_shape[0]} x {light_shape[1]} {light_cfa}, but the flat {flat} is "
+            f"{flat_shape[0]} x {flat_shape[1]} {flat_cfa}; name a flat of the same camera in `lights`"
+        )
+
+
 def measure_norms(planes, channels, how, center):
     """What becomes 1 in each channel of a flat.
 
