@@ -126,7 +126,11 @@ CASES = {
     "light of another colour pattern": (other_phase, "sky.dng", "GRBG"),
     "light that is truncated": (truncate("lights/sky.dng", 0.6), "sky.dng", "copy it again"),
     "region beyond the frame": (setting("regions/corner", {"row": 70, "size": 12}), "regions.corner", "72 x 108"),
-    "minmax of too few": (setting("combine", {"method": "minmax", "nlow": 2, "nhigh": 2}), "nlow", "4 of the 3 frames of first, subset A"),
+    "minmax of too few": (
+        setting("combine", {"method": "minmax", "nlow": 2, "nhigh": 2}),
+        "nlow",
+        "4 of the 3 frames of first, subset A",
+    ),
 }
 
 

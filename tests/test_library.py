@@ -1,0 +1,413 @@
+"""The library against numpy, LibRaw, Monte-Carlo and invariants."""
+
+import warnings
+
+import numpy as np
+import pytest
+import rawpy
+from astropy.io import fits
+from conftest import exif, simulate_mosaic
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from flatfield import (
+    calibration,
+    cfa,
+    combining,
+    configuration,
+    demosaicing,
+    inventory,
+    metadata,
+    modelling,
+    products,
+    regions,
+    simulation,
+    tables,
+)
+from flatfield.cfa import ColorFilterArray
+from flatfield.errors import CalibrationError, CombinationError, FrameError, InventoryError
+from flatfield.frames import read_frame
+from flatfield.stacks import Stack
+
+XTRANS = "RBGBRGGGRGGBGGBGGRBRGRBGGGBGGRGGRGGB"
+CLIP = {"method": "sigma_clip", "kappa_low": 3.0, "kappa_high": 3.0, "iterations": 5}
+
+
+def frames_of(dtype, **elements):
+    shapes = st.tuples(st.integers(1, 12), st.integers(1, 5), st.integers(1, 5))
+    return shapes.flatmap(lambda shape: hnp.arrays(dtype, shape, elements=elements or None))
+
+
+# Examples in docstrings
+
+
+@pytest.mark.parametrize(
+    "module", [calibration, cfa, combining, configuration, demosaicing, regions], ids=lambda m: m.__name__
+)
+def test_examples_in_docstrings(module):
+    import doctest
+
+    result = doctest.testmod(module)
+    assert result.attempted and not result.failed
+
+
+# Combination
+
+
+@settings(max_examples=200, deadline=None)
+@given(frames_of(np.uint16))
+def test_median_is_that_of_numpy(values):
+    found = combining.combine(values.astype(np.float32), {"method": "median"})[0]
+    np.testing.assert_array_equal(found, np.median(values, axis=0))
+
+
+@settings(max_examples=100, deadline=None)
+@given(frames_of(np.uint16))
+def test_mean_and_its_error_are_those_of_numpy(values):
+    mean, error = combining.combine(values.astype(np.float32), {"method": "mean"})
+    np.testing.assert_allclose(mean, values.mean(axis=0), rtol=1e-6)
+    if len(values) > 1:
+        np.testing.assert_allclose(error, values.std(axis=0, ddof=1) / np.sqrt(len(values)), rtol=1e-5, atol=1e-9)
+    else:
+        assert np.isnan(error).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(frames_of(np.uint16), st.integers(0, 3), st.integers(0, 3))
+def test_minmax_drops_the_extremes(values, low, high):
+    options = {"method": "minmax", "nlow": low, "nhigh": high}
+    if low + high >= len(values):
+        with pytest.raises(CombinationError, match="nlow or nhigh"):
+            combining.combine(values.astype(np.float32), options)
+        return
+    kept = np.sort(values, axis=0)[low : len(values) - high]
+    np.testing.assert_allclose(combining.combine(values.astype(np.float32), options)[0], kept.mean(axis=0), rtol=1e-6)
+
+
+def clip_slowly(values, low, high, iterations):
+    """Sigma clipping of one pixel, as written in a textbook."""
+    kept = np.array(values, float)
+    for _ in range(iterations):
+        center = np.median(kept)
+        sigma = 1.4826022185056018 * np.median(np.abs(kept - center)) or kept.std()
+        inside = kept[(kept >= center - low * sigma) & (kept <= center + high * sigma)]
+        if len(inside) == len(kept):
+            break
+        kept = inside
+    return kept
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    hnp.arrays(np.uint16, st.tuples(st.integers(2, 15), st.integers(1, 4)), elements={"max_value": 60}),
+    st.floats(1, 4),
+    st.floats(1, 4),
+    st.integers(1, 6),
+)
+def test_sigma_clip_is_that_of_a_loop_over_pixels(values, low, high, iterations):
+    options = {"method": "sigma_clip", "kappa_low": low, "kappa_high": high, "iterations": iterations}
+    found, error = combining.combine(values.astype(np.float32), options)
+    for index in range(values.shape[1]):
+        kept = clip_slowly(values[:, index], low, high, iterations)
+        assert found[index] == pytest.approx(kept.mean(), rel=1e-6)
+        if len(kept) > 1:
+            assert error[index] == pytest.approx(kept.std(ddof=1) / np.sqrt(len(kept)), rel=1e-5, abs=1e-9)
+
+
+def test_sigma_clip_removes_a_star_and_keeps_the_rest():
+    values = np.random.default_rng(1).normal(1000, 10, (20, 100, 100)).astype(np.float32)
+    values[7] += 500  # would raise the mean by 25
+    error = combining.combine(values, CLIP)[0] - 1000
+    # 19 values are left, 10 / sqrt(19) = 2.29; the robust deviation of 20 values costs up to a tenth more
+    assert np.abs(error.mean()) < 5 * 2.29 / 100
+    assert error.std() < 1.15 * 2.29
+
+
+@pytest.mark.parametrize("count", [3, 4, 5, 10, 30, 90])
+@pytest.mark.parametrize("method", ["mean", "median"])
+def test_standard_error_is_the_scatter_of_masters(method, count):
+    values = np.random.default_rng(count).normal(0, 1, (count, 200, 500)).astype(np.float32)
+    value, error = combining.combine(values, {"method": method})
+    quoted = np.sqrt(np.mean(error.astype(float) ** 2))
+    # 100000 pixels: the ratio is known to 1 / sqrt(2 * 100000) = 0.22 %, twice over
+    assert value.std() / quoted == pytest.approx(1, abs=0.012)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_blocks_and_threads_do_not_change_a_bit(threads, monkeypatch):
+    rng = np.random.default_rng(4)
+    pattern = ColorFilterArray.from_name("GBRG")
+    stack = Stack(
+        rng.integers(0, 65536, (7, 31, 17)).astype(np.uint16),
+        rng.uniform(0, 600, (7, 4)).astype(np.float32),
+        rng.uniform(0.9, 1.1, (7, 4)).astype(np.float32),
+        pattern,
+    )
+    whole = combining.combine(stack.rows(0, 31), {"method": "median"})
+    monkeypatch.setattr("flatfield.stacks.BLOCK_BYTES", 7 * 17 * 4 * 4)
+    found = combining.combine_stack(stack, {"method": "median"}, threads)
+    for ours, expected in zip(found, whole, strict=True):
+        np.testing.assert_array_equal(ours, expected)
+
+
+def test_unequal_black_levels_and_factors_reach_their_colours():
+    pattern = ColorFilterArray(((1, 0), (2, 3)))
+    blacks, factors = np.array([[10, 20, 30, 40]], np.float32), np.array([[1, 2, 3, 4]], np.float32)
+    stack = Stack(np.full((1, 4, 4), 100, np.uint16), blacks, factors, pattern)
+    np.testing.assert_array_equal(stack.rows(0, 2)[0, :, :2], [[80 * 2, 90 * 1], [70 * 3, 60 * 4]])
+    np.testing.assert_array_equal(stack.rows(1, 3)[0, :, :2], [[70 * 3, 60 * 4], [80 * 2, 90 * 1]])
+
+
+def test_below_black_stays_negative():
+    stack = Stack(
+        np.full((3, 2, 2), 500, np.uint16),
+        np.full((3, 4), 512, np.float32),
+        np.ones((3, 4), np.float32),
+        simulation.CFA,
+    )
+    assert (combining.combine_stack(stack, {"method": "median"})[0] == -12).all()
+
+
+def test_exposure_drift_is_taken_out_by_scaling():
+    rng = np.random.default_rng(8)
+    drift = np.linspace(0.95, 1.05, 30)
+    rows = [{"cfa": "MONO", "level_dn": str(4000 * d), "level_mono_dn": str(4000 * d)} for d in drift]
+    factors = inventory.scale_factors(rows, rows, "channel")
+    frames = 4000 * drift[:, None, None] * (1 + 0.01 * rng.standard_normal((30, 100, 100)))
+    scaled = combining.combine((frames * factors[:, :1, None]).astype(np.float32), {"method": "median"})[0]
+    unscaled = combining.combine(frames.astype(np.float32), {"method": "median"})[0]
+    expected = 0.01 * combining.median_error_ratio(30) / np.sqrt(30)
+    assert scaled.std() / scaled.mean() == pytest.approx(expected, rel=0.03)  # 10000 pixels: 0.7 %
+    assert unscaled.std() > 1.5 * scaled.std()
+
+
+def test_scaling_of_dark_frames_is_refused():
+    rows = [{"cfa": "MONO", "level_dn": "0", "level_mono_dn": "0", "file": "cap.dng"}]
+    with pytest.raises(InventoryError, match=r"cap.dng.*scale: none"):
+        inventory.scale_factors(rows, rows, "frame")
+
+
+# Frames
+
+
+@pytest.mark.parametrize("letters", ["RGGB", "BGGR", "GRBG", "GBRG", XTRANS])
+@pytest.mark.parametrize("margins", [(0, 0), (4, 6), (5, 7), (4, 3), (7, 8)])
+def test_every_phase_and_margin(tmp_path, letters, margins):
+    """The visible part and its colours are right, whatever LibRaw makes of odd margins."""
+    pattern = ColorFilterArray.from_name(letters)
+    whole = simulate_mosaic(np.random.default_rng(1), pattern, shape=(60, 84), margins=margins, black=(512,) * 4)
+    path = tmp_path / "frame.dng"
+    simulation.write_dng(path, whole, exif(), cfa=pattern, margins=margins, black=(512,) * 4)
+    frame = read_frame(path)
+    rows, columns = frame.mosaic.shape
+    top, left = whole.shape[0] - rows, whole.shape[1] - columns
+    assert (top - margins[0], left - margins[1]) in {(i, j) for i in (0, 1) for j in (0, 1)}
+    np.testing.assert_array_equal(frame.mosaic, whole[top:, left:])
+    assert frame.cfa.name == pattern.shifted(top - margins[0], left - margins[1]).name
+
+
+def write_image(path, data, **cards):
+    hdu = fits.PrimaryHDU(data)
+    for key, value in cards.items():
+        hdu.header[key.replace("_", "-")] = value
+    hdu.writeto(path)
+    return path
+
+
+def test_fits_sections_overscan_and_unsigned_integers(tmp_path):
+    data = np.full((20, 30), 40000, np.uint16)
+    data[:, 25:] = 1000
+    data[3, 27] = 60000  # a cosmic ray in the overscan
+    path = write_image(tmp_path / "a.fits", data, TRIMSEC="[3:24,2:20]", BIASSEC="[26:30,1:20]", BAYERPAT="RGGB")
+    frame = read_frame(path, overscan=True)
+    assert frame.mosaic.shape == (19, 22) and frame.mosaic.dtype == np.uint16 and (frame.mosaic == 40000).all()
+    assert list(frame.black) == [1000] * 4
+    assert frame.cfa.name == "GBRG"  # one row further on
+    assert list(read_frame(path).black) == [0] * 4
+
+
+def test_bottom_up_fits_has_its_pattern_turned(tmp_path):
+    pattern = ColorFilterArray.from_name("RGGB")
+    picture = pattern.channel_map((6, 8)).astype(np.uint16) + 1
+    path = write_image(tmp_path / "a.fits", picture[::-1].copy(), BAYERPAT="RGGB", ROWORDER="BOTTOM-UP")
+    frame = read_frame(path)
+    np.testing.assert_array_equal(frame.mosaic, frame.cfa.channel_map((6, 8)) + 1)
+
+
+@pytest.mark.parametrize(
+    ("data", "cards", "words"),
+    [
+        (np.zeros((4, 4), np.uint16), {}, "every pixel"),
+        (np.ones((3, 4, 4), np.uint16), {}, "two-dimensional"),
+        (np.full((4, 4), np.nan, np.float32), {}, "not finite"),
+        (np.ones((4, 4), np.uint16), {"BAYERPAT": "RGXB"}, "BAYERPAT"),
+        (np.ones((4, 4), np.uint16), {"TRIMSEC": "[1:9,1:4]"}, "TRIMSEC"),
+    ],
+)
+def test_bad_fits(tmp_path, data, cards, words):
+    with pytest.raises(FrameError, match=words):
+        read_frame(write_image(tmp_path / "a.fits", data, **cards))
+
+
+def test_bad_files(tmp_path):
+    for name in ("a.fits", "a.dng"):
+        (tmp_path / name).write_bytes(b"not an image")
+        with pytest.raises(FrameError, match="cannot be decoded"):
+            read_frame(tmp_path / name)
+    with pytest.raises(FrameError, match="BIASSEC"):
+        read_frame(write_image(tmp_path / "b.fits", np.ones((4, 4), np.uint16)), overscan=True)
+
+
+@pytest.mark.parametrize(
+    ("cards", "time"),
+    [
+        ({"DATE-OBS": "2019-03-26T01:02:03.5"}, "2019-03-26T01:02:03.500000"),
+        ({"DATE-OBS": "2019-03-26", "UTC-OBS": "01:04:25.00"}, "2019-03-26T01:04:25"),
+        ({"DATE-OBS": "26/03/98"}, "1998-03-26T00:00:00"),
+        ({"DATE-OBS": "08/05/10"}, None),
+        ({"DATE-OBS": ""}, None),
+        ({}, None),
+    ],
+)
+def test_times_of_fits_headers(cards, time):
+    assert metadata.from_header(fits.Header(cards)).time == time
+
+
+def test_saturation_is_measured():
+    rng = np.random.default_rng(2)
+    clean = np.clip(rng.normal(8000, 90, (200, 200)), 0, 16383).astype(np.uint16)
+    assert inventory.saturated_fraction(clean, 16383.0) == 0
+    clipped = np.minimum(clean, 8090)  # saturates below what the camera says
+    assert inventory.saturated_fraction(clipped, 16383.0) == pytest.approx(np.mean(clean >= 8090))
+    assert inventory.saturated_fraction(np.where(clean > 8200, 16383, clean), 16383.0) == np.mean(clean > 8200)
+
+
+# Debayering
+
+
+@pytest.mark.parametrize("letters", ["RGGB", "GBRG", "BGGR", "GRBG"])
+def test_bilinear_is_that_of_libraw(tmp_path, letters):
+    pattern = ColorFilterArray.from_name(letters)
+    mosaic = simulate_mosaic(np.random.default_rng(5), pattern, black=(512,) * 4)
+    path = tmp_path / "frame.dng"
+    simulation.write_dng(path, mosaic, exif(), cfa=pattern, margins=(4, 6), black=(512,) * 4)
+    frame = read_frame(path)
+    ours = demosaicing.interpolate_bilinear(frame.mosaic.astype(np.float32) - 512, frame.cfa)
+    difference = ours - demosaicing.develop(path, "LINEAR")
+    assert difference.min() >= 0 and difference.max() < 1  # LibRaw cuts off fractions
+
+
+@pytest.mark.parametrize("letters", ["RGGB", "GBRG", XTRANS])
+def test_a_plane_stays_a_plane(letters):
+    """Each channel of an evenly lit mosaic is even, and a gradient stays that gradient inside (2 x 2)."""
+    pattern = ColorFilterArray.from_name(letters)
+    levels = np.array([100, 200, 300], np.float32)
+    planes = demosaicing.interpolate_bilinear(levels[pattern.channel_map((12, 18))], pattern)
+    for plane, level in zip(planes, levels, strict=True):
+        np.testing.assert_allclose(plane, level, rtol=1e-6)
+    if pattern.period == 2:
+        gradient = np.add.outer(np.arange(12.0), 3 * np.arange(18.0)).astype(np.float32)
+        for plane in demosaicing.interpolate_bilinear(gradient, pattern):
+            np.testing.assert_allclose(plane[1:-1, 1:-1], gradient[1:-1, 1:-1], rtol=1e-5)
+
+
+def test_picture_of_the_notebook_is_libraws_default(tmp_path):
+    path = tmp_path / "frame.dng"
+    simulation.write_dng(path, simulate_mosaic(np.random.default_rng(5), simulation.CFA), exif(), margins=(4, 6))
+    with rawpy.imread(str(path)) as raw:
+        np.testing.assert_array_equal(demosaicing.develop_picture(path).transpose(1, 2, 0), raw.postprocess())
+
+
+# Models, calibration, tables, products
+
+
+def test_polynomial_recovers_its_like():
+    y, x = np.mgrid[-1:1:80j, -1:1:120j]
+    truth = 1000 + 50 * x - 30 * y + 200 * x * y - 100 * x**2 + 40 * y**3
+    model, parameters = modelling.fit_polynomial(truth, 3)
+    assert parameters == 10
+    # block means of 4 x 4 pixels of a cubic differ from its value by its curvature times (4 pixels)^2 / 24
+    np.testing.assert_allclose(model, truth, atol=0.2)
+    noisy = truth + np.random.default_rng(1).normal(0, 10, truth.shape)
+    residual = modelling.fit_polynomial(noisy, 3)[0] - truth
+    assert residual.std() < 2 * 10 * np.sqrt(10 / truth.size)
+
+
+def test_smoothing_follows_a_slope_up_to_the_border():
+    slope = np.add.outer(np.arange(60.0), 2 * np.arange(90.0))
+    np.testing.assert_allclose(modelling.smooth_gaussian(slope, 5)[0], slope, atol=1e-3)
+    noise = np.random.default_rng(1).normal(0, 1, (400, 400))
+    inner = modelling.smooth_gaussian(noise, 6)[0][50:-50, 50:-50]
+    assert inner.std() == pytest.approx(1 / np.sqrt(4 * np.pi * 36), rel=0.1)  # 300^2 / 452 areas: 5 %
+
+
+@pytest.mark.parametrize("how", ["center", "mean", "max"])
+def test_flat_times_result_is_light_times_norm(how):
+    rng = np.random.default_rng(3)
+    pattern = ColorFilterArray.from_name("GRBG")
+    flat = rng.uniform(500, 2000, (40, 60)).astype(np.float32)
+    light = rng.uniform(0, 3000, (40, 60)).astype(np.float32)
+    planes = demosaicing.interpolate_bilinear(flat, pattern)
+    norms = calibration.measure_norms(planes, pattern.channels, how, {"row": 10, "column": 20, "size": 16})
+    result = calibration.divide(light, calibration.normalise_mosaic(flat, pattern, norms))
+    np.testing.assert_allclose(flat * result, light * norms[pattern.channel_map(flat.shape)], rtol=1e-6)
+
+
+def test_a_flat_divided_by_itself_is_one():
+    flat = np.random.default_rng(3).uniform(500, 2000, (40, 60)).astype(np.float32)
+    norms = np.array([700.0, 900.0, 800.0])
+    own = calibration.normalise_mosaic(flat, simulation.CFA, norms)
+    level = norms[simulation.CFA.channel_map(flat.shape)]
+    np.testing.assert_allclose(calibration.divide(flat, own) / level, 1, rtol=1e-6)
+
+
+def test_zeros_in_a_flat_give_nan_not_infinity():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = calibration.divide(np.ones(3, np.float32), np.array([0, -1, np.nan], np.float32))
+    assert np.isnan(result).all()
+    with pytest.raises(CalibrationError, match="RED"):
+        calibration.measure_norms(np.zeros((1, 9, 9)), ["RED"], "mean", {"row": 0, "column": 0, "size": 3})
+
+
+def test_picture_shows_the_sky_and_survives_anything():
+    sky = np.random.default_rng(1).normal(1000, 30, (3, 50, 60)).astype(np.float32)
+    sky[:, 20:22, 30:32] = 60000
+    sky[:, 0, 0] = np.nan
+    picture = calibration.render_picture(sky, (1, 1, 1))
+    assert 40 < np.median(picture) < 80 and picture[20, 30].min() == 255
+    assert calibration.render_picture(np.full((1, 4, 4), 7, np.float32), (1,)).shape == (4, 4, 3)
+
+
+def test_tables_survive_hostile_text(tmp_path):
+    rows = [{"a": "tab\tnewline\nend", "b": None, "c": 0.1 + 0.2, "d": True}]
+    tables.write_table(tmp_path / "t.tsv", rows, list("abcd"))
+    assert tables.read_table(tmp_path / "t.tsv") == [{"a": "tab newline end", "b": None, "c": "0.3", "d": "yes"}]
+
+
+def test_damaged_file_is_noticed(tmp_path):
+    path = tmp_path / "flat.fits"
+    header = fits.Header({"DATE": "2026-01-01T00:00:00"})
+    products.write_planes(path, np.ones((3, 20, 30), np.float32), ("RED", "GREEN", "BLUE"), header, "Master Flat")
+    assert [row["band"] for row in products.check_fits(path)] == [None, "RED", "GREEN", "BLUE"]
+    content = bytearray(path.read_bytes())
+    content[-2880] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CalibrationError, match="does not read back"):
+        products.check_fits(path)
+
+
+def test_source_turns_clockwise_when_the_camera_turns_counter_clockwise():
+    """What is brighter at the top at 0 degrees is brighter at the right at 90."""
+    up = simulation.SourceAndLens(2.8, "1/1", 1, (1, 1, 1), 0.1, 0.0, 90)
+    at_0, at_90 = (simulation.source(up, angle, 40, 60) for angle in (0, 90))
+    assert at_0[0].mean() > at_0[-1].mean() and at_0[:, 0].mean() == pytest.approx(at_0[:, -1].mean())
+    assert at_90[:, -1].mean() > at_90[:, 0].mean() and at_90[0].mean() == pytest.approx(at_90[-1].mean())
+
+
+@given(st.lists(st.integers(0, 99999), min_size=2, unique=True))
+def test_natural_order_counts(numbers):
+    names = [f"DSC{number}.ARW" for number in numbers]
+    expected = [f"DSC{number}.ARW" for number in sorted(numbers)]
+    assert sorted(names, key=configuration.natural_key) == expected
