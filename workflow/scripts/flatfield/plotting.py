@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from flatfield.regions import block_average
+from flatfield.tables import format_exposure
 
 #: Panels are block-averaged to about this many columns: more cannot be seen.
 PANEL_COLUMNS = 500
@@ -135,8 +136,7 @@ def describe_exposure(header):
     """Exposure and ISO for titles, as far as they are known: ``1/30 s, ISO 100, f/2.8``."""
     parts = []
     if "EXPTIME" in header:
-        seconds = header["EXPTIME"]
-        parts.append(f"1/{1 / seconds:.0f} s" if 0 < seconds < 0.3 else f"{seconds:g} s")
+        parts.append(format_exposure(header["EXPTIME"]))
     if "ISOSPEED" in header:
         parts.append(f"ISO {header['ISOSPEED']:g}")
     if "APERTURE" in header:

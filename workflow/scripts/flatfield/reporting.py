@@ -2,6 +2,8 @@
 
 from collections import defaultdict
 
+from flatfield.tables import format_exposure
+
 
 def conclude(sets, inventories, models, vignetting, preset, demo):
     """Draw the conclusions.
@@ -67,7 +69,7 @@ def _light(light, rows):
             for stage in ("before", "after")
         }
         if all(ratios.values()):
-            before, after = (f"{min(values):.2f} to {max(values):.2f}" for values in ratios.values())
+            before, after = (_span(values) for values in ratios.values())
             parts.append(f"{frame}: {before} before, {after} after")
     return f"Light {light}, centre over corner: {'; '.join(parts)}." if parts else ""
 
@@ -77,6 +79,11 @@ def _demo(demo):
     return (
         f"Against the truth of the demo, centre/corner ratios are off by at most {max(errors):.1f} %." if errors else ""
     )
+
+
+def _span(values):
+    """Smallest to largest of some ratios; one figure where they agree."""
+    return " to ".join(dict.fromkeys((f"{min(values):.2f}", f"{max(values):.2f}")))
 
 
 def _round(text):
@@ -98,11 +105,9 @@ def summarize_inventory(rows):
     """
     used = [row for row in rows if row["used"] == "yes"]
 
-    def span(name, unit="", before=""):
+    def span(name, show="{:g}".format):
         values = sorted({float(row[name]) for row in used if row[name]})
-        if not values:
-            return f"{before}unknown{unit}"
-        return before + " to ".join(f"{value:g}" for value in dict.fromkeys((values[0], values[-1]))) + unit
+        return " to ".join(dict.fromkeys((show(values[0]), show(values[-1])))) if values else "unknown"
 
     times = sorted(row["time"] for row in used if row["time"])
     return {
@@ -111,7 +116,7 @@ def summarize_inventory(rows):
         "subsets": ", ".join(dict.fromkeys(row["subset"] for row in used if row["subset"])),
         "camera": used[0]["camera"] or "unknown",
         "lens": used[0]["lens"] or "unknown",
-        "settings": ", ".join([span("exposure_s", " s"), span("iso", before="ISO "), span("aperture", before="f/")]),
+        "settings": f"{span('exposure_s', format_exposure)}, ISO {span('iso')}, f/{span('aperture')}",
         "size": f"{used[0]['rows']} x {used[0]['columns']}, {used[0]['cfa']}",
         "time": " to ".join(dict.fromkeys((times[0], times[-1]))) if times else "unknown",
         "unused": [row for row in rows if row["used"] != "yes"],

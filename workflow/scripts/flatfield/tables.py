@@ -43,3 +43,8 @@ def format_value(value):
     if number != number:
         return UNKNOWN
     return str(int(number)) if number.is_integer() and abs(number) < 1e15 else f"{number:.9g}"
+
+
+def format_exposure(seconds):
+    """An exposure as photographers write it: ``1/30 s``, ``13 s``."""
+    return f"1/{1 / seconds:.0f} s" if 0 < seconds < 0.3 else f"{seconds:g} s"
