@@ -227,16 +227,6 @@ def report_plots():
     return figures + [product for product in light_products() if product.endswith("_channels.png")]
 
 
-def report_options():
-    """What the report says of its making; the tables are found by their paths."""
-    return {
-        "config": dict(config),
-        "results": RESULTS,
-        "sets": list(SETS),
-        "lights": {k: list(v) for k, v in LIGHTS.items()},
-    }
-
-
 @cache
 def digest_code(script):
     """Digest of a script and of our modules that it imports; comments and layout do not count."""
@@ -245,6 +235,24 @@ def digest_code(script):
     files = sorted(module.__file__ for module in finder.modules.values() if module.__file__)
     trees = [ast.dump(ast.parse(Path(file).read_text(encoding="utf-8"))) for file in files]
     return hashlib.sha256("\n".join(trees).encode()).hexdigest()
+
+
+def describe_rules(workflow):
+    """What each rule with a script makes, and the digest of its code."""
+    scripts = {each.name: str(SCRIPTS / Path(each.script).name) for each in workflow.rules if each.script}
+    made = {each.name: " ".join((each.docstring or "").split()) for each in workflow.rules}
+    return [{"rule": name, "makes": made[name], "code": digest_code(path)} for name, path in scripts.items()]
+
+
+def report_options():
+    """What the report says of its making; the tables are found by their paths."""
+    return {
+        "config": dict(config),
+        "results": RESULTS,
+        "sets": list(SETS),
+        "lights": list(LIGHTS),
+        "rules": describe_rules(workflow),
+    }
 
 
 def equip_rules(workflow):

@@ -31,7 +31,8 @@ def main(inputs, report, options):
     report : str
         HTML file to write.
     options : dict
-        config (the whole configuration), results (folder), sets and lights (names).
+        config (the whole configuration), results (folder), sets and lights (names), rules (name, product and
+        digest of the code of each).
     """
     root = options["results"]
     inventories, models, stats = (by_folder(inputs[name]) for name in ("inventories", "models", "stats"))
@@ -58,6 +59,7 @@ def main(inputs, report, options):
         "config": yaml.safe_dump(options["config"], sort_keys=False, allow_unicode=True),
         "versions": {"flatfield": VERSION} | {package: version(package) for package in PACKAGES},
         "digest": digest(inventories),
+        "rules": options["rules"],
     }
     template = Path(inputs["template"])
     environment = Environment(
