@@ -36,15 +36,15 @@ rule all:
         "<results>/report.html",
 
 
-if config["compare"] and config["lights"]:
+if preset:
 
     module preset:
         pathvars:
-            results=f"{RESULTS}/notebook",
+            results=f"{RESULTS}/{PRESET}",
         snakefile:
             "Snakefile"
         config:
-            with_preset(config["compare"])
+            preset
 
     use rule * from preset exclude simulate_flats, simulate_lights, all as preset_*
 

@@ -4,8 +4,11 @@ import re
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 import yaml
+from astropy.io import fits
+from conftest import Project
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 #: Says in the page's title what a person would see, and keeps what goes wrong.
@@ -40,7 +43,35 @@ def test_every_figure_is_visible_and_nothing_fails(finished, tmp_path, width):
     console = browse(copy, tmp_path, width)
     assert len(console) == 1, console  # the probe's line and no other
     counts = dict(re.findall(r"(\w+)=(-?\d+)", console[0]))
-    assert counts == {"images": str(2 * 4 + 1), "hidden": "0", "overflow": "0"}
+    assert counts == {"images": str(4 + 3 + 1), "hidden": "0", "overflow": "0"}
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt-get install chromium)")
+def test_page_of_a_monochrome_set(tmp_path):
+    project = Project.create(tmp_path / "project")
+    rng = np.random.default_rng(1)
+    for kind, level in (("flats", 20000), ("bias", 1000), ("lights", 5000)):
+        (project.folder / kind).mkdir()
+        for number in range(3):
+            data = rng.normal(level, level**0.5, (150, 160)).astype(np.uint16)
+            fits.PrimaryHDU(data).writeto(project.folder / kind / f"{number}.fits")
+    project.configure(
+        {
+            "sets": {"mono": {"frames": "flats/*.fits", "bias": "bias/*.fits"}},
+            "regions": {"center": {"size": 40}, "corner": {"size": 40}},
+            "lights": {"night": {"frames": "lights/0.fits", "flat": "mono"}},
+        }
+    )
+    project.run()
+    copy = tmp_path / "report.html"
+    copy.write_text(project.path("report.html").read_text().replace("</body>", PROBE + "</body>"))
+    console = browse(copy, tmp_path, 1300)
+    assert console and "images=4 hidden=0 overflow=0" in console[0], console
+    header = fits.getheader(project.path("mono/flat_cfa.fits"))
+    assert header["BIASFILE"] == "mono/bias.fits" and header["BLACKLVL"] == 0
+    assert header["BIASSUM"] == fits.getheader(project.path("mono/bias.fits"))["DATASUM"]
+    light = fits.getheader(project.path("lights/night/0.fits"))
+    assert (light["FLATFILE"], light["BIASFILE"]) == ("mono/flat_cfa.fits", "mono/bias.fits")
 
 
 def test_page_is_self_contained(finished):

@@ -20,6 +20,7 @@ FIRST_SET = {
     "measure_flat": 1,
     "model_flat": 1,
     "plot_subsets": 1,
+    "plot_differences": 1,
     "plot_flat": 1,
 }
 LIGHT = {"apply_flat": 1, "collect_vignetting": 1, "plot_light": 1}
@@ -74,7 +75,10 @@ CHANGES = {
     "one raw frame": (change_frame, FIRST_SET | LIGHT | SUMMARY),
     "all raw frames touched": (touch("raws/*/*.dng"), {}),
     "all code touched": (touch("workflow/**/*"), {}),
-    "a title": (config(sets__first__title="new"), {"plot_subsets": 1, "plot_flat": 1, "write_report": 1}),
+    "a title": (
+        config(sets__first__title="new"),
+        {"plot_subsets": 1, "plot_differences": 1, "plot_flat": 1, "write_report": 1},
+    ),
     "mismatch of a set": (config(sets__first__mismatch="exclude"), FIRST_SET | LIGHT | SUMMARY),
     "a new region": (
         config(regions__edge={"row": 0, "column": "center", "size": 8}),
@@ -97,6 +101,7 @@ CHANGES = {
         {
             "check_inventories": 1,
             "subtract_subsets": 3,
+            "plot_differences": 1,
             "combine_subset": 4,
             **dict.fromkeys(("combine_flat", "debayer_flat", "check_flat", "measure_flat", "model_flat"), 2),
             **dict.fromkeys(("plot_subsets", "plot_flat"), 2),
@@ -111,13 +116,14 @@ CHANGES = {
     ),
     "plot module": (
         replace("workflow/scripts/flatfield/plotting.py", r"PANEL_COLUMNS = \d+", "PANEL_COLUMNS = 300"),
-        {"plot_subsets": 2, "plot_flat": 2, "plot_light": 1, "write_report": 1},
+        {"plot_subsets": 2, "plot_differences": 1, "plot_flat": 2, "plot_light": 1, "write_report": 1},
     ),
     "combining module": (
         replace("workflow/scripts/flatfield/combining.py", r"count > 200", "count > 201"),
         {
             "combine_subset": 4,
             "subtract_subsets": 3,
+            "plot_differences": 1,
             **dict.fromkeys(("combine_flat", "debayer_flat", "check_flat", "measure_flat", "model_flat"), 2),
             **dict.fromkeys(("plot_subsets", "plot_flat"), 2),
             **LIGHT,

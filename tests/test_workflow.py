@@ -9,11 +9,14 @@ import exifread
 import numpy as np
 import pytest
 import rawpy
+import tifffile
 import yaml
 from astropy import units
 from astropy.io import fits
 from astropy.nddata import CCDData
-from conftest import REPOSITORY, Project, write_flats
+from conftest import BLACK, MARGINS, REPOSITORY, Project, exif, write_flats
+
+from flatfield.simulation import write_dng
 
 EPSILON = np.finfo(np.float32).eps
 
@@ -306,10 +309,33 @@ def test_notebook_preset_is_the_notebooks_arithmetic(project):
 
 
 def test_preset_stands_beside_in_the_report(project):
-    project.change_config(lambda config: config.update(compare="config/notebook.yaml"))
+    pathvars = {"results": "results/own"}
+    project.change_config(lambda config: config.update(compare="config/notebook.yaml", pathvars=pathvars))
     project.run()
-    assert table(project.path("notebook/lights/night/vignetting.tsv"))
-    assert "Beside the notebook" in project.path("report.html").read_text()
+    assert table(project.path("own/notebook/lights/night/vignetting.tsv"))
+    page = project.path("own/report.html").read_text()
+    assert "Beside the preset notebook" in page and "gamma-coded" in page
+
+
+def test_another_preset_is_not_taken_for_the_notebook(project):
+    (project.folder / "averaged.yaml").write_text("combine: {method: mean}")
+    project.change_config(lambda config: config.update(compare="averaged.yaml"))
+    project.run()
+    page = project.path("report.html").read_text()
+    assert "Beside the preset averaged" in page
+    assert "gamma-coded" not in page and "notebook did" not in page
+
+
+def test_saturated_pixels_are_masked_whatever_the_camera_says(project):
+    for path in natural(project.folder / "raws/second"):
+        mosaic = tifffile.imread(path)
+        mosaic[20:40, 30:50] = 9000  # piles up far below the white level of the metadata, 16383
+        write_dng(path, np.minimum(mosaic, 9000), exif(int(path.stem[3:])), margins=MARGINS, black=BLACK)
+    project.run("results/second/flat_cfa.fits")
+    mask = fits.getdata(project.path("second/flat_cfa.fits"), "MASK")
+    expected = np.zeros(mask.shape, bool)
+    expected[20 - MARGINS[0] : 40 - MARGINS[0], 30 - MARGINS[1] : 50 - MARGINS[1]] = True
+    np.testing.assert_array_equal(mask == 2, expected)
 
 
 @pytest.mark.parametrize("cfa", ["GBRG", "RBGBRGGGRGGBGGBGGRBRGRBGGGBGGRGGRGGB"])

@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import os
 import sys
 from functools import cache
 from itertools import combinations
@@ -10,14 +11,14 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-WORKFLOW = Path(str(workflow.current_basedir)).parent
+WORKFLOW = Path(os.path.relpath(str(workflow.current_basedir))).parent
 SCRIPTS = WORKFLOW / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from flatfield import configuration, simulation
 from flatfield.errors import ConfigurationError
 
-DEMO = "resources/demo"
+DEMO = workflow.pathvars.apply("<resources>/demo")
 RESULTS = workflow.pathvars.apply("<results>")
 
 
@@ -31,6 +32,7 @@ try:
     schema = configuration.read_yaml(WORKFLOW / "schemas/config.schema.yaml")
     config = configuration.validate(config, schema)
     configuration.check_results_folder(RESULTS)
+    preset = configuration.read_preset(config, schema)
     PLANNED = plan_demo()
     SETS = {
         name: configuration.resolve_set(name, options, config["raw_root"], PLANNED)
@@ -40,9 +42,12 @@ try:
         name: configuration.resolve_lights(name, options, config["raw_root"], PLANNED)
         for name, options in config["lights"].items()
     }
+    FRAMES = [path for frames in SETS.values() for path in frames.frames]
+    configuration.check_libraw_frames(config, FRAMES + [path for frames in LIGHTS.values() for path in frames.values()])
 except ConfigurationError as error:
-    raise WorkflowError(f"error: {error}")
+    sys.exit(f"error: {', '.join(map(str, workflow.configfiles)) or 'configuration'}: {error}")
 
+PRESET = Path(config["compare"]).stem if preset else None
 PAIRS = {name: {f"{a}-{b}": (a, b) for a, b in combinations(SETS[name].subsets, 2)} for name in SETS}
 DEMO_SETS = [name for name in SETS if name in simulation.SETS and set(SETS[name].frames) <= PLANNED]
 DEMO_LIGHTS = [name for name, frames in LIGHTS.items() if set(frames.values()) <= PLANNED]
@@ -55,16 +60,6 @@ wildcard_constraints:
     light=configuration.alternatives(LIGHTS),
     frame=configuration.alternatives(stem for frames in LIGHTS.values() for stem in frames),
     demo_set=configuration.alternatives(simulation.SETS),
-
-
-def with_preset(path):
-    """Return this configuration changed by a preset, for the lights and the sets whose flats they need."""
-    try:
-        preset = configuration.merge(config, configuration.read_yaml(path) | {"compare": None})
-    except ConfigurationError as error:
-        raise WorkflowError(f"error: {error}")
-    flats = {light["flat"] for light in config["lights"].values()}
-    return preset | {"sets": {name: preset["sets"][name] for name in config["sets"] if name in flats}}
 
 
 def frames_of_set(wildcards):
@@ -96,12 +91,22 @@ def differences_of_set(wildcards):
     return [f"<results>/{{set}}/differences/{pair}.fits" for pair in PAIRS[wildcards.set]]
 
 
+def label_frames(paths):
+    """Names of frames for tables and headers."""
+    return [configuration.label_frame(path, config["raw_root"]) for path in paths]
+
+
+def bias_options(wildcards):
+    """What the inventory of offset frames needs."""
+    return {"files": label_frames(bias_frames_of_set(wildcards)), "overscan": overscan_of_set(wildcards)}
+
+
 def inventory_options(wildcards):
     """What the inventory of a set checks, and which subset claims each frame."""
     frames, options = SETS[wildcards.set], config["sets"][wildcards.set]
     owners = [frames.subset_of(path) for path in frames.frames]
     return {
-        "files": [configuration.label_frame(path, config["raw_root"]) for path in frames.frames],
+        "files": label_frames(frames.frames),
         "subsets": owners,
         "rotations": [frames.subsets[owner].rotation if owner else None for owner in owners],
         "sliced": any("slice" in subset for subset in options["subsets"].values()),
@@ -140,11 +145,8 @@ def frame_of_light(wildcards):
 
 
 def light_options(wildcards):
-    """What the inventory of a light checks."""
-    return {
-        "files": [configuration.label_frame(path, config["raw_root"]) for path in frames_of_light(wildcards)],
-        "overscan": config["sets"][config["lights"][wildcards.light]["flat"]]["overscan"],
-    }
+    """What the inventory of a light needs."""
+    return {"files": label_frames(frames_of_light(wildcards)), "overscan": overscan_of_light(wildcards)}
 
 
 def check_options():
@@ -157,21 +159,25 @@ def check_options():
     }
 
 
+def flat_set(wildcards):
+    """Name of the set whose flat is applied to a light."""
+    return config["lights"][wildcards.light]["flat"]
+
+
 def flat_of_light(wildcards):
-    return f"<results>/{config['lights'][wildcards.light]['flat']}/flat.fits"
+    return f"<results>/{flat_set(wildcards)}/flat.fits"
 
 
 def mosaic_flat_of_light(wildcards):
-    return f"<results>/{config['lights'][wildcards.light]['flat']}/flat_cfa.fits"
+    return f"<results>/{flat_set(wildcards)}/flat_cfa.fits"
 
 
 def bias_of_light(wildcards):
-    flat = config["lights"][wildcards.light]["flat"]
-    return f"<results>/{flat}/bias.fits" if SETS[flat].bias else []
+    return f"<results>/{flat_set(wildcards)}/bias.fits" if SETS[flat_set(wildcards)].bias else []
 
 
 def overscan_of_light(wildcards):
-    return config["sets"][config["lights"][wildcards.light]["flat"]]["overscan"]
+    return config["sets"][flat_set(wildcards)]["overscan"]
 
 
 def apply_options(wildcards):
@@ -187,9 +193,17 @@ def vignetting_of_light(wildcards):
 def set_products():
     """All products of all sets."""
     names = ["flat_cfa.fits", "flat.fits", "flat_check.tsv", "stats.tsv", "models.tsv"]
-    names += [f"plots/{plot}.png" for plot in ("subsets", "differences", "flat", "models")]
     products = [f"<results>/{name}/{product}" for name in SETS for product in names]
-    return products + [f"<results>/{name}/differences/{pair}.fits" for name in SETS for pair in PAIRS[name]]
+    products += [f"<results>/{name}/differences/{pair}.fits" for name in SETS for pair in PAIRS[name]]
+    return products + set_plots()
+
+
+def set_plots():
+    """Figures of all sets; a set with one subset has no differences."""
+    names = ("subsets", "differences", "flat", "models")
+    return [
+        f"<results>/{name}/plots/{plot}.png" for name in SETS for plot in names if PAIRS[name] or plot != "differences"
+    ]
 
 
 def light_products():
@@ -202,18 +216,15 @@ def light_products():
 
 def preset_tables():
     """Vignetting and statistics under the preset, for each light and its set."""
-    if not config["compare"]:
-        return []
-    flats = sorted({config["lights"][name]["flat"] for name in LIGHTS})
-    tables = [f"<results>/notebook/lights/{name}/vignetting.tsv" for name in LIGHTS]
-    return tables + [f"<results>/notebook/{name}/stats.tsv" for name in flats]
+    flats = sorted({light["flat"] for light in config["lights"].values()})
+    names = [f"lights/{name}/vignetting.tsv" for name in LIGHTS] + [f"{name}/stats.tsv" for name in flats]
+    return [f"<results>/{PRESET}/{name}" for name in names if PRESET]
 
 
 def preset_plots():
     """Lights under the preset."""
-    if not config["compare"]:
-        return []
-    return [f"<results>/notebook/lights/{name}/{stem}_channels.png" for name in LIGHTS for stem in LIGHTS[name]]
+    frames = [(name, stem) for name, stems in LIGHTS.items() for stem in stems]
+    return [f"<results>/{PRESET}/lights/{name}/{stem}_channels.png" for name, stem in frames if PRESET]
 
 
 def demo_tables():
@@ -223,8 +234,7 @@ def demo_tables():
 
 def report_plots():
     """Figures of the report: of each set, then of each light."""
-    figures = [product for product in set_products() if product.endswith(".png")]
-    return figures + [product for product in light_products() if product.endswith("_channels.png")]
+    return set_plots() + [product for product in light_products() if product.endswith("_channels.png")]
 
 
 @cache
@@ -251,6 +261,7 @@ def report_options():
         "results": RESULTS,
         "sets": list(SETS),
         "lights": list(LIGHTS),
+        "preset": preset and {"name": PRESET, "light": preset["apply"]["light"]},
         "rules": describe_rules(workflow),
     }
 

@@ -1,15 +1,32 @@
 """What went in: the inventory of each set and light, checked before anything is combined.
 
-These rules come first by their priority, and each takes all cores, so that nothing else runs beside them. (A file that
-all later rules wait for would do the same by dependency, but it would either re-run every set when one changes or,
-wrapped in `ancient`, make Snakemake 9.27 overlook other changes of the rules behind it.)
+On one machine these rules come first by their priority, and each takes all cores, so that nothing else runs beside
+them. (A file that all later rules wait for would do the same by dependency, but it would either re-run every set when
+one changes or, wrapped in `ancient`, make Snakemake 9.27 overlook other changes of the rules behind it.)
 """
+
+
+rule inventory_bias:
+    """A row an offset frame: how it was taken, its levels and checksum."""
+    input:
+        frames=bias_frames_of_set,
+    output:
+        inventory="<results>/{set}/bias.tsv",
+    log:
+        "<logs>/{set}/bias_frames.log",
+    priority: 100
+    threads: all_cores()
+    params:
+        options=bias_options,
+    script:
+        "../scripts/inventory_bias.py"
 
 
 rule combine_bias:
     """Master of the offset frames of a set, DN."""
     input:
         frames=bias_frames_of_set,
+        inventory="<results>/{set}/bias.tsv",
     output:
         bias="<results>/{set}/bias.fits",
     log:

@@ -2,22 +2,15 @@
 
 
 rule plot_subsets:
-    """Combined mosaics of the subsets in a row, and their differences in DN and percent."""
+    """Combined mosaics of the subsets in a row."""
     input:
         subsets=subsets_of_set,
-        differences=differences_of_set,
     output:
-        subsets=report(
+        plot=report(
             "<results>/{set}/plots/subsets.png",
             caption="../report/subsets.rst",
             category="{set}",
             labels={"figure": "subsets"},
-        ),
-        differences=report(
-            "<results>/{set}/plots/differences.png",
-            caption="../report/differences.rst",
-            category="{set}",
-            labels={"figure": "differences"},
         ),
     log:
         "<logs>/{set}/plots/subsets.log",
@@ -25,6 +18,25 @@ rule plot_subsets:
         title=title_of_set,
     script:
         "../scripts/plot_subsets.py"
+
+
+rule plot_differences:
+    """Differences of the subsets in a row, DN and percent."""
+    input:
+        differences=differences_of_set,
+    output:
+        plot=report(
+            "<results>/{set}/plots/differences.png",
+            caption="../report/differences.rst",
+            category="{set}",
+            labels={"figure": "differences"},
+        ),
+    log:
+        "<logs>/{set}/plots/differences.log",
+    params:
+        title=title_of_set,
+    script:
+        "../scripts/plot_differences.py"
 
 
 rule plot_flat:

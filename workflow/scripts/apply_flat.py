@@ -1,12 +1,12 @@
 """Apply the flat to one light frame, in linear raw space: divide the mosaic, then debayer."""
 
-from pathlib import Path
-
 from flatfield.calibration import check_fit, compare_regions, divide, measure_norms, normalise_mosaic, render_picture
 from flatfield.demosaicing import interpolate_bilinear
 from flatfield.frames import read_signal
+from flatfield.inventory import find_row
 from flatfield.job import logged_job
 from flatfield.products import (
+    cite_file,
     describe_frames,
     describe_mosaic,
     image_hdu,
@@ -47,8 +47,11 @@ def main(frame, flat, mosaic_flat, bias, inventory, products, options, overscan)
     after = divide(before, normalise_mosaic(master, light.cfa, norms))
     after_planes = interpolate_bilinear(after, light.cfa)
 
-    header = describe_frames([row for row in read_table(inventory) if Path(row["file"]).name == Path(frame).name])
+    header = describe_frames([find_row(read_table(inventory), frame)])
     header["IMAGETYP"] = "Light Frame"
+    if bias:
+        header.update(cite_file("BIAS", bias, "subtracted"))
+    header.update(cite_file("FLAT", mosaic_flat, "divided by"))
     header["NORMALIS"] = (options["normalise"], "what was made 1 in the flat")
     write_planes(products["planes"], after_planes, channels, header, "Light Frame")
     header.update(describe_mosaic(light.cfa.name))
@@ -59,7 +62,7 @@ def main(frame, flat, mosaic_flat, bias, inventory, products, options, overscan)
         "flat": planes / norms[:, None, None],
         "after": after_planes,
     }
-    rows = [row for stage, data in stages.items() for row in compare_regions(data, channels, stage, options["regions"])]
+    rows = compare_regions(stages, channels, options["regions"])
     write_table(products["vignetting"], rows, list(rows[0]))
 
 

@@ -1,12 +1,11 @@
 """Apply the flat to a light as the notebook did: an 8-bit, gamma-coded picture divided by the linear flat."""
 
-from pathlib import Path
-
 import numpy as np
-from flatfield.calibration import compare_regions, divide, measure_norms
+from flatfield.calibration import compare_regions, divide, measure_norms, picture_of_maxima
 from flatfield.demosaicing import develop_picture
+from flatfield.inventory import find_row
 from flatfield.job import logged_job
-from flatfield.products import describe_frames, read_planes, write_picture, write_planes
+from flatfield.products import cite_file, describe_frames, read_planes, write_picture, write_planes
 from flatfield.tables import read_table, write_table
 
 
@@ -32,16 +31,14 @@ def main(frame, flat, inventory, products, options):
     norms = measure_norms(planes, channels, options["normalise"], options["regions"]["center"])
     normalised = (planes / norms[:, None, None]).astype(np.float32)
     after = divide(before, normalised)
-    header = describe_frames([row for row in read_table(inventory) if Path(row["file"]).name == Path(frame).name])
+    header = describe_frames([find_row(read_table(inventory), frame)])
+    header.update(cite_file("FLAT", flat, "divided by"))
     header["NORMALIS"] = (options["normalise"], "what was made 1 in the flat")
     header["BLACKLVL"] = (0, "LibRaw subtracted the black level")
     write_planes(products["planes"], after, channels, header, "Light Frame", unit="")
-    brightest = np.nanmax(after, axis=(1, 2), keepdims=True)
-    write_picture(
-        products["picture"], np.rint(255 * np.nan_to_num(after / brightest)).astype(np.uint8).transpose(1, 2, 0)
-    )
+    write_picture(products["picture"], picture_of_maxima(after))
     stages = {"before": before, "flat": normalised, "after": after}
-    rows = [row for stage, data in stages.items() for row in compare_regions(data, channels, stage, options["regions"])]
+    rows = compare_regions(stages, channels, options["regions"])
     write_table(products["vignetting"], rows, list(rows[0]))
 
 

@@ -1,22 +1,23 @@
 """Combine the offset frames of a set."""
 
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
-from astropy.io import fits
 from flatfield.combining import combine_stack
-from flatfield.frames import read_stack
 from flatfield.job import logged_job
-from flatfield.products import describe_combination, describe_mosaic, image_hdu, write_fits
-from flatfield.stacks import Stack
+from flatfield.products import describe_combination, describe_frames, describe_mosaic, image_hdu, write_fits
+from flatfield.stacks import read_used_stack
 
 
-def main(frames, bias, options, overscan, threads):
+def main(frames, inventory, bias, options, overscan, threads):
     """Combine offset frames per pixel; nothing but the overscan, where asked for, is subtracted from them.
 
     Parameters
     ----------
     frames : list of str
+        In the order of the inventory.
+    inventory : str
+        ``bias.tsv`` of the set.
     bias : str
         FITS file to write: master (DN) and its standard error ``UNCERT``.
     options : dict
@@ -24,25 +25,25 @@ def main(frames, bias, options, overscan, threads):
     overscan : bool
     threads : int
     """
-    mosaics, blacks, cfa = read_stack(frames, overscan, threads)
+    stack, rows = read_used_stack(frames, inventory, None, None, "none", overscan, threads)
+    header = describe_frames(rows)
     if not overscan:
-        blacks[:] = 0  # the offset is what these frames measure
-    options = options | {"scale": "none"}
-    value, error = combine_stack(Stack(mosaics, blacks, np.ones_like(blacks), cfa), options, threads)
-    header = fits.Header()
+        stack = replace(stack, blacks=np.zeros_like(stack.blacks))  # the offset is what these frames measure
+        header["BLACKLVL"] = (0, "[DN] nothing subtracted")
+        header.remove("BLACK[0-3]", ignore_missing=True, remove_all=True)
+    value, error = combine_stack(stack, options, threads)
     header["IMAGETYP"] = "Master Bias"
-    header["NCOMBINE"] = len(frames)
-    header.update(describe_combination(options))
-    header.update(describe_mosaic(cfa.name))
-    for path in frames:
-        header["HISTORY"] = Path(path).name
-    write_fits(bias, [image_hdu(value, header), image_hdu(error, name="UNCERT", utype="StdDevUncertainty")])
+    header.update(describe_combination(options | {"scale": "none"}))
+    layout = describe_mosaic(stack.cfa.name)
+    header.update(layout)
+    write_fits(bias, [image_hdu(value, header), image_hdu(error, layout, "UNCERT", utype="StdDevUncertainty")])
 
 
 if "snakemake" in globals():
     with logged_job(snakemake.log[0]):
         main(
             snakemake.input.frames,
+            snakemake.input.inventory,
             snakemake.output.bias,
             snakemake.params.options["bias"],
             snakemake.params.overscan,

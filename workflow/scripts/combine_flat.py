@@ -2,7 +2,7 @@
 
 from flatfield.combining import combine_stack
 from flatfield.job import logged_job
-from flatfield.products import describe_combination, describe_frames, describe_mosaic, image_hdu, write_fits
+from flatfield.products import cite_file, describe_combination, describe_frames, describe_mosaic, image_hdu, write_fits
 from flatfield.stacks import mask_pixels, read_used_stack
 
 
@@ -26,8 +26,10 @@ def main(frames, inventory, bias, flat, options, overscan, threads):
     """
     stack, rows = read_used_stack(frames, inventory, None, bias, options["scale"], overscan, threads)
     value, error = combine_stack(stack, options, threads)
-    mask = mask_pixels(stack, value, [row["white_dn"] for row in rows])
+    mask = mask_pixels(stack, value, [row["saturation_dn"] for row in rows])
     header = describe_frames(rows)
+    if bias:
+        header.update(cite_file("BIAS", bias, "subtracted"))
     header["IMAGETYP"] = "Master Flat"
     header.update(describe_combination(options))
     layout = describe_mosaic(stack.cfa.name)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from flatfield.combining import combine_stack
 from flatfield.job import logged_job
-from flatfield.products import describe_combination, describe_frames, describe_mosaic, image_hdu, write_fits
+from flatfield.products import cite_file, describe_combination, describe_frames, describe_mosaic, image_hdu, write_fits
 from flatfield.stacks import read_used_stack
 
 
@@ -30,6 +30,8 @@ def main(frames, inventory, bias, subset, options, overscan, threads):
     stack, rows = read_used_stack(frames, inventory, name, bias, options["scale"], overscan, threads)
     value, error = combine_stack(stack, options, threads)
     header = describe_frames(rows)
+    if bias:
+        header.update(cite_file("BIAS", bias, "subtracted"))
     header["IMAGETYP"] = "Flat Field"
     header["SUBSET"] = (name, "frames between two rotations")
     header["ROTATION"] = (float(rows[0]["rotation_deg"]), "[deg] of the camera, counter-clockwise from behind")

@@ -7,7 +7,7 @@ from flatfield.products import read_image
 from flatfield.regions import block_average
 from flatfield.tables import read_table, write_table
 
-#: The difference maps are averaged over this many blocks across, so that pixel noise does not count.
+#: The difference maps are averaged over about this many blocks across, so that pixel noise does not count.
 BLOCKS_ACROSS = 24
 
 
@@ -44,10 +44,11 @@ def main(inventories, stats, differences, sets, pairs):
         )
     known = [row["rms_percent"] for row in rows if row["rms_percent"] is not None]
     for row in rows:
-        row["most_uniform"] = len(known) > 1 and row["rms_percent"] == min(known)
+        comparable = len(known) > 1 and row["rms_percent"] is not None
+        row["most_uniform"] = row["rms_percent"] == min(known) if comparable else None
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    first = ["set", "frames", "exposure_s", "iso"]
-    order = {"rms": 1, "snr": 2, "most": 3}
+    first = ["set", "most_uniform", "frames", "exposure_s", "iso"]
+    order = {"rms": 1, "snr": 2}
     columns = first + sorted(
         [name for name in columns if name not in first], key=lambda name: order[name.split("_")[0]]
     )
@@ -57,8 +58,8 @@ def main(inventories, stats, differences, sets, pairs):
 def measure_difference(path):
     """Scatter of a difference in percent about its mean, rms over blocks: gradients, not pixel noise or exposure."""
     percent, _ = read_image(path, "PERCENT")
-    size = max(2, percent.shape[1] // BLOCKS_ACROSS // 12 * 12)
-    blocks = block_average(percent, size if size <= min(percent.shape) else 2)
+    size = max(2, 2 * round(percent.shape[1] / (2 * BLOCKS_ACROSS)))  # even, so that all colours are in each block
+    blocks = block_average(percent, min(size, *percent.shape))
     return float(np.nanstd(blocks))
 
 

@@ -13,7 +13,9 @@ from flatfield.tables import read_table, write_table
 
 #: Side of the blocks in which the shape of a flat is compared, pixels.
 BLOCK = 12
-COLUMNS = ["subject", "channel", "quantity", "recovered", "true", "difference_percent"]
+SHAPE = f"shape of the master, rms error over {BLOCK} x {BLOCK} pixels"
+VIGNETTING, LIGHT = "vignetting, centre / corner", "calibrated light, centre / corner"
+COLUMNS = ["subject", "channel", "quantity", "recovered", "true", "error_percent"]
 
 
 def main(flats, masters, truths, lights, scenes, sets, truth, options):
@@ -30,7 +32,7 @@ def main(flats, masters, truths, lights, scenes, sets, truth, options):
     sets : str
         ``sets.tsv``.
     truth : str
-        Table to write: subject, channel, quantity, recovered, true, difference_percent.
+        Table to write: subject, channel, quantity, recovered, true, error_percent.
     options : dict
         sets (names), regions (boxes center and corner).
     """
@@ -42,7 +44,7 @@ def main(flats, masters, truths, lights, scenes, sets, truth, options):
     named = [row["set"] for row in read_table(sets) if row["most_uniform"] == "yes"]
     if named and len(options["sets"]) == len(read_table(sets)):
         best = min(options["sets"], key=lambda name: abs(SETS[name].gradient))
-        rows.append(_row("sets", "", "most uniform light source", named[0], best))
+        rows.append(_row("sets", "", "most uniform light source", named[0], best, ""))
     write_table(truth, rows, COLUMNS)
 
 
@@ -52,11 +54,10 @@ def compare_flat(name, flat, master, response, regions):
     true, header = response
     cfa = ColorFilterArray.from_name(header["BAYERPAT"])
     true_planes = interpolate_bilinear(true, cfa)
-    rows = _compare_ratios(name, "vignetting, centre / corner", planes, true_planes, channels, regions)
+    rows = _compare_ratios(name, VIGNETTING, planes, true_planes, channels, regions)
     for channel, plane, true_plane in zip(channels, interpolate_bilinear(master, cfa), true_planes, strict=True):
         ratio = block_average(plane / true_plane, BLOCK)
-        error = 100 * ratio.std() / ratio.mean()
-        rows.append(_row(name, channel, f"error of the master, rms over {BLOCK} x {BLOCK} pixels, percent", error, 0))
+        rows.append(_row(name, channel, SHAPE, "", "", 100 * float(ratio.std() / ratio.mean())))
     return rows
 
 
@@ -68,17 +69,20 @@ def compare_light(path, scenes, regions):
         true = hdus[name].data.astype(np.float32)
     cfa = ColorFilterArray.from_name(header["BAYERPAT"])
     planes, true_planes = interpolate_bilinear(light, cfa), interpolate_bilinear(true, cfa)
-    return _compare_ratios(name, "calibrated light, centre / corner", planes, true_planes, cfa.channels, regions)
+    return _compare_ratios(name, LIGHT, planes, true_planes, cfa.channels, regions)
 
 
 def _compare_ratios(subject, quantity, planes, true_planes, channels, regions):
-    recovered, true = (compare_regions(data, channels, "", regions) for data in (planes, true_planes))
-    return [_row(subject, a["channel"], quantity, a["ratio"], b["ratio"]) for a, b in zip(recovered, true, strict=True)]
+    rows = compare_regions({"recovered": planes, "true": true_planes}, channels, regions)
+    recovered, true = rows[: len(channels)], rows[len(channels) :]
+    return [
+        _row(subject, a["channel"], quantity, a["ratio"], b["ratio"], 100 * (a["ratio"] / b["ratio"] - 1))
+        for a, b in zip(recovered, true, strict=True)
+    ]
 
 
-def _row(subject, channel, quantity, recovered, true):
-    difference = 100 * (recovered / true - 1) if not isinstance(true, str) and true else None
-    return dict(zip(COLUMNS, (subject, channel, quantity, recovered, true, difference), strict=True))
+def _row(*values):
+    return dict(zip(COLUMNS, values, strict=True))
 
 
 if "snakemake" in globals():

@@ -7,7 +7,7 @@ from flatfield.combining import combine
 from flatfield.demosaicing import REACH, develop, interpolate_bilinear
 from flatfield.inventory import scale_factors, used_frames
 from flatfield.job import logged_job
-from flatfield.products import describe_combination, describe_frames, write_planes
+from flatfield.products import cite_file, describe_combination, describe_frames, write_planes
 from flatfield.stacks import read_used_stack, row_blocks, select_used
 from flatfield.tables import read_table
 
@@ -42,6 +42,8 @@ def main(frames, inventory, bias, flat, options, debayer, overscan, threads):
         planes = combine_developed(paths, factors, debayer["algorithm"], options, threads)
         channels = ("RED", "GREEN", "BLUE")
     header = describe_frames(rows)
+    if bias:
+        header.update(cite_file("BIAS", bias, "subtracted"))
     header.update(describe_combination(options, debayer))
     write_planes(flat, planes, channels, header, "Master Flat")
 

@@ -1,9 +1,10 @@
 """Plot the channels and the colour picture of a light, before and after the flat was applied."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from flatfield.calibration import render_picture
+from flatfield.calibration import picture_of_maxima, render_picture
 from flatfield.demosaicing import develop_picture, interpolate_bilinear
 from flatfield.frames import read_signal
 from flatfield.job import logged_job
@@ -30,15 +31,16 @@ def main(frame, planes, bias, plot, light, overscan):
     """
     after, channels, header = read_planes(planes)
     if light == "picture":
-        before, balance, unit = develop_picture(frame).astype(np.float32), np.ones(3), "8-bit value"
+        before, unit, render = develop_picture(frame).astype(np.float32), "8-bit value", picture_of_maxima
     else:
         signal, decoded = read_signal(frame, read_image(bias)[0] if bias else None, overscan)
-        before, balance, unit = interpolate_bilinear(signal, decoded.cfa), decoded.white_balance, "DN above black"
+        before, unit = interpolate_bilinear(signal, decoded.cfa), "DN above black"
+        render = partial(render_picture, white_balance=decoded.white_balance[: len(channels)])
     rows = []
     for stage, data in (("before", before), ("after", after)):
         panels = [(f"{channel}, {stage}", plane) for channel, plane in zip(channels, data, strict=True)]
         if len(channels) == 3:
-            panels.append((f"picture, {stage}", render_picture(data, balance)))
+            panels.append((f"picture, {stage}", render(data)))
         rows.append({"panels": panels, "unit": unit, "signed": False, "shared": False})
     plot_rows(plot, ", ".join(filter(None, [Path(frame).stem, describe_exposure(header)])), rows)
 

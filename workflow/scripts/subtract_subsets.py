@@ -18,18 +18,23 @@ def main(pair, difference):
     (a, header_a), (b, header_b) = map(read_image, pair)
     total = a + b
     percent = np.divide(200 * (a - b), total, out=np.full(a.shape, np.nan, np.float32), where=total > 0)
-    header = describe_mosaic(header_a.get("BAYERPAT", "MONO"))
-    for name in ("EXPTIME", "ISOSPEED", "INSTRUME", "TELESCOP", "FOCALLEN", "APERTURE", "FILTER", "COMBINE", "SCALE"):
-        if name in header_a:
-            header[name] = (header_a[name], header_a.comments[name])
-    dates = [h[name] for h in (header_a, header_b) for name in ("DATE-OBS", "DATE-END", "DATE") if name in h]
+    layout = describe_mosaic(header_a.get("BAYERPAT", "MONO"))
+    header = header_a.copy(strip=True)
+    for name in ("CHECKSUM", "DATASUM", "SUBSET", "ROTATION"):
+        header.remove(name, ignore_missing=True)
+    dates = [h[name] for h in (header_a, header_b) for name in ("DATE-OBS", "DATE-END") if name in h]
     if dates:
         header["DATE-OBS"], header["DATE-END"], header["DATE"] = min(dates), max(dates), max(dates)
     header["IMAGETYP"] = "Difference"
+    header["NCOMBINE"] = header_a["NCOMBINE"] + header_b["NCOMBINE"]
     header["MINUEND"] = (header_a["SUBSET"], "subset a")
     header["SUBTRAHE"] = (header_b["SUBSET"], "subset b, subtracted")
-    header["CREATOR"] = header_a["CREATOR"]
-    write_fits(difference, [image_hdu(a - b, header), image_hdu(percent, header, "PERCENT", unit="percent")])
+    for name in ("MINUEND", "SUBTRAHE"):
+        layout[name] = header[name]
+    for line in header_b["HISTORY"]:
+        if line not in header_a["HISTORY"]:
+            header["HISTORY"] = line
+    write_fits(difference, [image_hdu(a - b, header), image_hdu(percent, layout, "PERCENT", unit="percent")])
 
 
 if "snakemake" in globals():

@@ -27,22 +27,26 @@ def main(inputs, report, options):
     Parameters
     ----------
     inputs : dict
-        template, captions, inventories, stats, models, sets, plots, vignetting, preset, demo: paths.
+        template, captions, inventories, stats, models, sets, plots, lights (their inventories),
+        vignetting, preset, preset_plots, demo: paths.
     report : str
         HTML file to write.
     options : dict
-        config (the whole configuration), results (folder), sets and lights (names), rules (name, product and
+        config (the whole configuration), results (folder), sets and lights (names), preset (name and how
+        it treats lights; None without one), rules (name, product and
         digest of the code of each).
     """
     root = options["results"]
     inventories, models, stats = (by_folder(inputs[name]) for name in ("inventories", "models", "stats"))
     vignetting = by_folder(inputs["vignetting"])
-    preset = by_folder(inputs["preset"], "vignetting.tsv")
+    preset, preset_stats = (by_folder(inputs["preset"], name) for name in ("vignetting.tsv", "stats.tsv"))
+    name = options["preset"] and options["preset"]["name"]
+    lights = by_folder(inputs["lights"])
     sets, demo = read_table(inputs["sets"]), [row for path in inputs["demo"] for row in read_table(path)]
     plots = {os.path.relpath(path, root): embed(path) for path in [*inputs["plots"], *inputs["preset_plots"]]}
     content = {
         "title": "Flat-field report",
-        "conclusions": conclude(sets, inventories, models, vignetting, preset, demo),
+        "conclusions": conclude(sets, inventories, models, vignetting, (name, preset), demo),
         "captions": {Path(path).stem: render_caption(path) for path in inputs["captions"]},
         "summaries": {name: summarize_inventory(rows) for name, rows in inventories.items()},
         "titles": {name: entry["title"] or name for name, entry in options["config"]["sets"].items()},
@@ -50,31 +54,32 @@ def main(inputs, report, options):
         "stats": stats,
         "models": models,
         "vignetting": vignetting,
-        "preset": preset,
-        "preset_stats": by_folder(inputs["preset"], "stats.tsv"),
+        "preset": options["preset"],
+        "preset_vignetting": preset,
+        "preset_stats": preset_stats,
         "demo": demo,
         "set_plots": {name: select(plots, f"{name}/plots/") for name in options["sets"]},
         "light_plots": {name: select(plots, f"lights/{name}/") for name in options["lights"]},
-        "preset_plots": {name: select(plots, f"notebook/lights/{name}/") for name in options["lights"]},
+        "preset_plots": {light: select(plots, f"{name}/lights/{light}/") for light in options["lights"]},
         "config": yaml.safe_dump(options["config"], sort_keys=False, allow_unicode=True),
         "versions": {"flatfield": VERSION} | {package: version(package) for package in PACKAGES},
-        "digest": digest(inventories),
+        "digest": digest([*inventories.values(), *lights.values()]),
         "rules": options["rules"],
     }
     template = Path(inputs["template"])
     environment = Environment(
         loader=FileSystemLoader(template.parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters["number"] = round_number
+    environment.filters |= {"number": round_number, "zip": lambda ours, others: zip(ours, others, strict=True)}
     part = Path(f"{report}.part")
     part.write_text(environment.get_template(template.name).render(content), encoding="utf-8")
     os.replace(part, report)
 
 
 def round_number(text):
-    """A number of a table with at most 5 significant digits; other text as it is, unknown where there is none."""
+    """A number of a table with at most 4 significant digits; other text as it is, unknown where there is none."""
     try:
-        return "unknown" if text is None else f"{float(text):.5g}"
+        return "unknown" if text is None else f"{float(text):.4g}"
     except ValueError:
         return text
 
@@ -107,7 +112,7 @@ def render_caption(path):
 
 def digest(inventories):
     """One checksum of all frames: sha256 of their sha256 values, in order."""
-    sums = "\n".join(row["sha256"] or "" for rows in inventories.values() for row in rows)
+    sums = "\n".join(row["sha256"] or "" for rows in inventories for row in rows)
     return hashlib.sha256(sums.encode()).hexdigest()
 
 

@@ -5,6 +5,7 @@ import numpy as np
 from flatfield.cfa import CHANNEL_OF_COLOR
 from flatfield.errors import CalibrationError
 from flatfield.regions import locate_box
+from flatfield.robust import robust_deviation
 
 
 def check_fit(light, light_shape, light_cfa, flat, flat_shape, flat_cfa):
@@ -111,29 +112,37 @@ def divide(light, flat):
     return np.divide(light, flat, out=np.full(light.shape, np.nan, np.float32), where=flat > 0)
 
 
-def compare_regions(planes, channels, stage, regions):
-    """Centre, corner and their ratio for each channel.
+def compare_regions(stages, channels, regions):
+    """Centre, corner and their ratio for each stage and channel.
 
     Parameters
     ----------
-    planes : numpy.ndarray, ``(channels, rows, columns)``
+    stages : dict
+        Planes ``(channels, rows, columns)`` of each stage, such as before, flat, after.
     channels : sequence of str
-    stage : {"before", "flat", "after"}
     regions : dict
         Boxes ``center`` and ``corner``.
 
     Returns
     -------
     list of dict
-        channel, stage, center and corner (means, unit of `planes`), ratio. NaN pixels are left out.
+        channel, stage, center and corner (means, unit of `planes`), ratio. NaN pixels are left out; None where
+        nothing is left.
     """
-    boxes = {name: locate_box(name, regions[name], planes.shape[1:]) for name in ("center", "corner")}
     rows = []
-    for channel, plane in zip(channels, planes, strict=True):
-        center, corner = (float(np.nanmean(plane[where], dtype=np.float64)) for where in boxes.values())
-        ratio = center / corner if corner else None
-        rows.append({"channel": channel, "stage": stage, "center": center, "corner": corner, "ratio": ratio})
+    for stage, planes in stages.items():
+        boxes = [locate_box(name, regions[name], planes.shape[1:]) for name in ("center", "corner")]
+        for channel, plane in zip(channels, planes, strict=True):
+            center, corner = (_mean_of_known(plane[box]) for box in boxes)
+            ratio = center / corner if center is not None and corner else None
+            rows.append({"channel": channel, "stage": stage, "center": center, "corner": corner, "ratio": ratio})
     return rows
+
+
+def _mean_of_known(values):
+    """Mean of the values that are not NaN; None where all are."""
+    known = values[np.isfinite(values)]
+    return float(known.mean(dtype=np.float64)) if known.size else None
 
 
 #: Where the sky lies in a picture (1 is white), and how many robust standard deviations below it black lies.
@@ -161,8 +170,7 @@ def render_picture(planes, white_balance):
     numpy.ndarray, uint8, ``(rows, columns, 3)``
     """
     balanced = np.nan_to_num(planes * np.asarray(white_balance, np.float32)[:, None, None])
-    median = np.median(balanced)
-    deviation = 1.4826 * np.median(np.abs(balanced - median))
+    median, deviation = robust_deviation(balanced)
     black, white = median - BLACK_DEVIATIONS * deviation, np.percentile(balanced, WHITE_PERCENTILE)
     if not white > black:
         return np.zeros((*planes.shape[1:], 3), np.uint8)
@@ -172,3 +180,19 @@ def render_picture(planes, white_balance):
         x = (midtone - 1) * x / ((2 * midtone - 1) * x - midtone)
     picture = np.rint(255 * x).astype(np.uint8).transpose(1, 2, 0)
     return np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture
+
+
+def picture_of_maxima(planes):
+    """Make a picture as the notebook did: each plane divided by its maximum.
+
+    Parameters
+    ----------
+    planes : numpy.ndarray, float32, ``(3, rows, columns)``
+        NaN becomes black.
+
+    Returns
+    -------
+    numpy.ndarray, uint8, ``(rows, columns, 3)``
+    """
+    brightest = np.nanmax(planes, axis=(1, 2), keepdims=True)
+    return np.rint(255 * np.clip(np.nan_to_num(planes / brightest), 0, 1)).astype(np.uint8).transpose(1, 2, 0)

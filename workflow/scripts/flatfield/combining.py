@@ -7,9 +7,7 @@ from math import erf
 import numpy as np
 
 from flatfield.errors import CombinationError
-
-#: Standard deviation of a normal distribution in units of its median absolute deviation, 1 / Phi^-1(3/4).
-SIGMA_PER_MAD = 1.4826022185056018
+from flatfield.robust import SIGMA_PER_MAD
 
 
 def combine_stack(stack, options, threads=1):

@@ -12,9 +12,10 @@ import jsonschema
 import yaml
 
 from flatfield.errors import ConfigurationError
+from flatfield.names import is_fits, stem_of
 
 #: Names under ``results/`` that sets must not take.
-RESERVED_NAMES = ("lights", "notebook", "logs", "benchmarks")
+RESERVED_NAMES = ("lights", "logs", "benchmarks")
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ def validate(config, schema):
         raise ConfigurationError(_explain(problems[0], schema))
     config = _fill(config, schema, schema)
     _check_names(config)
+    _check_debayering(config)
     return config
 
 
@@ -87,6 +89,40 @@ def merge(base, preset):
     if not (isinstance(base, dict) and isinstance(preset, dict)):
         return preset
     return base | {key: merge(base.get(key), value) for key, value in preset.items()}
+
+
+def read_preset(config, schema):
+    """The configuration changed by the preset that ``compare`` names, for the lights and the sets that they need.
+
+    Parameters
+    ----------
+    config : dict
+        Validated.
+    schema : dict
+
+    Returns
+    -------
+    dict or None
+        Validated; None where there is no preset, or no light to compare.
+
+    Raises
+    ------
+    ConfigurationError
+        Naming the preset.
+    """
+    path = config["compare"]
+    if path is None or not config["lights"]:
+        return None
+    changed = merge(config, read_yaml(path) | {"compare": None})
+    changed.pop("pathvars", None)  # the results of the preset stand beneath those of this configuration
+    try:
+        changed = validate(changed, schema)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"preset {path}: {error}") from error
+    if Path(path).stem in config["sets"]:
+        raise ConfigurationError(f"key `compare`: the preset {path} has the name of a set; rename one of them")
+    flats = {light["flat"] for light in changed["lights"].values()}
+    return changed | {"sets": {name: changed["sets"][name] for name in changed["sets"] if name in flats}}
 
 
 def _explain(error, schema):
@@ -157,6 +193,40 @@ def _check_names(config):
             raise ConfigurationError(f"key `lights.{name}.flat` names the unknown set '{light['flat']}'; {hint}")
         if light["frames"] is None:
             raise ConfigurationError(f"key `lights.{name}.frames` is empty; give a pattern of light frames")
+
+
+def _check_debayering(config):
+    """Check that LibRaw, where it is asked to debayer, can do so."""
+    algorithm = config["debayer"]["algorithm"]
+    if algorithm != "bilinear":
+        for name, options in config["sets"].items():
+            for key in ("bias", "overscan"):
+                if options[key]:
+                    raise ConfigurationError(
+                        f"key `debayer.algorithm` is {algorithm}, but LibRaw cannot subtract the {key} of set {name}; "
+                        "use bilinear"
+                    )
+
+
+def check_libraw_frames(config, frames):
+    """Check that LibRaw is asked for camera raws only.
+
+    Parameters
+    ----------
+    config : dict
+        Validated.
+    frames : iterable of str
+
+    Raises
+    ------
+    ConfigurationError
+        Naming the first FITS frame where the configuration asks for one of LibRaw's algorithms or pictures.
+    """
+    asked = {"debayer.algorithm": config["debayer"]["algorithm"], "apply.light": config["apply"]["light"]}
+    for key, value in asked.items():
+        fits = next((path for path in frames if is_fits(path)), None)
+        if value not in ("bilinear", "linear") and fits:
+            raise ConfigurationError(f"key `{key}` is {value}, but LibRaw cannot debayer FITS frames such as {fits}")
 
 
 def natural_key(path):
@@ -302,7 +372,7 @@ def resolve_lights(name, options, root, planned=()):
     key = f"lights.{name}.frames"
     frames = {}
     for path in find_frames(options["frames"], root, key, planned):
-        stem = Path(path).name.split(".fits")[0] if path.endswith((".fz", ".gz")) else Path(path).stem
+        stem = stem_of(path)
         if stem in frames:
             raise ConfigurationError(
                 f"key `{key}`: {frames[stem]} and {path} have the same name, and so would their products; "

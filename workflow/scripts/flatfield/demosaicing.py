@@ -4,7 +4,7 @@ import numpy as np
 import rawpy
 
 from flatfield.errors import FrameError
-from flatfield.frames import is_fits
+from flatfield.names import is_fits
 
 #: Rows and columns around a pixel that its interpolation can reach.
 REACH = 2

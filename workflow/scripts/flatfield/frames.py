@@ -3,7 +3,6 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import rawpy
@@ -12,8 +11,11 @@ from astropy.io import fits
 from flatfield.cfa import ColorFilterArray
 from flatfield.errors import FrameError
 from flatfield.metadata import Metadata, from_exif, from_header
+from flatfield.names import is_fits
+from flatfield.robust import robust_deviation
 
-FITS_SUFFIXES = (".fits", ".fit", ".fts")
+#: Overscan pixels further from the median, in robust standard deviations (and further than 1 DN), do not count.
+OVERSCAN_DEVIATIONS = 5
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,6 @@ class Frame:
     white_balance: tuple = (1.0, 1.0, 1.0)
 
 
-def is_fits(path):
-    """Whether a file is read as FITS, by the end of its name (``.fz`` and ``.gz`` included)."""
-    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
-    return any(suffix in FITS_SUFFIXES for suffix in suffixes[-2:])
-
-
 def read_frame(path, overscan=False):
     """Decode a frame.
 
@@ -70,9 +66,9 @@ def read_frame(path, overscan=False):
     try:
         frame = _read_fits(path, overscan) if is_fits(path) else _read_raw(path, overscan)
     except (rawpy.LibRawError, OSError, ValueError, TypeError, MemoryError) as error:
-        raise FrameError(f"{path} cannot be decoded ({_reason(error)}); copy it again or take it out") from error
+        raise FrameError(f"{path} cannot be decoded ({_reason(error)}); copy it again") from error
     if not frame.mosaic.any():
-        raise FrameError(f"every pixel of {path} is 0; the file is probably damaged, copy it again or take it out")
+        raise FrameError(f"every pixel of {path} is 0; the file is probably damaged, copy it again")
     if not is_fits(path) and not frame.mosaic[-1].any():
         raise FrameError(f"the last rows of {path} are all 0; the file is probably truncated, copy it again")
     return frame
@@ -168,8 +164,13 @@ def read_signal(path, bias=None, overscan=False):
         See `read_frame`.
     """
     frame = read_frame(path, overscan)
-    black = frame.black if bias is None or overscan else np.zeros(4, np.float32)
+    black = black_beside_bias(frame.black, bias is not None, overscan)
     return signal(frame.mosaic[None], black[None], frame.cfa, bias)[0], frame
+
+
+def black_beside_bias(black, has_bias, overscan):
+    """Black level that is subtracted: a master bias takes the place of that of the metadata, not of the overscan."""
+    return np.zeros_like(black) if has_bias and not overscan else black
 
 
 def _reason(error):
@@ -256,10 +257,10 @@ def _section(header, name, shape, path):
 
 
 def _mean_overscan(data, header, path):
-    """Mean of the overscan within 5 robust standard deviations of its median (bleeding and cosmic rays left out)."""
+    """Mean of the overscan, bleeding and cosmic rays left out."""
     section = _section(header, "BIASSEC", data.shape, path)
     if section is None:
         raise FrameError(f"{path} has no BIASSEC card, so that `overscan: true` cannot be done; take the key out")
     values = data[section].astype(np.float64)
-    deviation = np.abs(values - np.median(values))
-    return values[deviation <= max(5 * 1.4826 * np.median(deviation), 1.0)].mean()
+    median, deviation = robust_deviation(values)
+    return values[np.abs(values - median) <= max(OVERSCAN_DEVIATIONS * deviation, 1.0)].mean()

@@ -11,7 +11,7 @@ import numpy as np
 
 from flatfield.cfa import CHANNEL_OF_COLOR, ColorFilterArray
 from flatfield.errors import FrameError, InventoryError
-from flatfield.frames import read_frame, signal
+from flatfield.frames import black_beside_bias, read_frame, signal
 
 #: Fields that must be the same in all frames of a set, with the words for messages.
 CONSISTENT = {
@@ -36,7 +36,7 @@ def columns(channels):
         *["file", "subset", "rotation_deg", "time", "camera", "lens", "filter", "focal_length_mm", "aperture"],
         *["iso", "exposure_s", "rows", "columns", "cfa", "black_dn", "white_dn", "level_dn"],
         *[f"level_{channel.lower()}_dn" for channel in channels],
-        *["saturated", "sha256", "used", "reason"],
+        *["saturation_dn", "saturated", "sha256", "used", "reason"],
     ]
 
 
@@ -68,13 +68,12 @@ def _inspect(path, overscan, bias):
     except FrameError as error:
         names = columns(("RED", "GREEN", "BLUE")) + columns(("MONO",))
         return dict.fromkeys(names) | {"size": None, "used": False, "reason": str(error)}
-    black = frame.black
-    if bias is not None:
-        if bias.shape != frame.mosaic.shape:
-            raise InventoryError(f"{path} has {_size(frame.mosaic)} pixels, but its bias frames have {_size(bias)}")
-        black = frame.black if overscan else np.zeros(4, np.float32)
+    if bias is not None and bias.shape != frame.mosaic.shape:
+        raise InventoryError(f"{path} has {_size(frame.mosaic)} pixels, but its bias frames have {_size(bias)}")
+    black = black_beside_bias(frame.black, bias is not None, overscan)
     meta = asdict(frame.metadata)
     levels = measure_levels(frame.mosaic, black, frame.cfa, bias)
+    saturation, saturated = measure_saturation(frame.mosaic, frame.white)
     return {
         **{name: meta[name] for name in ("time", "camera", "lens", "filter", "aperture", "iso")},
         "focal_length_mm": meta["focal_length"],
@@ -86,7 +85,8 @@ def _inspect(path, overscan, bias):
         "black_dn": " ".join(f"{level:.9g}" for level in black),
         "white_dn": frame.white,
         **levels,
-        "saturated": saturated_fraction(frame.mosaic, frame.white),
+        "saturation_dn": saturation,
+        "saturated": saturated,
         "sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest(),
         "used": True,
         "reason": "",
@@ -123,22 +123,31 @@ def measure_levels(mosaic, black, cfa, bias=None):
     return levels
 
 
-def saturated_fraction(mosaic, white):
-    """Fraction of pixels at or above saturation.
+def measure_saturation(mosaic, white):
+    """Level at which pixels saturate, and the fraction of pixels that do.
 
-    Saturation is where pixels pile up at the topmost value of the frame, whatever the camera says,
-    or the white level of the metadata if that is reached.
+    Saturation is where pixels pile up at the topmost value of the frame, whatever the camera says, or the white
+    level of the metadata where that is reached.
 
     Parameters
     ----------
     mosaic : numpy.ndarray, uint16 or float32, ``(rows, columns)``, DN
     white : float or None
+        White level of the metadata, DN.
+
+    Returns
+    -------
+    level : float or None
+        DN; None where nothing is saturated.
+    fraction : float
     """
     top = mosaic.max()
     below = np.count_nonzero((mosaic < top) & (mosaic >= top - PILE_UP_WINDOW)) / PILE_UP_WINDOW
     piled = np.count_nonzero(mosaic == top) > PILE_UP_RATIO * max(below, 1)
-    levels = [level for level, holds in ((top, piled), (white, white is not None)) if holds]
-    return np.count_nonzero(mosaic >= min(levels)) / mosaic.size if levels else 0.0
+    levels = [float(level) for level, holds in ((top, piled), (white, white is not None and top >= white)) if holds]
+    if not levels:
+        return None, 0.0
+    return min(levels), np.count_nonzero(mosaic >= min(levels)) / mosaic.size
 
 
 def check_order(frames):
@@ -186,7 +195,7 @@ def reject_mismatches(frames, exposure_span, mismatch):
         problems += _reject_minority(frames, words, lambda frame, field=field: frame[field])
     problems += _reject_exposures(frames, exposure_span)
     if problems and mismatch == "error":
-        more = f" (and {len(problems) - 1} more such problems)" if len(problems) > 1 else ""
+        more = f" (and {len(problems) - 1} more problems)" if len(problems) > 1 else ""
         raise InventoryError(f"{problems[0]}{more}; take the frames out, or set `mismatch: exclude`")
     if not any(frame["used"] for frame in frames):
         raise InventoryError(f"no usable frame is left: {problems[0]}")
@@ -280,3 +289,8 @@ def scale_factors(used, rows, scale):
         factors.append([mean / float(row[name]) for row in rows])
     by_channel = np.array(factors, np.float32)
     return np.ascontiguousarray(by_channel[[min(c, len(factors) - 1) for c in CHANNEL_OF_COLOR]].T)
+
+
+def find_row(rows, path):
+    """Row of the inventory that describes a file."""
+    return next(row for row in rows if Path(row["file"]).name == Path(path).name)

@@ -10,6 +10,8 @@ from flatfield.tables import format_exposure
 PANEL_COLUMNS = 500
 #: Percentiles that the colour scale spans: a hot pixel must not decide it.
 PERCENTILES = (0.5, 99.5)
+#: Width of a figure below which its title is cut, inches.
+MINIMUM_WIDTH = 5.5
 IMAGE_COLORS = "viridis"
 DIFFERENCE_COLORS = "RdBu_r"  # blue and red, with white for 0; told apart by colour-blind readers
 CHANNEL_COLORS = {"RED": "#d55e00", "GREEN": "#009e73", "BLUE": "#0072b2", "MONO": "#444444"}
@@ -31,7 +33,9 @@ def plot_rows(path, title, rows):
     shape = rows[0]["panels"][0][1].shape[:2]
     width = 4.6
     height = (width - 1.3) * shape[0] / shape[1]
-    figure = Figure(figsize=(width * columns, (height + 0.35) * len(rows) + 0.9), layout="compressed")
+    figure = Figure(
+        figsize=(max(width * columns, MINIMUM_WIDTH), (height + 0.35) * len(rows) + 0.9), layout="compressed"
+    )
     axes = figure.subplots(len(rows), columns, sharex=True, sharey=True, squeeze=False)
     figure.suptitle(title, fontsize="x-large")
     for row, row_axes in zip(rows, axes, strict=True):
@@ -40,13 +44,6 @@ def plot_rows(path, title, rows):
         axis.set_ylabel("row")
     for axis in axes[-1]:
         axis.set_xlabel("column")
-    save(figure, path)
-
-
-def plot_note(path, text):
-    """Draw a sentence in the place of a figure that cannot be."""
-    figure = Figure(figsize=(9, 1.2))
-    figure.text(0.5, 0.5, text, ha="center", va="center", fontsize="large")
     save(figure, path)
 
 
@@ -63,7 +60,7 @@ def plot_planes_and_profiles(path, title, planes, channels):
     count, (rows, columns) = len(channels), planes.shape[1:]
     width = 4.6
     height = (width - 1.3) * rows / columns + 1.3
-    figure = Figure(figsize=(width * count, height + 3.2), layout="constrained")
+    figure = Figure(figsize=(max(width * count, 2 * MINIMUM_WIDTH), height + 3.2), layout="constrained")
     upper, lower = figure.subfigures(2, 1, height_ratios=(height, 3.2))
     upper.suptitle(title, fontsize="x-large")
     axes = upper.subplots(1, count, sharex=True, sharey=True, squeeze=False)[0]
@@ -81,7 +78,7 @@ def plot_planes_and_profiles(path, title, planes, channels):
             indices = [np.rint(position * (length - 1)).astype(int) for length in blocks.shape]
             profile = blocks[tuple(indices)]
             axis.plot(2 * position - 1, profile / profile[95:106].mean(), color=CHANNEL_COLORS[channel], label=channel)
-        axis.set_xlabel(f"from {direction}, half diagonals from the centre")
+        axis.set_xlabel(f"half diagonals, {direction}")
         axis.grid(alpha=0.3)
     profile_axes[0].set_ylabel("relative to the centre")
     profile_axes[0].legend()
@@ -101,7 +98,8 @@ def _draw_row(figure, row, axes):
         low, high = shared if row["shared"] else color_limits(image, row["signed"])
         colors = DIFFERENCE_COLORS if row["signed"] else IMAGE_COLORS
         drawn = axis.imshow(image, extent=extent, cmap=colors, vmin=low, vmax=high, interpolation="nearest")
-        figure.colorbar(drawn, ax=axis, label=row["unit"], extend="both", aspect=14)
+        bar = axis.inset_axes([1.03, 0, 0.05, 1])  # beside the panel, as high as it is
+        figure.colorbar(drawn, cax=bar, label=row["unit"], extend="both")
     for axis in axes[len(images) :]:
         axis.remove()
 

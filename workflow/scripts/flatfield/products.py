@@ -100,6 +100,16 @@ def describe_combination(options, debayer=None):
     return header
 
 
+def cite_file(keyword, path, comment):
+    """Header cards that name another product and its DATASUM: ``BIASFILE`` and ``BIASSUM`` for the keyword BIAS."""
+    with fits.open(path) as hdus:
+        datasum = next(hdu.header["DATASUM"] for hdu in hdus if hdu.header["NAXIS"])
+    header = fits.Header()
+    header[f"{keyword}FILE"] = (_ascii("/".join(Path(path).parts[-2:])), comment)
+    header[f"{keyword}SUM"] = (datasum, "DATASUM of that file")
+    return header
+
+
 def image_hdu(data, header=None, name=None, unit="DN", **cards):
     """Make an image HDU with unit and further cards; the primary one when it has no name.
 

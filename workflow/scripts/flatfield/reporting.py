@@ -4,16 +4,21 @@ from collections import defaultdict
 
 from flatfield.tables import format_exposure
 
+#: A corrected light whose centre and corner agree within this is called even, percent.
+EVEN_PERCENT = 3.0
 
-def conclude(sets, inventories, models, vignetting, preset, demo):
+
+def conclude(sets, inventories, models, lights, preset, demo):
     """Draw the conclusions.
 
     Parameters
     ----------
     sets : list of dict
         ``sets.tsv``.
-    inventories, models, vignetting, preset : dict
-        Rows of ``frames.tsv`` and ``models.tsv`` by set; of ``vignetting.tsv`` by light, of this run and of the preset.
+    inventories, models, lights : dict
+        Rows of ``frames.tsv`` and ``models.tsv`` by set, of ``vignetting.tsv`` by light.
+    preset : tuple of str and dict
+        Name of the preset (None without one), and its ``vignetting.tsv`` by light.
     demo : list of dict
         ``demo.tsv``; empty where the demo is not analysed.
 
@@ -22,31 +27,34 @@ def conclude(sets, inventories, models, vignetting, preset, demo):
     list of str
         Sentences.
     """
-    sentences = [_frames(inventories), *_best_set(sets), *_models(sets, models)]
-    for light, rows in vignetting.items():
-        sentences.append(_light(light, rows))
-    for light, rows in preset.items():
-        sentences.append("As the notebook did it: " + _light(light, rows))
-    return [sentence for sentence in [*sentences, _demo(demo)] if sentence]
+    name, preset_lights = preset
+    return [
+        _frames(inventories),
+        *_best_set(sets),
+        _models(sets, models),
+        *[sentence for light, rows in lights.items() for sentence in _light(f"Light {light}", rows)],
+        *[sentence for light, rows in preset_lights.items() for sentence in _light(f"Preset {name}, {light}", rows)],
+        *_demo(demo),
+    ]
 
 
 def _frames(inventories):
     frames = [row for rows in inventories.values() for row in rows]
     unused = sum(row["used"] != "yes" for row in frames)
-    count = f"{len(frames)} flat-field frames in {len(inventories)} {'set' if len(inventories) == 1 else 'sets'}: "
-    return count + (f"{unused} are not used, for the reasons below." if unused else "all of them are used.")
+    sets = f"{len(inventories)} {'set' if len(inventories) == 1 else 'sets'}"
+    verb = "is" if unused == 1 else "are"
+    rest = f"{unused} {verb} not used, for the reasons below." if unused else "all of them are used."
+    return f"{len(frames)} flat-field frames in {sets}: {rest}"
 
 
 def _best_set(sets):
     best = next((row for row in sets if row["most_uniform"] == "yes"), None)
     if best is None:
         return []
-    others = ", ".join(
-        f"{row['set']} {_round(row['rms_percent'])} %" for row in sets if row is not best and row["rms_percent"]
-    )
-    return [
-        f"The most uniform set is {best['set']}: its subsets differ by {_round(best['rms_percent'])} % rms ({others})."
-    ]
+    others = [row for row in sets if row is not best and row["rms_percent"]]
+    listed = ", ".join(f"{row['set']} by {float(row['rms_percent']):.2g} %" for row in others)
+    rms = f"{float(best['rms_percent']):.2g}"
+    return [f"The most uniform set is {best['set']}: its subsets differ by {rms} % rms, those of {listed}."]
 
 
 def _models(sets, models):
@@ -54,40 +62,50 @@ def _models(sets, models):
     residuals = defaultdict(list)
     for row in models[best]:
         residuals[row["model"]].append(float(row["rms_percent"]))
-    parts = [f"a {model} leaves {min(values):.2g} to {max(values):.2g} %" for model, values in residuals.items()]
-    return [f"Models of the flat of {best}: {' and '.join(parts)} rms over, pixel response and noise included."]
+    parts = [f"a {model} leaves {_span(values, '.2g')} % rms over" for model, values in residuals.items()]
+    return f"Models of the flat of {best}: {', '.join(parts)}, pixel response and noise included."
 
 
-def _light(light, rows):
-    frames = list(dict.fromkeys(row["frame"] for row in rows))
-    parts = []
-    for frame in frames:
-        ratios = {
-            stage: [
-                float(row["ratio"]) for row in rows if row["frame"] == frame and row["stage"] == stage and row["ratio"]
-            ]
-            for stage in ("before", "after")
-        }
-        if all(ratios.values()):
-            before, after = (_span(values) for values in ratios.values())
-            parts.append(f"{frame}: {before} before, {after} after")
-    return f"Light {light}, centre over corner: {'; '.join(parts)}." if parts else ""
+def _light(subject, rows):
+    """A sentence for each frame: its ratios, and what they mean."""
+    ratios = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        if row["ratio"]:
+            ratios[row["frame"]][row["stage"]].append(float(row["ratio"]))
+    return [
+        f"{subject}, {frame}: centre over corner is {_span(stages['before'], '.2f')} before and "
+        f"{_span(stages['after'], '.2f')} after: {_judge(stages['after'])}."
+        for frame, stages in ratios.items()
+        if stages["before"] and stages["after"]
+    ]
+
+
+def _judge(ratios):
+    """What centre over corner of a corrected light means; the sky itself need not be even."""
+    deviations = [100 * (1 / ratio - 1) for ratio in ratios]
+    if max(map(abs, deviations)) <= EVEN_PERCENT:
+        return f"even within {EVEN_PERCENT:g} %"
+    mean = sum(deviations) / len(deviations)
+    if mean > 0:
+        return f"the corner is {mean:.0f} % brighter than the centre, so that it is over-corrected unless the sky is so"
+    return f"the corner is {-mean:.0f} % darker than the centre, so that it is under-corrected unless the sky is so"
 
 
 def _demo(demo):
-    errors = [abs(float(row["difference_percent"])) for row in demo if row["difference_percent"]]
-    return (
-        f"Against the truth of the demo, centre/corner ratios are off by at most {max(errors):.1f} %." if errors else ""
-    )
+    """How far the demo is from its truth."""
+    errors = defaultdict(list)
+    for row in demo:
+        if row["error_percent"]:
+            errors[row["quantity"]].append(abs(float(row["error_percent"])))
+    if not errors:
+        return []
+    parts = [f"{quantity} by at most {max(values):.2g} %" for quantity, values in errors.items()]
+    return [f"Against the truth of the demo, off are: {'; '.join(parts)}."]
 
 
-def _span(values):
-    """Smallest to largest of some ratios; one figure where they agree."""
-    return " to ".join(dict.fromkeys((f"{min(values):.2f}", f"{max(values):.2f}")))
-
-
-def _round(text):
-    return f"{float(text):.2g}"
+def _span(values, form):
+    """Smallest to largest; one figure where they agree."""
+    return " to ".join(dict.fromkeys((format(min(values), form), format(max(values), form))))
 
 
 def summarize_inventory(rows):
@@ -101,13 +119,13 @@ def summarize_inventory(rows):
     Returns
     -------
     dict
-        frames, used, subsets, camera, lens, settings, time, unused (file and reason of each).
+        frames, used, subsets, camera, lens, settings, size, time, unused (rows of the frames that are not used).
     """
     used = [row for row in rows if row["used"] == "yes"]
 
     def span(name, show="{:g}".format):
-        values = sorted({float(row[name]) for row in used if row[name]})
-        return " to ".join(dict.fromkeys((show(values[0]), show(values[-1])))) if values else "unknown"
+        values = [float(row[name]) for row in used if row[name]]
+        return " to ".join(dict.fromkeys((show(min(values)), show(max(values))))) if values else "unknown"
 
     times = sorted(row["time"] for row in used if row["time"])
     return {

@@ -7,7 +7,7 @@ import numpy as np
 
 from flatfield.cfa import ColorFilterArray
 from flatfield.errors import InventoryError
-from flatfield.frames import read_stack, signal
+from flatfield.frames import black_beside_bias, read_stack, signal
 from flatfield.inventory import scale_factors, used_frames
 from flatfield.products import read_image
 from flatfield.tables import read_table
@@ -114,13 +114,12 @@ def read_used_stack(frames, inventory, subset, bias, scale, overscan, threads, s
     """
     paths, rows = select_used(frames, inventory, subset, step)
     mosaics, blacks, cfa = read_stack(paths, overscan, threads)
-    if bias and not overscan:
-        blacks[:] = 0
+    blacks = black_beside_bias(blacks, bool(bias), overscan)
     factors = scale_factors(used_frames(read_table(inventory)), rows, scale)
     return Stack(mosaics, blacks, factors, cfa, read_image(bias)[0] if bias else None), rows
 
 
-def mask_pixels(stack, value, whites):
+def mask_pixels(stack, value, saturations):
     """Mark the pixels of a master that must not be trusted.
 
     Parameters
@@ -128,18 +127,18 @@ def mask_pixels(stack, value, whites):
     stack : Stack
     value : numpy.ndarray, float32, ``(rows, columns)``, DN above black
         The master.
-    whites : list of str or None
-        White level of each frame, DN.
+    saturations : list
+        Measured saturation level of each frame, DN (text or number); None where it has no saturated pixel.
 
     Returns
     -------
     numpy.ndarray, uint8, ``(rows, columns)``
-        Sum of `MASK_DARK` (not above black, or not finite) and `MASK_SATURATED` (at the white level in half of
-        the frames or more).
+        Sum of `MASK_DARK` (not above black, or not finite) and `MASK_SATURATED` (saturated in half of the
+        frames or more).
     """
     saturated = np.zeros(value.shape, np.uint16)
-    for mosaic, white in zip(stack.mosaics, whites, strict=True):
-        if white is not None:
-            saturated += mosaic >= float(white)
-    mask = np.where(value > 0, 0, MASK_DARK) + np.where(2 * saturated >= len(whites), MASK_SATURATED, 0)
+    for mosaic, level in zip(stack.mosaics, saturations, strict=True):
+        if level is not None:
+            saturated += mosaic >= float(level)
+    mask = np.where(value > 0, 0, MASK_DARK) + np.where(2 * saturated >= len(saturations), MASK_SATURATED, 0)
     return mask.astype(np.uint8)
