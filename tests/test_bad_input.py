@@ -97,7 +97,7 @@ def misspelt_preset(project):
 
 
 def bias_with_ahd(project):
-    write_flats(project.folder / "raws/bias", 2, level=0)
+    write_flats(project.folder / "raws/bias", 2)
     setting("sets/second/bias", "bias/*.dng")(project)
     setting("debayer/algorithm", "AHD")(project)
 
