@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+import debayer_flat
 from flatfield import (
     calibration,
     cfa,
@@ -145,10 +146,23 @@ def test_blocks_and_threads_do_not_change_a_bit(threads, monkeypatch):
         pattern,
     )
     whole = combining.combine(stack.rows(0, 31), {"method": "median"})
-    monkeypatch.setattr("flatfield.stacks.BLOCK_BYTES", 7 * 17 * 4 * 4)
+    monkeypatch.setattr(Stack, "blocks", lambda self: [slice(0, 2), slice(2, 12), slice(12, 30), slice(30, 31)])
     found = combining.combine_stack(stack, {"method": "median"}, threads)
     for ours, expected in zip(found, whole, strict=True):
         np.testing.assert_array_equal(ours, expected)
+
+
+@pytest.mark.parametrize("letters", ["GBRG", XTRANS])
+def test_blocks_do_not_show_in_the_debayered_master(letters, monkeypatch):
+    rng = np.random.default_rng(4)
+    pattern = ColorFilterArray.from_name(letters)
+    ones = np.ones((5, 4), np.float32)
+    stack = Stack(rng.integers(0, 65536, (5, 31, 24)).astype(np.uint16), 9 * ones, ones, pattern)
+    frames = demosaicing.interpolate_bilinear(stack.rows(0, 31), pattern)
+    whole = [combining.combine(plane, {"method": "median"})[0] for plane in frames]
+    cuts = [slice(0, 6), slice(6, 18), slice(18, 30), slice(30, 31)]
+    monkeypatch.setattr(Stack, "blocks", lambda self, pixels=0: cuts)
+    np.testing.assert_array_equal(debayer_flat.combine_interpolated(stack, {"method": "median"}, 2), whole)
 
 
 def test_unequal_black_levels_and_factors_reach_their_colours():

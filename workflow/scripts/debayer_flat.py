@@ -8,7 +8,7 @@ from flatfield.demosaicing import REACH, develop, interpolate_bilinear
 from flatfield.inventory import scale_factors, used_frames
 from flatfield.job import logged_job
 from flatfield.products import cite_file, describe_combination, describe_frames, write_planes
-from flatfield.stacks import read_used_stack, row_blocks, select_used
+from flatfield.stacks import BLOCK_PIXELS, read_used_stack, row_blocks, select_used
 from flatfield.tables import read_table
 
 
@@ -73,7 +73,7 @@ def combine_interpolated(stack, options, threads=1):
             plane[block] = combine(values[:, block.start - first : block.stop - first], options)[0]
 
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, stack.blocks()))
+        list(pool.map(work, stack.blocks(4 * BLOCK_PIXELS)))  # higher, as each needs rows of its neighbours
     return planes
 
 
@@ -105,7 +105,7 @@ def combine_developed(paths, factors, algorithm, options, threads=1):
             values = np.stack([frame[channel, block] for frame in frames]).astype(np.float32)
             planes[channel, block] = combine(values * factors[:, channel, None, None], options)[0]
 
-        blocks = row_blocks((len(frames), *frames[0].shape[1:]))
+        blocks = row_blocks(frames[0].shape[1:])
         list(pool.map(work, [(channel, block) for channel in range(3) for block in blocks]))
     return planes
 

@@ -85,9 +85,68 @@ def _median(values):
     """Median; its error is that of the mean times `median_error_ratio`, for normal noise."""
     count = len(values)
     return (
-        np.median(values, axis=0).astype(np.float32),
+        select_median(values),
         _standard_error(values.var(axis=0, dtype=np.float64), count) * np.float32(median_error_ratio(count)),
     )
+
+
+def select_median(values):
+    """Median along the first axis, by a selection network: equal to `numpy.median`, several times faster.
+
+    A network is a fixed list of pairs to be put in order; applied to whole rows of pixels it is nothing but minima and
+    maxima, which processors do on many pixels at once.
+
+    Parameters
+    ----------
+    values : numpy.ndarray, float32, ``(frames, ...)``
+
+    Returns
+    -------
+    numpy.ndarray, float32, ``(...)``
+
+    Examples
+    --------
+    >>> select_median(np.array([[4], [1], [3], [2]], np.float32))
+    array([2.5], dtype=float32)
+    """
+    count, pairs = len(values), median_network(len(values))
+    rows = list(values.reshape(count, -1).copy())
+    spare = np.empty_like(rows[0])
+    for low, high in pairs:
+        np.minimum(rows[low], rows[high], out=spare)
+        np.maximum(rows[low], rows[high], out=rows[high])
+        rows[low], spare = spare, rows[low]
+    return ((rows[(count - 1) // 2] + rows[count // 2]) / 2).reshape(values.shape[1:])
+
+
+@cache
+def median_network(count):
+    """Pairs of lines to put in order, one after the other, so that the middle lines hold the middle values.
+
+    Batcher's odd-even merge sort (Knuth, The Art of Computer Programming 3, section 5.3.4), without the pairs that
+    the middle does not depend on: 148 for 30 lines, 809 for 90.
+
+    Examples
+    --------
+    >>> median_network(3)
+    ((0, 1), (0, 2), (1, 2))
+    """
+    pairs, block = [], 1
+    while block < count:
+        step = block
+        while step:
+            for first in range(step % block, count - step, 2 * step):
+                for low in range(first, min(first + step, count - step)):
+                    if low // (2 * block) == (low + step) // (2 * block):
+                        pairs.append((low, low + step))
+            step //= 2
+        block *= 2
+    needed, kept = {(count - 1) // 2, count // 2}, []
+    for pair in reversed(pairs):
+        if needed & set(pair):
+            needed |= set(pair)
+            kept.append(pair)
+    return tuple(reversed(kept))
 
 
 def _mean(values):

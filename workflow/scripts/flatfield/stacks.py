@@ -14,8 +14,8 @@ from flatfield.tables import read_table
 
 #: Values of the pixels of ``MASK``.
 MASK_DARK, MASK_SATURATED = 1, 2
-#: Bytes of float32 signal that one thread holds at a time.
-BLOCK_BYTES = 16 << 20
+#: Pixels of each frame that a thread combines at a time, so that all frames of the block stay in the processor's cache.
+BLOCK_PIXELS = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,15 @@ class Stack:
             result[:, i::p, j::p] *= self.factors[:, color, None, None]
         return result
 
-    def blocks(self):
-        """Slices of rows that a thread works on, whole tiles of the colour filter array each."""
-        return row_blocks(self.mosaics.shape, self.cfa.period)
+    def blocks(self, pixels=BLOCK_PIXELS):
+        """Slices of rows of about `pixels` pixels, whole tiles of the colour filter array each."""
+        return row_blocks(self.mosaics.shape[1:], self.cfa.period, pixels)
 
 
-def row_blocks(shape, multiple=1):
-    """Cut a stack of `shape` ``(frames, rows, columns)`` into slices of rows of about `BLOCK_BYTES` in float32."""
-    frames, rows, columns = shape
-    step = max(BLOCK_BYTES // (4 * frames * columns) // multiple, 1) * multiple
+def row_blocks(shape, multiple=1, pixels=BLOCK_PIXELS):
+    """Cut ``(rows, columns)`` into slices of rows of about `pixels` pixels, a multiple of `multiple` rows each."""
+    rows, columns = shape
+    step = max(pixels // columns // multiple, 1) * multiple
     return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
 
 
