@@ -109,6 +109,61 @@ def fits_with_ahd(project):
     setting("debayer/algorithm", "AHD")(project)
 
 
+def fits_with_preset(project):
+    for number in range(3):
+        fits.PrimaryHDU(np.ones((80, 80), np.uint16)).writeto(project.folder / f"raws/{number}.fits")
+    setting("sets/second/frames", "*.fits")(project)
+    setting("compare", "config/notebook.yaml")(project)
+
+
+def flip_a_bit(project):
+    rng = np.random.default_rng(1)
+    for number in range(3):
+        path = project.folder / f"raws/{number}.fits"
+        fits.PrimaryHDU(rng.integers(1000, 1100, (80, 80), np.uint16)).writeto(path, checksum=True)
+    content = bytearray(path.read_bytes())
+    content[3000] ^= 1
+    path.write_bytes(content)
+    setting("sets/second/frames", "*.fits")(project)
+
+
+def unparsable_card(project):
+    for number in range(3):
+        path = project.folder / f"raws/{number}.fits"
+        fits.PrimaryHDU(np.ones((80, 80), np.uint16), fits.Header({"EXPTIME": 15})).writeto(path)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"EXPTIME =                   15", b"EXPTIME =                1,5 s"))
+    setting("sets/second/frames", "*.fits")(project)
+
+
+def key_twice(project):
+    path = project.folder / "config.yaml"
+    path.write_text(path.read_text().replace("\nsets:\n", "\nsets:\n  second: {frames: first/*.dng}\n"))
+
+
+def tie_of_iso(project):
+    for number in (1, 2):
+        frame(f"second/DSC{number}.dng", iso=200, index=number)(project)
+    setting("sets/second/mismatch", "exclude")(project)
+
+
+def brace_in_name(project):
+    (project.folder / "raws/first/DSC1.dng").rename(project.folder / "raws/first/DSC{1}.dng")
+
+
+def names_of_other_products(project):
+    folder = project.folder / "raws/more"
+    folder.mkdir()
+    shutil.copy(project.folder / "raws/lights/sky.dng", folder / "sky_channels.dng")
+    setting("lights/other", {"frames": "more/*.dng", "flat": "first"})(project)
+
+
+def pair_of_two_meanings(project):
+    names = ("A", "B-C", "A-B", "C")
+    subsets = {name: {"slice": f"{i}:{i + 1}"} for i, name in enumerate(names)}
+    setting("sets/second/subsets", subsets)(project)
+
+
 def block_results(project):
     (project.folder / "results").write_text("a file where the folder should be")
 
@@ -140,6 +195,24 @@ CASES = {
     "light of an unknown set": (setting("lights/night/flat", "frist"), "frist", "did you mean 'first'"),
     "two lights of one name": (same_names, "sky.dng", "same name"),
     "preset that is not YAML": (break_yaml, "extra.yaml", "YAML"),
+    "FITS under a preset of LibRaw": (fits_with_preset, "config/notebook.yaml", "compare: null"),
+    "damaged FITS": (flip_a_bit, "2.fits", "checksum"),
+    "FITS card that is no card": (unparsable_card, "2.fits", "cannot be decoded"),
+    "a key twice": (key_twice, "second", "twice"),
+    "as many frames of two ISO": (tie_of_iso, "in as many frames as", "take out"),
+    "brace in a name": (brace_in_name, "DSC{1}.dng", "rename"),
+    "light named as a product": (names_of_other_products, "sky_channels.dng", "rename"),
+    "two pairs of one name": (pair_of_two_meanings, "A-B-C", "rename a subset"),
+    "not a number": (setting("models/sigma", float("nan")), "models.sigma", "finite"),
+    "misspelt folder": (setting("pathvars", {"result": "x"}), "result", "did you mean `results`"),
+    "minmax of too few debayered frames": (
+        lambda project: (
+            setting("combine", {"method": "minmax"})(project),
+            setting("debayer/step", 3)(project),
+        ),
+        "of the 2 frames of second",
+        "every 3th frame",
+    ),
     "results not writable": (block_results, "results", "not a writable folder"),
     "unreadable raw": (truncate("first/DSC4.dng", 0.05), "DSC4.dng", "copy it again"),
     "truncated raw": (truncate("first/DSC4.dng", 0.6), "DSC4.dng", "copy it again"),

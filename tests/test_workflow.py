@@ -14,9 +14,9 @@ import yaml
 from astropy import units
 from astropy.io import fits
 from astropy.nddata import CCDData
-from conftest import BLACK, MARGINS, REPOSITORY, Project, exif, write_flats
+from conftest import BLACK, MARGINS, REPOSITORY, Project, exif, simulate_mosaic, write_flats
 
-from flatfield.simulation import write_dng
+from flatfield.simulation import CFA, write_dng
 
 EPSILON = np.finfo(np.float32).eps
 
@@ -336,6 +336,40 @@ def test_saturated_pixels_are_masked_whatever_the_camera_says(project):
     expected = np.zeros(mask.shape, bool)
     expected[20 - MARGINS[0] : 40 - MARGINS[0], 30 - MARGINS[1] : 50 - MARGINS[1]] = True
     np.testing.assert_array_equal(mask == 2, expected)
+
+
+def test_strange_names_and_equal_names_in_two_folders(tmp_path):
+    """The right factor reaches the right frame, whatever the files are called; whole numbers may be written 3.0."""
+    project = Project.create(tmp_path / "project")
+    for folder, level in (("a b", 2000), ("b\u00a0ü", 8000)):
+        for number, name in enumerate(("-x  1", "-x\u00a01", "$\\alpha_ [1] 'ä'")):
+            path = project.folder / "raws" / folder / f"{name}.dng"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            mosaic = simulate_mosaic(np.random.default_rng(number), CFA, level=level)
+            write_dng(path, mosaic, exif(number), margins=MARGINS, black=BLACK)
+    first, second = ([f"{name}/-x  1.dng", f"{other}/-x\u00a01.dng"] for name, other in (("a b", "b*"), ("b*", "a b")))
+    project.configure(
+        {
+            "raw_root": "raws",
+            "sets": {
+                "s": {
+                    "title": "$f/2.8 _$ {x}",
+                    "frames": "b*/*.dng",
+                    "leftover": "allow",
+                    "subsets": {"A": {"frames": first}, "B": {"frames": second}},
+                }
+            },
+            "regions": {"center": {"size": 20.0}, "corner": {"size": 12}},
+            "models": {"degree": 3.0, "sigma": 5},
+            "debayer": {"step": 1.0},
+            "lights": {"night": {"frames": "a b/$*.dng", "flat": "s"}},
+        }
+    )
+    project.run()
+    medians = [np.median(fits.getdata(project.path(f"s/subsets/{name}.fits"))) for name in "AB"]
+    assert medians[0] == pytest.approx(medians[1], rel=0.02)
+    assert fits.getheader(project.path("s/flat_cfa.fits"))["NCOMBINE"] == 5
+    assert "Nothing to be done" in project.run()
 
 
 @pytest.mark.parametrize("cfa", ["GBRG", "RBGBRGGGRGGBGGBGGRBRGRBGGGBGGRGGRGGB"])

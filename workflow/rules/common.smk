@@ -29,6 +29,8 @@ def plan_demo():
 
 
 try:
+    for path in workflow.configfiles:
+        configuration.check_duplicate_keys(path)
     schema = configuration.read_yaml(WORKFLOW / "schemas/config.schema.yaml")
     config = configuration.validate(config, schema)
     configuration.check_results_folder(RESULTS)
@@ -42,11 +44,16 @@ try:
         name: configuration.resolve_lights(name, options, config["raw_root"], PLANNED)
         for name, options in config["lights"].items()
     }
+    configuration.check_stems(LIGHTS)
     FRAMES = [path for frames in SETS.values() for path in frames.frames]
-    configuration.check_libraw_frames(config, FRAMES + [path for frames in LIGHTS.values() for path in frames.values()])
+    FRAMES += [path for frames in LIGHTS.values() for path in frames.values()]
+    configuration.check_libraw_frames(config, FRAMES)
+    if preset:
+        configuration.check_libraw_frames(preset, FRAMES, f"preset {config['compare']}: ")
 except ConfigurationError as error:
     sys.exit(f"error: {', '.join(map(str, workflow.configfiles)) or 'configuration'}: {error}")
 
+LABELS = {name: configuration.label_frames(list(LIGHTS[name].values()), config["raw_root"]) for name in LIGHTS}
 PRESET = Path(config["compare"]).stem if preset else None
 PAIRS = {name: {f"{a}-{b}": (a, b) for a, b in combinations(SETS[name].subsets, 2)} for name in SETS}
 DEMO_SETS = [name for name in SETS if name in simulation.SETS and set(SETS[name].frames) <= PLANNED]
@@ -91,14 +98,25 @@ def differences_of_set(wildcards):
     return [f"<results>/{{set}}/differences/{pair}.fits" for pair in PAIRS[wildcards.set]]
 
 
-def label_frames(paths):
-    """Names of frames for tables and headers."""
-    return [configuration.label_frame(path, config["raw_root"]) for path in paths]
+def labels_of_bias(wildcards):
+    return [SETS[wildcards.set].labels[path] for path in SETS[wildcards.set].bias]
+
+
+def labels_of_set(wildcards):
+    return [SETS[wildcards.set].labels[path] for path in SETS[wildcards.set].frames]
+
+
+def labels_of_subset(wildcards):
+    return [SETS[wildcards.set].labels[path] for path in frames_of_subset(wildcards)]
+
+
+def label_of_light(wildcards):
+    return LABELS[wildcards.light][frame_of_light(wildcards)]
 
 
 def bias_options(wildcards):
     """What the inventory of offset frames needs."""
-    return {"files": label_frames(bias_frames_of_set(wildcards)), "overscan": overscan_of_set(wildcards)}
+    return {"files": labels_of_bias(wildcards), "overscan": overscan_of_set(wildcards)}
 
 
 def inventory_options(wildcards):
@@ -106,7 +124,7 @@ def inventory_options(wildcards):
     frames, options = SETS[wildcards.set], config["sets"][wildcards.set]
     owners = [frames.subset_of(path) for path in frames.frames]
     return {
-        "files": label_frames(frames.frames),
+        "files": labels_of_set(wildcards),
         "subsets": owners,
         "rotations": [frames.subsets[owner].rotation if owner else None for owner in owners],
         "sliced": any("slice" in subset for subset in options["subsets"].values()),
@@ -146,7 +164,7 @@ def frame_of_light(wildcards):
 
 def light_options(wildcards):
     """What the inventory of a light needs."""
-    return {"files": label_frames(frames_of_light(wildcards)), "overscan": overscan_of_light(wildcards)}
+    return {"files": list(LABELS[wildcards.light].values()), "overscan": overscan_of_light(wildcards)}
 
 
 def check_options():
@@ -156,6 +174,7 @@ def check_options():
         "flats": {name: light["flat"] for name, light in config["lights"].items()},
         "regions": config["regions"],
         "combine": config["combine"],
+        "step": config["debayer"]["step"],
     }
 
 
@@ -257,7 +276,7 @@ def describe_rules(workflow):
 def report_options():
     """What the report says of its making; the tables are found by their paths."""
     return {
-        "config": dict(config),
+        "config": configuration.hide_absolute_paths(config),
         "results": RESULTS,
         "sets": list(SETS),
         "lights": list(LIGHTS),

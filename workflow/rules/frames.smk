@@ -35,6 +35,7 @@ rule combine_bias:
     threads: all_cores()
     params:
         options={"bias": config["combine"]},
+        files=labels_of_bias,
         overscan=overscan_of_set,
     script:
         "../scripts/combine_bias.py"

@@ -18,6 +18,7 @@ rule apply_flat:
         "<logs>/lights/{light}/{frame}.log",
     params:
         options=apply_options,
+        file=label_of_light,
         overscan=overscan_of_light,
     script:
         "../scripts/apply_flat.py"

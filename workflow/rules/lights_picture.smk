@@ -15,6 +15,7 @@ rule apply_flat_to_picture:
         "<logs>/lights/{light}/{frame}.log",
     params:
         options=apply_options,
+        file=label_of_light,
     script:
         "../scripts/apply_flat_to_picture.py"
 

@@ -16,6 +16,7 @@ rule combine_subset:
     threads: threads_of_set
     params:
         options=config["combine"],
+        files=labels_of_subset,
         overscan=overscan_of_set,
     script:
         "../scripts/combine_subset.py"
@@ -48,6 +49,7 @@ rule combine_flat:
     threads: threads_of_set
     params:
         options=config["combine"],
+        files=labels_of_set,
         overscan=overscan_of_set,
     script:
         "../scripts/combine_flat.py"
@@ -69,6 +71,7 @@ rule debayer_flat:
     params:
         options=config["combine"],
         debayer={"debayer": config["debayer"]},
+        files=labels_of_set,
         overscan=overscan_of_set,
     script:
         "../scripts/debayer_flat.py"

@@ -19,13 +19,15 @@ from flatfield.products import (
 from flatfield.tables import read_table, write_table
 
 
-def main(frame, flat, mosaic_flat, bias, inventory, products, options, overscan):
+def main(frame, file, flat, mosaic_flat, bias, inventory, products, options, overscan):
     """Write the calibrated light.
 
     Parameters
     ----------
     frame : str
         Raw light frame.
+    file : str
+        Its name in the inventory.
     flat, mosaic_flat : str
         ``flat.fits`` (which gives the norms) and ``flat_cfa.fits`` (which is divided by) of the set.
     bias : str or None
@@ -47,7 +49,7 @@ def main(frame, flat, mosaic_flat, bias, inventory, products, options, overscan)
     after = divide(before, normalise_mosaic(master, light.cfa, norms))
     after_planes = interpolate_bilinear(after, light.cfa)
 
-    header = describe_frames([find_row(read_table(inventory), frame)])
+    header = describe_frames([find_row(read_table(inventory), file)])
     header["IMAGETYP"] = "Light Frame"
     if bias:
         header.update(cite_file("BIAS", bias, "subtracted"))
@@ -70,6 +72,7 @@ if "snakemake" in globals():
     with logged_job(snakemake.log[0]):
         main(
             snakemake.input.frame,
+            snakemake.params.file,
             snakemake.input.flat,
             snakemake.input.mosaic_flat,
             snakemake.input.bias or None,

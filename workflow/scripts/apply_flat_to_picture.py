@@ -9,13 +9,15 @@ from flatfield.products import cite_file, describe_frames, read_planes, write_pi
 from flatfield.tables import read_table, write_table
 
 
-def main(frame, flat, inventory, products, options):
+def main(frame, file, flat, inventory, products, options):
     """Write the divided picture.
 
     Parameters
     ----------
     frame : str
         Raw light frame.
+    file : str
+        Its name in the inventory.
     flat : str
         ``flat.fits`` of the set.
     inventory : str
@@ -31,7 +33,7 @@ def main(frame, flat, inventory, products, options):
     norms = measure_norms(planes, channels, options["normalise"], options["regions"]["center"])
     normalised = (planes / norms[:, None, None]).astype(np.float32)
     after = divide(before, normalised)
-    header = describe_frames([find_row(read_table(inventory), frame)])
+    header = describe_frames([find_row(read_table(inventory), file)])
     header.update(cite_file("FLAT", flat, "divided by"))
     header["NORMALIS"] = (options["normalise"], "what was made 1 in the flat")
     header["BLACKLVL"] = (0, "LibRaw subtracted the black level")
@@ -46,6 +48,7 @@ if "snakemake" in globals():
     with logged_job(snakemake.log[0]):
         main(
             snakemake.input.frame,
+            snakemake.params.file,
             snakemake.input.flat,
             snakemake.input.inventory,
             dict(snakemake.output.items()),

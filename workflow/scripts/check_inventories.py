@@ -21,7 +21,7 @@ def main(sets, lights, summary, options):
         Table to write: kind (set or light), name, frames, used.
     options : dict
         sets (names), flats (name of the set whose flat is applied, by light), regions, combine (sections of
-        the configuration).
+        the configuration), step (every n-th frame is debayered).
 
     Raises
     ------
@@ -38,7 +38,7 @@ def main(sets, lights, summary, options):
         used = used_frames(frames)
         for region, box in options["regions"].items():
             locate_box(region, box, shape_of(used[0]))
-        check_counts(name, used, options["combine"])
+        check_counts(name, used, options["combine"], options["step"])
         rows.append({"kind": "set", "name": name, "frames": len(frames), "used": len(used)})
     for (light, flat), path in zip(options["flats"].items(), lights, strict=True):
         frames = read_table(path)
@@ -54,13 +54,15 @@ def shape_of(row):
     return int(row["rows"]), int(row["columns"])
 
 
-def check_counts(name, used, combine):
-    """Check that minmax leaves a frame of each subset."""
+def check_counts(name, used, combine, step):
+    """Check that minmax leaves a frame of each subset, and of every n-th frame."""
+    counts = Counter(f"subset {row['subset']}" for row in used if row["subset"])
+    counts[f"every {step}th frame" if step > 1 else "all frames"] = len(used[::step])
     rejected = combine["nlow"] + combine["nhigh"]
-    for subset, count in Counter(row["subset"] for row in used).items():
-        if combine["method"] == "minmax" and subset and rejected >= count:
+    for which, count in counts.items():
+        if combine["method"] == "minmax" and rejected >= count:
             raise CombinationError(
-                f"minmax would reject nlow + nhigh = {rejected} of the {count} frames of {name}, subset {subset}; "
+                f"minmax would reject nlow + nhigh = {rejected} of the {count} frames of {name}, {which}; "
                 "lower `combine.nlow` or `combine.nhigh`, or take another method"
             )
 

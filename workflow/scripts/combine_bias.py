@@ -9,13 +9,15 @@ from flatfield.products import describe_combination, describe_frames, describe_m
 from flatfield.stacks import read_used_stack
 
 
-def main(frames, inventory, bias, options, overscan, threads):
+def main(frames, files, inventory, bias, options, overscan, threads):
     """Combine offset frames per pixel; nothing but the overscan, where asked for, is subtracted from them.
 
     Parameters
     ----------
     frames : list of str
-        In the order of the inventory.
+        All frames.
+    files : list of str
+        Their names in the inventory.
     inventory : str
         ``bias.tsv`` of the set.
     bias : str
@@ -25,7 +27,7 @@ def main(frames, inventory, bias, options, overscan, threads):
     overscan : bool
     threads : int
     """
-    stack, rows = read_used_stack(frames, inventory, None, None, "none", overscan, threads)
+    stack, rows = read_used_stack(frames, files, inventory, None, "none", overscan, threads)
     header = describe_frames(rows)
     if not overscan:
         stack = replace(stack, blacks=np.zeros_like(stack.blacks))  # the offset is what these frames measure
@@ -43,6 +45,7 @@ if "snakemake" in globals():
     with logged_job(snakemake.log[0]):
         main(
             snakemake.input.frames,
+            snakemake.params.files,
             snakemake.input.inventory,
             snakemake.output.bias,
             snakemake.params.options["bias"],

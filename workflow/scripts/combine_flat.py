@@ -6,13 +6,15 @@ from flatfield.products import cite_file, describe_combination, describe_frames,
 from flatfield.stacks import mask_pixels, read_used_stack
 
 
-def main(frames, inventory, bias, flat, options, overscan, threads):
+def main(frames, files, inventory, bias, flat, options, overscan, threads):
     """Write the master mosaic.
 
     Parameters
     ----------
     frames : list of str
-        All frames of the set, in the order of the inventory.
+        All frames of the set.
+    files : list of str
+        Their names in the inventory.
     inventory : str
         ``frames.tsv`` of the set.
     bias : str or None
@@ -24,7 +26,7 @@ def main(frames, inventory, bias, flat, options, overscan, threads):
     overscan : bool
     threads : int
     """
-    stack, rows = read_used_stack(frames, inventory, None, bias, options["scale"], overscan, threads)
+    stack, rows = read_used_stack(frames, files, inventory, bias, options["scale"], overscan, threads)
     value, error = combine_stack(stack, options, threads)
     mask = mask_pixels(stack, value, [row["saturation_dn"] for row in rows])
     header = describe_frames(rows)
@@ -48,6 +50,7 @@ if "snakemake" in globals():
     with logged_job(snakemake.log[0]):
         main(
             snakemake.input.frames,
+            snakemake.params.files,
             snakemake.input.inventory,
             snakemake.input.bias or None,
             snakemake.output.flat,

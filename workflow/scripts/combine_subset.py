@@ -8,13 +8,15 @@ from flatfield.products import cite_file, describe_combination, describe_frames,
 from flatfield.stacks import read_used_stack
 
 
-def main(frames, inventory, bias, subset, options, overscan, threads):
+def main(frames, files, inventory, bias, subset, options, overscan, threads):
     """Write the combined mosaic of a subset.
 
     Parameters
     ----------
     frames : list of str
-        All frames of the subset, in the order of the inventory.
+        All frames of the subset.
+    files : list of str
+        Their names in the inventory.
     inventory : str
         ``frames.tsv`` of the set.
     bias : str or None
@@ -27,7 +29,7 @@ def main(frames, inventory, bias, subset, options, overscan, threads):
     threads : int
     """
     name = Path(subset).stem
-    stack, rows = read_used_stack(frames, inventory, name, bias, options["scale"], overscan, threads)
+    stack, rows = read_used_stack(frames, files, inventory, bias, options["scale"], overscan, threads)
     value, error = combine_stack(stack, options, threads)
     header = describe_frames(rows)
     if bias:
@@ -45,6 +47,7 @@ if "snakemake" in globals():
     with logged_job(snakemake.log[0]):
         main(
             snakemake.input.frames,
+            snakemake.params.files,
             snakemake.input.inventory,
             snakemake.input.bias or None,
             snakemake.output.subset,

@@ -31,6 +31,7 @@ def main(inventories, stats, differences, sets, pairs):
         frames = used_frames(read_table(inventory))
         center = [row for row in read_table(table) if row["region"] == "center"]
         residuals = {label: measure_difference(next(files)) for label in labels}
+        known = [value for value in residuals.values() if value is not None]
         rows.append(
             {
                 "set": name,
@@ -38,7 +39,7 @@ def main(inventories, stats, differences, sets, pairs):
                 "exposure_s": _median(frames, "exposure_s"),
                 "iso": _median(frames, "iso"),
                 **{f"rms_{label}_percent": value for label, value in residuals.items()},
-                "rms_percent": float(np.sqrt(np.mean(np.square(list(residuals.values()))))) if residuals else None,
+                "rms_percent": float(np.sqrt(np.mean(np.square(known)))) if known else None,
                 **{f"snr_{row['channel'].lower()}": row["snr"] and float(row["snr"]) for row in center},
             }
         )
@@ -60,7 +61,7 @@ def measure_difference(path):
     percent, _ = read_image(path, "PERCENT")
     size = max(2, 2 * round(percent.shape[1] / (2 * BLOCKS_ACROSS)))  # even, so that all colours are in each block
     blocks = block_average(percent, min(size, *percent.shape))
-    return float(np.nanstd(blocks))
+    return float(np.nanstd(blocks)) if np.isfinite(blocks).any() else None
 
 
 def _median(frames, name):

@@ -12,13 +12,15 @@ from flatfield.stacks import BLOCK_PIXELS, read_used_stack, row_blocks, select_u
 from flatfield.tables import read_table
 
 
-def main(frames, inventory, bias, flat, options, debayer, overscan, threads):
+def main(frames, files, inventory, bias, flat, options, debayer, overscan, threads):
     """Write ``flat.fits``.
 
     Parameters
     ----------
     frames : list of str
-        All frames of the set, in the order of the inventory.
+        All frames of the set.
+    files : list of str
+        Their names in the inventory.
     inventory : str
         ``frames.tsv`` of the set.
     bias : str or None
@@ -34,10 +36,10 @@ def main(frames, inventory, bias, flat, options, debayer, overscan, threads):
     """
     step = debayer["step"]
     if debayer["algorithm"] == "bilinear":
-        stack, rows = read_used_stack(frames, inventory, None, bias, options["scale"], overscan, threads, step)
+        stack, rows = read_used_stack(frames, files, inventory, bias, options["scale"], overscan, threads, step)
         planes, channels = combine_interpolated(stack, options, threads), stack.cfa.channels
     else:
-        paths, rows = select_used(frames, inventory, None, step)
+        paths, rows = select_used(frames, files, inventory, step)
         factors = scale_factors(used_frames(read_table(inventory)), rows, options["scale"])
         planes = combine_developed(paths, factors, debayer["algorithm"], options, threads)
         channels = ("RED", "GREEN", "BLUE")
@@ -114,6 +116,7 @@ if "snakemake" in globals():
     with logged_job(snakemake.log[0]):
         main(
             snakemake.input.frames,
+            snakemake.params.files,
             snakemake.input.inventory,
             snakemake.input.bias or None,
             snakemake.output.flat,

@@ -2,10 +2,12 @@
 
 import difflib
 import glob
+import math
 import os
 import re
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
+from itertools import combinations
 from pathlib import Path
 
 import jsonschema
@@ -13,6 +15,7 @@ import yaml
 
 from flatfield.errors import ConfigurationError
 from flatfield.names import is_fits, stem_of
+from flatfield.tables import UNKNOWN, clean_text
 
 #: Names under ``results/`` that sets must not take.
 RESERVED_NAMES = ("lights", "logs", "benchmarks")
@@ -28,11 +31,12 @@ class Subset:
 
 @dataclass(frozen=True)
 class FrameSet:
-    """A set of frames: paths in order, the subsets by name, bias frames."""
+    """A set of frames: paths in order, the subsets by name, bias frames, and what each file is called in tables."""
 
     frames: list
     subsets: dict
     bias: list = field(default_factory=list)
+    labels: dict = field(default_factory=dict)
 
     def subset_of(self, path):
         """Name of the subset that claims a frame; empty when none does."""
@@ -57,6 +61,31 @@ def read_yaml(path):
     return content
 
 
+def check_duplicate_keys(path):
+    """Check that no key of a YAML file is written twice, as the first would be lost in silence.
+
+    Raises
+    ------
+    ConfigurationError
+        Naming key and line.
+    """
+
+    def check(node):
+        if isinstance(node, yaml.SequenceNode):
+            for entry in node.value:
+                check(entry)
+        if isinstance(node, yaml.MappingNode):
+            names = [key.value for key, _ in node.value]
+            for index, (key, value) in enumerate(node.value):
+                if key.value in names[:index]:
+                    line = key.start_mark.line + 1
+                    raise ConfigurationError(f"key `{key.value}` is there twice (again in line {line}); rename one")
+                check(value)
+
+    with open(path, encoding="utf-8") as file:
+        check(yaml.compose(file, yaml.SafeLoader))
+
+
 def validate(config, schema):
     """Check a configuration and fill in the defaults of the schema.
 
@@ -74,6 +103,7 @@ def validate(config, schema):
     ConfigurationError
         One sentence: key, what was found, what was expected.
     """
+    _check_numbers(config)
     validator = jsonschema.Draft202012Validator(schema)
     problems = sorted(validator.iter_errors(config), key=lambda error: list(map(str, error.absolute_path)))
     if problems:
@@ -89,6 +119,15 @@ def merge(base, preset):
     if not (isinstance(base, dict) and isinstance(preset, dict)):
         return preset
     return base | {key: merge(base.get(key), value) for key, value in preset.items()}
+
+
+def _check_numbers(value, key=""):
+    """Check that no number is infinite or NaN."""
+    if isinstance(value, dict):
+        for name, entry in value.items():
+            _check_numbers(entry, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ConfigurationError(f"key `{key}` is {value}; give a finite number")
 
 
 def read_preset(config, schema):
@@ -166,7 +205,7 @@ def _fill(value, schema, root):
         target = root["$defs"][schema["$ref"].rsplit("/", 1)[1]]
         schema = {**target, **{key: entry for key, entry in schema.items() if key != "$ref"}}
     if not isinstance(value, dict):
-        return value
+        return int(value) if schema.get("type") == "integer" else value  # JSON schema takes 3.0 for an integer
     properties, further = schema.get("properties", {}), schema.get("additionalProperties")
     filled = {}
     for name, entry in properties.items():
@@ -182,10 +221,12 @@ def _fill(value, schema, root):
 def _check_names(config):
     """Check what a schema cannot say: names that collide, and references."""
     for name in config["sets"]:
-        if name.lower() in RESERVED_NAMES or name.lower().endswith((".tsv", ".html")):
+        if name.lower() in RESERVED_NAMES or name.lower().endswith((".tsv", ".html", ".log")):
             raise ConfigurationError(
                 f"the set name '{name}' is taken by a file or folder of the results; rename the set"
             )
+    for name, options in config["sets"].items():
+        _check_subset_names(name, list(options["subsets"]))
     for name, light in config["lights"].items():
         if light["flat"] not in config["sets"]:
             close = difflib.get_close_matches(light["flat"], config["sets"], n=1)
@@ -193,6 +234,18 @@ def _check_names(config):
             raise ConfigurationError(f"key `lights.{name}.flat` names the unknown set '{light['flat']}'; {hint}")
         if light["frames"] is None:
             raise ConfigurationError(f"key `lights.{name}.frames` is empty; give a pattern of light frames")
+
+
+def _check_subset_names(name, labels):
+    """Check that tables can hold the names, and that each pair of subsets has a name of its own."""
+    if UNKNOWN in labels:
+        raise ConfigurationError(
+            f"key `sets.{name}.subsets` has the name '{UNKNOWN}', which stands for no name; rename it"
+        )
+    pairs = [f"{a}-{b}" for a, b in combinations(labels, 2)]
+    twice = next((pair for pair in pairs if pairs.count(pair) > 1), None)
+    if twice:
+        raise ConfigurationError(f"key `sets.{name}.subsets`: '{twice}' would name two differences; rename a subset")
 
 
 def _check_debayering(config):
@@ -208,14 +261,16 @@ def _check_debayering(config):
                     )
 
 
-def check_libraw_frames(config, frames):
+def check_libraw_frames(config, frames, where=""):
     """Check that LibRaw is asked for camera raws only.
 
     Parameters
     ----------
     config : dict
         Validated.
-    frames : iterable of str
+    frames : list of str
+    where : str
+        Of which preset the configuration is, for the message.
 
     Raises
     ------
@@ -226,7 +281,10 @@ def check_libraw_frames(config, frames):
     for key, value in asked.items():
         fits = next((path for path in frames if is_fits(path)), None)
         if value not in ("bilinear", "linear") and fits:
-            raise ConfigurationError(f"key `{key}` is {value}, but LibRaw cannot debayer FITS frames such as {fits}")
+            remedy = "set `compare: null`" if where else "use bilinear and linear"
+            raise ConfigurationError(
+                f"{where}key `{key}` is {value}, but LibRaw cannot debayer FITS frames such as {fits}; {remedy}"
+            )
 
 
 def natural_key(path):
@@ -238,7 +296,9 @@ def natural_key(path):
     ['a11', 'b9', 'b10']
     """
     return [
-        (0, int(part), part) if part.isdigit() else (1, 0, part) for part in re.split(r"([0-9]+)", str(path)) if part
+        (0, int(part), part) if part[0] in "0123456789" else (1, 0, part)
+        for part in re.split(r"([0-9]+)", str(path))
+        if part
     ]
 
 
@@ -260,17 +320,25 @@ def find_frames(patterns, root, key, planned=()):
     ConfigurationError
         If a pattern matches nothing.
     """
-    found = set()
+    found = {}
+    root = os.path.expanduser(root)
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        full = os.path.normpath(os.path.join(root, os.path.expanduser(pattern)))
+        full = os.path.normpath(os.path.join(glob.escape(root), os.path.expanduser(pattern)))
         matches = {path for path in planned if fnmatch(path, full)}
         matches = matches or {path for path in glob.glob(full, recursive=True) if os.path.isfile(path)}
         if not matches:
-            folder = re.split(r"[*?\[]", full)[0].rpartition("/")[0] or "."
+            shown = os.path.normpath(os.path.join(root, os.path.expanduser(pattern)))
+            folder = re.split(r"[*?\[]", pattern)[0].rpartition("/")[0]
+            folder = os.path.normpath(os.path.join(root, os.path.expanduser(folder)))
             missing = "" if os.path.isdir(folder) else f" (there is no folder {folder})"
-            raise ConfigurationError(f"key `{key}`: nothing matches {full}{missing}; mend the pattern or `raw_root`")
-        found |= matches
-    return sorted(found, key=natural_key)
+            raise ConfigurationError(f"key `{key}`: nothing matches {shown}{missing}; mend the pattern or `raw_root`")
+        for path in matches:
+            if "{" in path or "}" in path:
+                raise ConfigurationError(
+                    f"key `{key}`: the name of {path} has a brace, which Snakemake expands; rename it"
+                )
+            found.setdefault(os.path.abspath(path), path)  # a file may match an absolute and a relative pattern
+    return sorted(found.values(), key=natural_key)
 
 
 def resolve_set(name, options, root, planned=()):
@@ -316,7 +384,7 @@ def resolve_set(name, options, root, planned=()):
     whole = frames + sorted(set(claimed) - set(frames), key=natural_key)
     _check_claims(whole, subsets, key, options["leftover"])
     bias = find_frames(options["bias"], root, f"{key}.bias", planned) if options["bias"] else []
-    return FrameSet(whole, subsets, bias)
+    return FrameSet(whole, subsets, bias, label_frames([*whole, *bias], root))
 
 
 def _cut(frames, text, key):
@@ -379,17 +447,66 @@ def resolve_lights(name, options, root, planned=()):
                 "make two lights of them, or rename one"
             )
         frames[stem] = path
-    for stem in frames:
-        taken = next((end for end in ("_rgb", "_channels") if stem.endswith(end) and stem[: -len(end)] in frames), None)
-        if taken:
-            raise ConfigurationError(f"key `{key}`: products of {frames[stem]} would overwrite others; rename the file")
     return frames
 
 
-def label_frame(path, root):
-    """Name of a frame in tables: relative to `root`, or to the folder above its own when it lies elsewhere."""
-    relative = os.path.relpath(path, root)
-    return relative if not relative.startswith("..") else os.path.join(Path(path).parent.name, Path(path).name)
+def check_stems(lights):
+    """Check that products of one light frame cannot be taken for those of another.
+
+    Parameters
+    ----------
+    lights : dict
+        For each light what `resolve_lights` returns.
+
+    Raises
+    ------
+    ConfigurationError
+        Naming the file.
+    """
+    stems = {stem: path for frames in lights.values() for stem, path in frames.items()}
+    for stem, path in stems.items():
+        if any(stem.endswith(end) and stem.removesuffix(end) in stems for end in ("_rgb", "_channels")):
+            raise ConfigurationError(
+                f"key `lights`: products of {path} have names of those of another; rename the file"
+            )
+
+
+def label_frames(paths, root):
+    """Names of frames in tables and headers: no absolute path, and different for different files.
+
+    Parameters
+    ----------
+    paths : list of str
+    root : str
+        Files in it are named relative to it, others relative to the folder above their common one.
+
+    Returns
+    -------
+    dict
+        Name by path.
+    """
+    root = os.path.abspath(os.path.expanduser(root))
+    full = {path: os.path.abspath(path) for path in paths}
+    outside = [os.path.dirname(path) for path in full.values() if not path.startswith(root + os.sep)]
+    base = os.path.dirname(os.path.commonpath(outside)) if outside else root
+    labels = {
+        path: clean_text(os.path.relpath(name, root if name.startswith(root + os.sep) else base))
+        for path, name in full.items()
+    }
+    if len(set(labels.values())) < len(labels):  # only what cannot be printed tells them apart
+        labels = {path: f"{label} ({number})" for number, (path, label) in enumerate(labels.items(), 1)}
+    return labels
+
+
+def hide_absolute_paths(value):
+    """A copy of a configuration whose absolute paths are shortened to their last part, for the report."""
+    if isinstance(value, dict):
+        return {key: hide_absolute_paths(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [hide_absolute_paths(entry) for entry in value]
+    if isinstance(value, str) and value.startswith(("/", "~")):
+        return f".../{Path(value).name}"
+    return value
 
 
 def check_results_folder(folder):

@@ -4,6 +4,7 @@ import numpy as np
 import rawpy
 
 from flatfield.errors import FrameError
+from flatfield.frames import reason_of
 from flatfield.names import is_fits
 
 #: Rows and columns around a pixel that its interpolation can reach.
@@ -122,4 +123,4 @@ def _postprocess(path, **options):
         with rawpy.imread(str(path)) as raw:
             return np.ascontiguousarray(raw.postprocess(user_flip=0, **options).transpose(2, 0, 1))
     except (rawpy.LibRawError, rawpy.NotSupportedError) as error:
-        raise FrameError(f"{path} cannot be debayered ({error})") from error
+        raise FrameError(f"{path} cannot be debayered ({reason_of(error)})") from error

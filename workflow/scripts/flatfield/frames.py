@@ -65,8 +65,8 @@ def read_frame(path, overscan=False):
     """
     try:
         frame = _read_fits(path, overscan) if is_fits(path) else _read_raw(path, overscan)
-    except (rawpy.LibRawError, OSError, ValueError, TypeError, MemoryError) as error:
-        raise FrameError(f"{path} cannot be decoded ({_reason(error)}); copy it again") from error
+    except (rawpy.LibRawError, fits.VerifyError, OSError, ValueError, TypeError, MemoryError) as error:
+        raise FrameError(f"{path} cannot be decoded ({reason_of(error)}); copy it again") from error
     if not frame.mosaic.any():
         raise FrameError(f"every pixel of {path} is 0; the file is probably damaged, copy it again")
     if not is_fits(path) and not frame.mosaic[-1].any():
@@ -173,7 +173,7 @@ def black_beside_bias(black, has_bias, overscan):
     return np.zeros_like(black) if has_bias and not overscan else black
 
 
-def _reason(error):
+def reason_of(error):
     """Text of an exception in one line; LibRaw gives bytes."""
     reason = error.args[0] if error.args else type(error).__name__
     if isinstance(reason, bytes):
@@ -217,6 +217,8 @@ def _read_fits(path, overscan):
         hdu = next((hdu for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS") == 2), None)
         if hdu is None:
             raise FrameError(f"{path} holds no two-dimensional image; only single-plane FITS frames are supported")
+        if 0 in (hdu.verify_checksum(), hdu.verify_datasum()):
+            raise FrameError(f"{path} is damaged: its checksum is wrong; copy it again")
         header, data = hdu.header, hdu.data
     if data.dtype != np.uint16:
         data = data.astype(np.float32)

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
+from statistics import median_low
 
 import numpy as np
 
@@ -207,7 +208,12 @@ def _reject_minority(frames, words, value):
     counts = Counter(value(frame) for frame in known)
     if len(counts) < 2:
         return []
-    (usual, number), *_ = counts.most_common()
+    (usual, number), (other, as_many), *_ = counts.most_common()
+    if number == as_many:
+        raise InventoryError(
+            f"{words} is {_show(usual)} in as many frames as {_show(other)} "
+            f"({_names([frame for frame in known if value(frame) == other])}); take out those that do not belong"
+        )
     odd = [frame for frame in known if value(frame) != usual]
     for frame in odd:
         frame.update(used=False, reason=f"{words} is {_show(value(frame))}, not {_show(usual)} as of most frames")
@@ -228,7 +234,7 @@ def _reject_exposures(frames, span):
     exposures = [frame["exposure_s"] for frame in known]
     if max(exposures) <= span * min(exposures):
         return []
-    usual = float(np.median(exposures))
+    usual = median_low(exposures)
     odd = [frame for frame in known if not usual / span**0.5 <= frame["exposure_s"] <= usual * span**0.5]
     for frame in odd:
         frame.update(used=False, reason=f"the exposure is {_show(frame['exposure_s'])} s, usually {_show(usual)} s")
@@ -291,6 +297,6 @@ def scale_factors(used, rows, scale):
     return np.ascontiguousarray(by_channel[[min(c, len(factors) - 1) for c in CHANNEL_OF_COLOR]].T)
 
 
-def find_row(rows, path):
-    """Row of the inventory that describes a file."""
-    return next(row for row in rows if Path(row["file"]).name == Path(path).name)
+def find_row(rows, file):
+    """Row of the inventory of a file, by its name there."""
+    return next(row for row in rows if row["file"] == file)

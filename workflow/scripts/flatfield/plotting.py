@@ -37,7 +37,7 @@ def plot_rows(path, title, rows):
         figsize=(max(width * columns, MINIMUM_WIDTH), (height + 0.35) * len(rows) + 0.9), layout="compressed"
     )
     axes = figure.subplots(len(rows), columns, sharex=True, sharey=True, squeeze=False)
-    figure.suptitle(title, fontsize="x-large")
+    figure.suptitle(title, fontsize="x-large", parse_math=False)
     for row, row_axes in zip(rows, axes, strict=True):
         _draw_row(figure, row, row_axes)
     for axis in axes[:, 0]:
@@ -62,7 +62,7 @@ def plot_planes_and_profiles(path, title, planes, channels):
     height = (width - 1.3) * rows / columns + 1.3
     figure = Figure(figsize=(max(width * count, 2 * MINIMUM_WIDTH), height + 3.2), layout="constrained")
     upper, lower = figure.subfigures(2, 1, height_ratios=(height, 3.2))
-    upper.suptitle(title, fontsize="x-large")
+    upper.suptitle(title, fontsize="x-large", parse_math=False)
     axes = upper.subplots(1, count, sharex=True, sharey=True, squeeze=False)[0]
     panels = list(zip(channels, planes, strict=True))
     _draw_row(upper, {"panels": panels, "unit": "DN above black", "signed": False, "shared": False}, axes)
@@ -91,7 +91,7 @@ def _draw_row(figure, row, axes):
     shared = color_limits(np.concatenate([image.ravel() for image in measured]), row["signed"])
     for axis, image, (title, original) in zip(axes, images, row["panels"], strict=False):
         extent = (-0.5, original.shape[1] - 0.5, original.shape[0] - 0.5, -0.5)
-        axis.set_title(title)
+        axis.set_title(title, parse_math=False)
         if image.ndim == 3:
             axis.imshow(image, extent=extent)
             continue

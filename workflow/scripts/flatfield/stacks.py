@@ -1,7 +1,6 @@
 """Stacks: the used frames of a set or subset, as recorded, with what turns them into signal at a common level."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -62,16 +61,16 @@ def row_blocks(shape, multiple=1, pixels=BLOCK_PIXELS):
     return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
 
 
-def select_used(frames, inventory, subset=None, step=1):
+def select_used(frames, files, inventory, step=1):
     """Choose the frames that count.
 
     Parameters
     ----------
     frames : list of str
-        All frames of the subset, or of the set, in the order of the inventory.
+    files : list of str
+        Their names in the inventory.
     inventory : str
         ``frames.tsv`` of the set.
-    subset : str, optional
     step : int
         Every n-th of the used frames.
 
@@ -84,21 +83,22 @@ def select_used(frames, inventory, subset=None, step=1):
     Raises
     ------
     InventoryError
-        If frames and inventory do not match.
+        If the inventory lacks a frame.
     """
-    rows = [row for row in read_table(inventory) if subset in (None, row["subset"])]
-    if [Path(path).name for path in frames] != [Path(row["file"]).name for row in rows]:
-        raise InventoryError(f"{inventory} does not list the frames that are to be combined; run the workflow again")
-    used = [(path, row) for path, row in zip(frames, rows, strict=True) if row["used"] == "yes"][::step]
+    rows = {row["file"]: row for row in read_table(inventory)}
+    lost = [file for file in files if file not in rows]
+    if lost:
+        raise InventoryError(f"{inventory} does not list {lost[0]}; remove that table and run the workflow again")
+    used = [(path, rows[file]) for path, file in zip(frames, files, strict=True) if rows[file]["used"] == "yes"][::step]
     return [path for path, _ in used], [row for _, row in used]
 
 
-def read_used_stack(frames, inventory, subset, bias, scale, overscan, threads, step=1):
+def read_used_stack(frames, files, inventory, bias, scale, overscan, threads, step=1):
     """Read the frames that count.
 
     Parameters
     ----------
-    frames, inventory, subset, step
+    frames, files, inventory, step
         See `select_used`.
     bias : str or None
         Master of the offset frames, which takes the place of the black level of the metadata.
@@ -112,7 +112,7 @@ def read_used_stack(frames, inventory, subset, bias, scale, overscan, threads, s
     rows : list of dict
         Rows of the inventory.
     """
-    paths, rows = select_used(frames, inventory, subset, step)
+    paths, rows = select_used(frames, files, inventory, step)
     mosaics, blacks, cfa = read_stack(paths, overscan, threads)
     blacks = black_beside_bias(blacks, bool(bias), overscan)
     factors = scale_factors(used_frames(read_table(inventory)), rows, scale)

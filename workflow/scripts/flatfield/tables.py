@@ -38,11 +38,16 @@ def format_value(value):
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, str):
-        return " ".join("".join(c if c.isprintable() else " " for c in value).split())
+        return clean_text(value)
     number = float(value)
     if number != number:
         return UNKNOWN
     return str(int(number)) if number.is_integer() and abs(number) < 1e15 else f"{number:.9g}"
+
+
+def clean_text(text):
+    """Text on one line: what cannot be printed, tabs and line breaks above all, becomes a space."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def format_exposure(seconds):
