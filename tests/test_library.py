@@ -16,13 +16,15 @@ from flatfield import (
     calibration,
     cfa,
     combining,
-    configuration,
     demosaicing,
     inventory,
     metadata,
     modelling,
+    names,
     products,
     regions,
+    robust,
+    selection,
     simulation,
     tables,
 )
@@ -44,7 +46,7 @@ def frames_of(dtype, **elements):
 
 
 @pytest.mark.parametrize(
-    "module", [calibration, cfa, combining, configuration, demosaicing, regions], ids=lambda m: m.__name__
+    "module", [calibration, cfa, combining, demosaicing, names, regions, robust, selection], ids=lambda m: m.__name__
 )
 def test_examples_in_docstrings(module):
     import doctest
@@ -425,4 +427,4 @@ def test_source_turns_clockwise_when_the_camera_turns_counter_clockwise():
 def test_natural_order_counts(numbers):
     names = [f"DSC{number}.ARW" for number in numbers]
     expected = [f"DSC{number}.ARW" for number in sorted(numbers)]
-    assert sorted(names, key=configuration.natural_key) == expected
+    assert sorted(names, key=selection.natural_key) == expected

@@ -15,7 +15,7 @@ WORKFLOW = Path(os.path.relpath(str(workflow.current_basedir))).parent
 SCRIPTS = WORKFLOW / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from flatfield import configuration, simulation
+from flatfield import configuration, selection, simulation
 from flatfield.errors import ConfigurationError
 
 DEMO = workflow.pathvars.apply("<resources>/demo")
@@ -37,14 +37,14 @@ try:
     preset = configuration.read_preset(config, schema)
     PLANNED = plan_demo()
     SETS = {
-        name: configuration.resolve_set(name, options, config["raw_root"], PLANNED)
+        name: selection.resolve_set(name, options, config["raw_root"], PLANNED)
         for name, options in config["sets"].items()
     }
     LIGHTS = {
-        name: configuration.resolve_lights(name, options, config["raw_root"], PLANNED)
+        name: selection.resolve_lights(name, options, config["raw_root"], PLANNED)
         for name, options in config["lights"].items()
     }
-    configuration.check_stems(LIGHTS)
+    selection.check_stems(LIGHTS)
     FRAMES = [path for frames in SETS.values() for path in frames.frames]
     FRAMES += [path for frames in LIGHTS.values() for path in frames.values()]
     configuration.check_libraw_frames(config, FRAMES)
@@ -53,7 +53,7 @@ try:
 except ConfigurationError as error:
     sys.exit(f"error: {', '.join(map(str, workflow.configfiles)) or 'configuration'}: {error}")
 
-LABELS = {name: configuration.label_frames(list(LIGHTS[name].values()), config["raw_root"]) for name in LIGHTS}
+LABELS = {name: selection.label_frames(list(LIGHTS[name].values()), config["raw_root"]) for name in LIGHTS}
 PRESET = Path(config["compare"]).stem if preset else None
 PAIRS = {name: {f"{a}-{b}": (a, b) for a, b in combinations(SETS[name].subsets, 2)} for name in SETS}
 DEMO_SETS = [name for name in SETS if name in simulation.SETS and set(SETS[name].frames) <= PLANNED]

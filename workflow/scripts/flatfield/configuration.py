@@ -1,12 +1,9 @@
-"""The configuration: validation against the schema, defaults, and which files each set and subset consists of."""
+"""The configuration: validation against the schema, defaults, presets."""
 
 import difflib
-import glob
 import math
 import os
 import re
-from dataclasses import dataclass, field
-from fnmatch import fnmatch
 from itertools import combinations
 from pathlib import Path
 
@@ -14,33 +11,11 @@ import jsonschema
 import yaml
 
 from flatfield.errors import ConfigurationError
-from flatfield.names import is_fits, stem_of
-from flatfield.tables import UNKNOWN, clean_text
+from flatfield.names import is_fits
+from flatfield.tables import UNKNOWN
 
 #: Names under ``results/`` that sets must not take.
 RESERVED_NAMES = ("lights", "logs", "benchmarks")
-
-
-@dataclass(frozen=True)
-class Subset:
-    """Frames taken without rotating the camera: paths, and the rotation in degrees."""
-
-    frames: list
-    rotation: float
-
-
-@dataclass(frozen=True)
-class FrameSet:
-    """A set of frames: paths in order, the subsets by name, bias frames, and what each file is called in tables."""
-
-    frames: list
-    subsets: dict
-    bias: list = field(default_factory=list)
-    labels: dict = field(default_factory=dict)
-
-    def subset_of(self, path):
-        """Name of the subset that claims a frame; empty when none does."""
-        return next((name for name, subset in self.subsets.items() if path in subset.frames), "")
 
 
 def read_yaml(path):
@@ -285,217 +260,6 @@ def check_libraw_frames(config, frames, where=""):
             raise ConfigurationError(
                 f"{where}key `{key}` is {value}, but LibRaw cannot debayer FITS frames such as {fits}; {remedy}"
             )
-
-
-def natural_key(path):
-    """Sort key that counts: ``DSC9.ARW`` before ``DSC10.ARW``.
-
-    Examples
-    --------
-    >>> sorted(["b10", "b9", "a11"], key=natural_key)
-    ['a11', 'b9', 'b10']
-    """
-    return [
-        (0, int(part), part) if part[0] in "0123456789" else (1, 0, part)
-        for part in re.split(r"([0-9]+)", str(path))
-        if part
-    ]
-
-
-def find_frames(patterns, root, key, planned=()):
-    """List the files that match, in natural order.
-
-    Parameters
-    ----------
-    patterns : str or list of str
-        Relative to `root`, or absolute; ``**`` descends into folders.
-    root : str
-    key : str
-        Where the pattern stands in the configuration, for messages.
-    planned : sequence of str
-        Files that the workflow itself will make (the demo's), matched without looking at the disk.
-
-    Raises
-    ------
-    ConfigurationError
-        If a pattern matches nothing.
-    """
-    found = {}
-    root = os.path.expanduser(root)
-    for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        full = os.path.normpath(os.path.join(glob.escape(root), os.path.expanduser(pattern)))
-        matches = {path for path in planned if fnmatch(path, full)}
-        matches = matches or {path for path in glob.glob(full, recursive=True) if os.path.isfile(path)}
-        if not matches:
-            shown = os.path.normpath(os.path.join(root, os.path.expanduser(pattern)))
-            folder = re.split(r"[*?\[]", pattern)[0].rpartition("/")[0]
-            folder = os.path.normpath(os.path.join(root, os.path.expanduser(folder)))
-            missing = "" if os.path.isdir(folder) else f" (there is no folder {folder})"
-            raise ConfigurationError(f"key `{key}`: nothing matches {shown}{missing}; mend the pattern or `raw_root`")
-        for path in matches:
-            if "{" in path or "}" in path:
-                raise ConfigurationError(
-                    f"key `{key}`: the name of {path} has a brace, which Snakemake expands; rename it"
-                )
-            found.setdefault(os.path.abspath(path), path)  # a file may match an absolute and a relative pattern
-    return sorted(found.values(), key=natural_key)
-
-
-def resolve_set(name, options, root, planned=()):
-    """Find the frames of a set and divide them among its subsets.
-
-    Parameters
-    ----------
-    name : str
-    options : dict
-        ``sets.<name>`` of a validated configuration.
-    root : str
-    planned : sequence of str
-        See `find_frames`.
-
-    Returns
-    -------
-    FrameSet
-
-    Raises
-    ------
-    ConfigurationError
-        If a slice reaches beyond the frames, a subset is empty, or a frame belongs to two subsets or to
-        none (unless leftovers are allowed).
-    """
-    key = f"sets.{name}"
-    frames = find_frames(options["frames"], root, f"{key}.frames", planned) if options["frames"] else []
-    subsets = {}
-    for label, subset in options["subsets"].items():
-        subset_key = f"{key}.subsets.{label}"
-        cut, patterns = subset.get("slice"), subset["frames"]
-        if (cut is None) == (patterns is None):
-            raise ConfigurationError(
-                f"key `{subset_key}` needs either a `slice` of the set's frames or its own `frames`"
-            )
-        if patterns is not None:
-            chosen = find_frames(patterns, root, f"{subset_key}.frames", planned)
-        elif not frames:
-            raise ConfigurationError(f"key `{subset_key}` has a slice, but `{key}` has no `frames` to slice")
-        else:
-            chosen = _cut(frames, cut, subset_key)
-        subsets[label] = Subset(chosen, float(subset["rotation"]))
-    claimed = [path for subset in subsets.values() for path in subset.frames]
-    whole = frames + sorted(set(claimed) - set(frames), key=natural_key)
-    _check_claims(whole, subsets, key, options["leftover"])
-    bias = find_frames(options["bias"], root, f"{key}.bias", planned) if options["bias"] else []
-    return FrameSet(whole, subsets, bias, label_frames([*whole, *bias], root))
-
-
-def _cut(frames, text, key):
-    """Apply a slice, refusing ends beyond the list (which Python would pass over in silence)."""
-    start, stop, step = ([int(part) if part else None for part in text.split(":")] + [None])[:3]
-    if step == 0:
-        raise ConfigurationError(f"key `{key}.slice` is '{text}'; its step must not be 0")
-    if any(bound is not None and not -len(frames) <= bound <= len(frames) for bound in (start, stop)):
-        raise ConfigurationError(
-            f"key `{key}.slice` is '{text}', which reaches beyond the {len(frames)} frames of the set; "
-            "mend the slice, or look for missing files"
-        )
-    chosen = frames[slice(start, stop, step)]
-    if not chosen:
-        raise ConfigurationError(f"key `{key}.slice` is '{text}', which holds no frame; mend the slice")
-    return chosen
-
-
-def _check_claims(frames, subsets, key, leftover):
-    owners = {path: [label for label, subset in subsets.items() if path in subset.frames] for path in frames}
-    twice = [path for path in frames if len(owners[path]) > 1]
-    if twice:
-        names = " and ".join(owners[twice[0]])
-        raise ConfigurationError(
-            f"key `{key}.subsets`: {_names(twice)} belong to {names}; each frame may be in one subset"
-        )
-    lost = [path for path in frames if not owners[path]]
-    if lost and leftover == "error":
-        raise ConfigurationError(
-            f"key `{key}.subsets`: no subset claims {_names(lost)}; mend the slices, or set `leftover: allow` "
-            "to use them for the masters of the whole set only"
-        )
-
-
-def _names(paths):
-    names = [Path(path).name for path in paths]
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more frames" if len(names) > 3 else "")
-
-
-def resolve_lights(name, options, root, planned=()):
-    """Find the frames of a light, by the stem that names their products.
-
-    Returns
-    -------
-    dict
-        Path of each frame by stem, in natural order.
-
-    Raises
-    ------
-    ConfigurationError
-        If products of two frames would have the same name.
-    """
-    key = f"lights.{name}.frames"
-    frames = {}
-    for path in find_frames(options["frames"], root, key, planned):
-        stem = stem_of(path)
-        if stem in frames:
-            raise ConfigurationError(
-                f"key `{key}`: {frames[stem]} and {path} have the same name, and so would their products; "
-                "make two lights of them, or rename one"
-            )
-        frames[stem] = path
-    return frames
-
-
-def check_stems(lights):
-    """Check that products of one light frame cannot be taken for those of another.
-
-    Parameters
-    ----------
-    lights : dict
-        For each light what `resolve_lights` returns.
-
-    Raises
-    ------
-    ConfigurationError
-        Naming the file.
-    """
-    stems = {stem: path for frames in lights.values() for stem, path in frames.items()}
-    for stem, path in stems.items():
-        if any(stem.endswith(end) and stem.removesuffix(end) in stems for end in ("_rgb", "_channels")):
-            raise ConfigurationError(
-                f"key `lights`: products of {path} have names of those of another; rename the file"
-            )
-
-
-def label_frames(paths, root):
-    """Names of frames in tables and headers: no absolute path, and different for different files.
-
-    Parameters
-    ----------
-    paths : list of str
-    root : str
-        Files in it are named relative to it, others relative to the folder above their common one.
-
-    Returns
-    -------
-    dict
-        Name by path.
-    """
-    root = os.path.abspath(os.path.expanduser(root))
-    full = {path: os.path.abspath(path) for path in paths}
-    outside = [os.path.dirname(path) for path in full.values() if not path.startswith(root + os.sep)]
-    base = os.path.dirname(os.path.commonpath(outside)) if outside else root
-    labels = {
-        path: clean_text(os.path.relpath(name, root if name.startswith(root + os.sep) else base))
-        for path, name in full.items()
-    }
-    if len(set(labels.values())) < len(labels):  # only what cannot be printed tells them apart
-        labels = {path: f"{label} ({number})" for number, (path, label) in enumerate(labels.items(), 1)}
-    return labels
 
 
 def hide_absolute_paths(value):
