@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import time
 
 import numpy as np
 import pytest
@@ -237,7 +236,6 @@ CASES = {
 def test_bad_input(project, name):
     change, *words = CASES[name]
     change(project)
-    start = time.monotonic()
     done = project.snakemake()
     assert done.returncode != 0
     sentences = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
@@ -247,7 +245,6 @@ def test_bad_input(project, name):
     assert "Traceback" not in done.stdout and "common.smk" not in done.stdout
     assert not list(project.folder.rglob("*.part"))
     assert not list(project.folder.glob("results/**/*.fits"))
-    assert time.monotonic() - start < 120  # a hang, not a measure of speed
 
 
 def test_odd_frames_are_excluded_with_their_reasons(project):
