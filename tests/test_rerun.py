@@ -10,6 +10,7 @@ import pytest
 from conftest import write_flats
 
 FIRST_SET = {
+    "inspect_frames": 1,
     "inventory_frames": 1,
     "check_inventories": 1,
     "combine_subset": 3,
@@ -80,6 +81,23 @@ CHANGES = {
         {"plot_subsets": 1, "plot_differences": 1, "plot_flat": 1, "write_report": 1},
     ),
     "mismatch of a set": (config(sets__first__mismatch="exclude"), FIRST_SET | LIGHT | SUMMARY),
+    "a rotation": (
+        config(sets__first__subsets__B__rotation=91),
+        {
+            **{"inventory_frames": 1, "check_inventories": 1, "combine_subset": 1, "subtract_subsets": 2},
+            **{"plot_subsets": 1, "plot_differences": 1, **SUMMARY},
+        },
+    ),
+    "a frame moved to another subset": (
+        lambda project: (
+            config(sets__first__subsets__B__slice="3:5")(project),
+            config(sets__first__subsets__C__slice="5:10")(project),
+        ),
+        {
+            **{"inventory_frames": 1, "check_inventories": 1, "combine_subset": 2, "subtract_subsets": 3},
+            **{"plot_subsets": 1, "plot_differences": 1, **SUMMARY},
+        },
+    ),
     "a new region": (
         config(regions__edge={"row": 0, "column": "center", "size": 8}),
         {"check_inventories": 1, "measure_flat": 2, **SUMMARY},

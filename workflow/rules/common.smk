@@ -119,17 +119,28 @@ def bias_options(wildcards):
     return {"files": labels_of_bias(wildcards), "overscan": overscan_of_set(wildcards)}
 
 
+def inspection_options(wildcards):
+    """What the inspection of a set's frames needs."""
+    options = config["sets"][wildcards.set]
+    return {"files": labels_of_set(wildcards)} | {
+        key: options[key] for key in ("overscan", "mismatch", "exposure_span")
+    }
+
+
 def inventory_options(wildcards):
-    """What the inventory of a set checks, and which subset claims each frame."""
+    """Which subset claims each frame of a set, and whether their order matters."""
     frames, options = SETS[wildcards.set], config["sets"][wildcards.set]
     owners = [frames.subset_of(path) for path in frames.frames]
     return {
-        "files": labels_of_set(wildcards),
         "subsets": owners,
         "rotations": [frames.subsets[owner].rotation if owner else None for owner in owners],
         "sliced": any("slice" in subset for subset in options["subsets"].values()),
-        **{key: options[key] for key in ("overscan", "mismatch", "exposure_span", "check_times")},
+        "check_times": options["check_times"],
     }
+
+
+def rotation_of_subset(wildcards):
+    return {"rotation": SETS[wildcards.set].subsets[wildcards.subset].rotation}
 
 
 def overscan_of_set(wildcards):

@@ -41,11 +41,27 @@ rule combine_bias:
         "../scripts/combine_bias.py"
 
 
-rule inventory_frames:
-    """A row a frame: where it belongs, how it was taken, its levels and checksum, and whether it is used."""
+rule inspect_frames:
+    """A row a frame: how it was taken, its levels and checksum, and whether it is used."""
     input:
         frames=frames_of_set,
         bias=bias_of_set,
+    output:
+        inspected="<results>/{set}/inspected.tsv",
+    log:
+        "<logs>/{set}/inspected.log",
+    priority: 100
+    threads: all_cores()
+    params:
+        options=inspection_options,
+    script:
+        "../scripts/inspect_frames.py"
+
+
+rule inventory_frames:
+    """The inspected frames with the subset and rotation of each: a changed rotation makes no master again."""
+    input:
+        inspected="<results>/{set}/inspected.tsv",
     output:
         inventory="<results>/{set}/frames.tsv",
     log:

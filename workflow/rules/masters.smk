@@ -5,7 +5,7 @@ rule combine_subset:
     """Combined mosaic of the frames between two rotations, DN above black, not debayered."""
     input:
         frames=frames_of_subset,
-        inventory="<results>/{set}/frames.tsv",
+        inspected="<results>/{set}/inspected.tsv",
         bias=bias_of_set,
     output:
         subset="<results>/{set}/subsets/{subset}.fits",
@@ -16,6 +16,7 @@ rule combine_subset:
     threads: threads_of_set
     params:
         options=config["combine"],
+        rotation=rotation_of_subset,
         files=labels_of_subset,
         overscan=overscan_of_set,
     script:
@@ -38,7 +39,7 @@ rule combine_flat:
     """Master mosaic of all used frames of a set, with its standard error and mask."""
     input:
         frames=frames_of_set,
-        inventory="<results>/{set}/frames.tsv",
+        inspected="<results>/{set}/inspected.tsv",
         bias=bias_of_set,
     output:
         flat="<results>/{set}/flat_cfa.fits",
@@ -59,7 +60,7 @@ rule debayer_flat:
     """Debayered master of the whole set: linear camera RGB, DN above black."""
     input:
         frames=frames_of_set,
-        inventory="<results>/{set}/frames.tsv",
+        inspected="<results>/{set}/inspected.tsv",
         bias=bias_of_set,
     output:
         flat="<results>/{set}/flat.fits",

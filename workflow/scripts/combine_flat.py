@@ -6,7 +6,7 @@ from flatfield.products import cite_file, describe_combination, describe_frames,
 from flatfield.stacks import mask_pixels, read_used_stack
 
 
-def main(frames, files, inventory, bias, flat, options, overscan, threads):
+def main(frames, files, inspected, bias, flat, options, overscan, threads):
     """Write the master mosaic.
 
     Parameters
@@ -14,9 +14,9 @@ def main(frames, files, inventory, bias, flat, options, overscan, threads):
     frames : list of str
         All frames of the set.
     files : list of str
-        Their names in the inventory.
-    inventory : str
-        ``frames.tsv`` of the set.
+        Their names in the table of the inspected frames.
+    inspected : str
+        ``inspected.tsv`` of the set.
     bias : str or None
         Master of the offset frames.
     flat : str
@@ -26,7 +26,7 @@ def main(frames, files, inventory, bias, flat, options, overscan, threads):
     overscan : bool
     threads : int
     """
-    stack, rows = read_used_stack(frames, files, inventory, bias, options["scale"], overscan, threads)
+    stack, rows = read_used_stack(frames, files, inspected, bias, options["scale"], overscan, threads)
     value, error = combine_stack(stack, options, threads)
     mask = mask_pixels(stack, value, [row["saturation_dn"] for row in rows])
     header = describe_frames(rows)
@@ -51,7 +51,7 @@ if "snakemake" in globals():
         main(
             snakemake.input.frames,
             snakemake.params.files,
-            snakemake.input.inventory,
+            snakemake.input.inspected,
             snakemake.input.bias or None,
             snakemake.output.flat,
             snakemake.params.options,

@@ -8,7 +8,7 @@ from flatfield.products import cite_file, describe_combination, describe_frames,
 from flatfield.stacks import read_used_stack
 
 
-def main(frames, files, inventory, bias, subset, options, overscan, threads):
+def main(frames, files, inspected, bias, subset, rotation, options, overscan, threads):
     """Write the combined mosaic of a subset.
 
     Parameters
@@ -16,27 +16,29 @@ def main(frames, files, inventory, bias, subset, options, overscan, threads):
     frames : list of str
         All frames of the subset.
     files : list of str
-        Their names in the inventory.
-    inventory : str
-        ``frames.tsv`` of the set.
+        Their names in the table of the inspected frames.
+    inspected : str
+        ``inspected.tsv`` of the set.
     bias : str or None
         Master of the offset frames.
     subset : str
         FITS file to write, named as the subset: mosaic (DN above black) and standard error ``UNCERT``.
+    rotation : float
+        Of the camera, degrees counter-clockwise seen from behind it.
     options : dict
         Section ``combine`` of the configuration.
     overscan : bool
     threads : int
     """
     name = Path(subset).stem
-    stack, rows = read_used_stack(frames, files, inventory, bias, options["scale"], overscan, threads)
+    stack, rows = read_used_stack(frames, files, inspected, bias, options["scale"], overscan, threads)
     value, error = combine_stack(stack, options, threads)
     header = describe_frames(rows)
     if bias:
         header.update(cite_file("BIAS", bias, "subtracted"))
     header["IMAGETYP"] = "Flat Field"
     header["SUBSET"] = (name, "frames between two rotations")
-    header["ROTATION"] = (float(rows[0]["rotation_deg"]), "[deg] of the camera, counter-clockwise from behind")
+    header["ROTATION"] = (rotation, "[deg] of the camera, counter-clockwise from behind")
     header.update(describe_combination(options))
     header.update(describe_mosaic(stack.cfa.name))
     layout = describe_mosaic(stack.cfa.name)
@@ -48,9 +50,10 @@ if "snakemake" in globals():
         main(
             snakemake.input.frames,
             snakemake.params.files,
-            snakemake.input.inventory,
+            snakemake.input.inspected,
             snakemake.input.bias or None,
             snakemake.output.subset,
+            snakemake.params.rotation["rotation"],
             snakemake.params.options,
             snakemake.params.overscan,
             snakemake.threads,

@@ -12,7 +12,7 @@ from flatfield.stacks import BLOCK_PIXELS, read_used_stack, row_blocks, select_u
 from flatfield.tables import read_table
 
 
-def main(frames, files, inventory, bias, flat, options, debayer, overscan, threads):
+def main(frames, files, inspected, bias, flat, options, debayer, overscan, threads):
     """Write ``flat.fits``.
 
     Parameters
@@ -20,9 +20,9 @@ def main(frames, files, inventory, bias, flat, options, debayer, overscan, threa
     frames : list of str
         All frames of the set.
     files : list of str
-        Their names in the inventory.
-    inventory : str
-        ``frames.tsv`` of the set.
+        Their names in the table of the inspected frames.
+    inspected : str
+        ``inspected.tsv`` of the set.
     bias : str or None
         Master of the offset frames.
     flat : str
@@ -36,11 +36,11 @@ def main(frames, files, inventory, bias, flat, options, debayer, overscan, threa
     """
     step = debayer["step"]
     if debayer["algorithm"] == "bilinear":
-        stack, rows = read_used_stack(frames, files, inventory, bias, options["scale"], overscan, threads, step)
+        stack, rows = read_used_stack(frames, files, inspected, bias, options["scale"], overscan, threads, step)
         planes, channels = combine_interpolated(stack, options, threads), stack.cfa.channels
     else:
-        paths, rows = select_used(frames, files, inventory, step)
-        factors = scale_factors(used_frames(read_table(inventory)), rows, options["scale"])
+        paths, rows = select_used(frames, files, inspected, step)
+        factors = scale_factors(used_frames(read_table(inspected)), rows, options["scale"])
         planes = combine_developed(paths, factors, debayer["algorithm"], options, threads)
         channels = ("RED", "GREEN", "BLUE")
     header = describe_frames(rows)
@@ -117,7 +117,7 @@ if "snakemake" in globals():
         main(
             snakemake.input.frames,
             snakemake.params.files,
-            snakemake.input.inventory,
+            snakemake.input.inspected,
             snakemake.input.bias or None,
             snakemake.output.flat,
             snakemake.params.options,

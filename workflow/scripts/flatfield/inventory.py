@@ -31,12 +31,12 @@ PILE_UP_WINDOW = 50
 PILE_UP_RATIO = 10
 
 
-def columns(channels):
-    """Header line of ``frames.tsv`` for frames with these channels."""
+def columns(channels, placed=True):
+    """Header line of ``frames.tsv`` for frames with these channels; without subset and rotation unless `placed`."""
     return [
-        *["file", "subset", "rotation_deg", "time", "camera", "lens", "filter", "focal_length_mm", "aperture"],
-        *["iso", "exposure_s", "rows", "columns", "cfa", "black_dn", "white_dn", "level_dn"],
-        *[f"level_{channel.lower()}_dn" for channel in channels],
+        *["file", *(["subset", "rotation_deg"] if placed else []), "time", "camera", "lens", "filter"],
+        *["focal_length_mm", "aperture", "iso", "exposure_s", "rows", "columns", "cfa"],
+        *["black_dn", "white_dn", "level_dn", *(f"level_{channel.lower()}_dn" for channel in channels)],
         *["saturation_dn", "saturated", "sha256", "used", "reason"],
     ]
 

@@ -68,9 +68,9 @@ def select_used(frames, files, inventory, step=1):
     ----------
     frames : list of str
     files : list of str
-        Their names in the inventory.
+        Their names in the table.
     inventory : str
-        ``frames.tsv`` of the set.
+        ``inspected.tsv`` of the set, or ``bias.tsv``.
     step : int
         Every n-th of the used frames.
 
@@ -78,12 +78,12 @@ def select_used(frames, files, inventory, step=1):
     -------
     paths : list of str
     rows : list of dict
-        Their rows of the inventory.
+        Their rows of the table.
 
     Raises
     ------
     InventoryError
-        If the inventory lacks a frame.
+        If the table lacks a frame.
     """
     rows = {row["file"]: row for row in read_table(inventory)}
     lost = [file for file in files if file not in rows]
@@ -110,7 +110,7 @@ def read_used_stack(frames, files, inventory, bias, scale, overscan, threads, st
     -------
     stack : Stack
     rows : list of dict
-        Rows of the inventory.
+        Rows of the table.
     """
     paths, rows = select_used(frames, files, inventory, step)
     mosaics, blacks, cfa = read_stack(paths, overscan, threads)
