@@ -262,7 +262,7 @@ def test_odd_frames_are_excluded_with_their_reasons(project):
 def test_leftover_frames_count_for_the_master(project):
     setting("sets/first/subsets/C/slice", "7:10")(project)
     setting("sets/first/leftover", "allow")(project)
-    project.run("results/first/flat_cfa.fits")
+    project.run("results/first/flat_cfa.fits", "results/first/frames.tsv")
     assert fits.getheader(project.path("first/flat_cfa.fits"))["NCOMBINE"] == 10
     assert re.search(r"^first/DSC7.dng\t\t", project.path("first/frames.tsv").read_text(), re.MULTILINE)
 
@@ -271,7 +271,7 @@ def test_frames_without_any_metadata_are_unknown_not_zero(project):
     for path in write_flats(project.folder / "raws/second", 4):
         mosaic = tifffile.imread(path)
         write_dng(path, mosaic, {}, margins=MARGINS, black=BLACK)
-    project.run("results/second/flat_cfa.fits", "results/second/plots/subsets.png")
+    project.run("results/second/flat_cfa.fits", "results/second/frames.tsv", "results/second/plots/subsets.png")
     header, first, *_ = (line.split("\t") for line in project.path("second/frames.tsv").read_text().splitlines())
     row = dict(zip(header, first, strict=True))
     assert {row[key] for key in ("time", "iso", "exposure_s", "aperture", "focal_length_mm", "lens")} == {"unknown"}
