@@ -77,11 +77,14 @@ def main(inputs, report, options):
 
 
 def round_number(text):
-    """A number of a table with at most 4 significant digits; other text as it is, unknown where there is none."""
+    """A number of a table with 4 significant digits or as a whole; other text as it is, unknown where there is none."""
+    if text is None:
+        return "unknown"
     try:
-        return "unknown" if text is None else f"{float(text):.4g}"
+        number = float(text)
     except ValueError:
         return text
+    return f"{number:.0f}" if 1000 <= abs(number) < 1e9 else f"{number:.4g}"
 
 
 def by_folder(paths, name=None):
