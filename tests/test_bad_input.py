@@ -259,6 +259,17 @@ def test_odd_frames_are_excluded_with_their_reasons(project):
     assert fits.getheader(project.path("first/subsets/B.fits"))["NCOMBINE"] == 1
 
 
+def test_a_monochrome_frame_among_others_is_excluded(project):
+    fits.PrimaryHDU(np.full((72, 108), 3000, np.uint16)).writeto(project.folder / "raws/second/DSC9.fits")
+    setting("sets/second/frames", ["second/*.dng", "second/*.fits"])(project)
+    setting("sets/second/mismatch", "exclude")(project)
+    project.run("results/second/frames.tsv", "results/second/flat_cfa.fits")
+    header, *_, last = (line.split("\t") for line in project.path("second/frames.tsv").read_text().splitlines())
+    row = dict(zip(header, last, strict=True))
+    assert row["used"] == "no" and "MONO, not RGGB" in row["reason"] and row["level_red_dn"] == "unknown"
+    assert fits.getheader(project.path("second/flat_cfa.fits"))["NCOMBINE"] == 4
+
+
 def test_leftover_frames_count_for_the_master(project):
     setting("sets/first/subsets/C/slice", "7:10")(project)
     setting("sets/first/leftover", "allow")(project)

@@ -27,9 +27,8 @@ def main(frames, bias, inspected, options, threads):
     InventoryError
         If frames do not belong together.
     """
-    rows = inspect_frames(frames, options["overscan"], read_image(bias)[0] if bias else None, threads)
-    for row, file in zip(rows, options["files"], strict=True):
-        row.update(file=file)
+    master = read_image(bias)[0] if bias else None
+    rows = inspect_frames(frames, options["files"], options["overscan"], master, threads)
     reject_mismatches(rows, options["exposure_span"], options["mismatch"])
     cfa = ColorFilterArray.from_name(next(row["cfa"] for row in rows if row["used"]))
     write_table(inspected, rows, columns(cfa.channels, placed=False))

@@ -7,7 +7,7 @@ from flatfield.tables import write_table
 
 
 def main(frames, inventory, options, threads):
-    """Write ``bias.tsv``, with the columns of ``frames.tsv``.
+    """Write ``bias.tsv``: ``frames.tsv`` but for subset and rotation.
 
     Parameters
     ----------
@@ -24,11 +24,9 @@ def main(frames, inventory, options, threads):
     InventoryError
         If a frame cannot be read, or the frames do not belong together.
     """
-    rows = inspect_frames(frames, options["overscan"], None, threads)
-    for row, file in zip(rows, options["files"], strict=True):
-        row.update(file=file, subset="", rotation_deg=None)
+    rows = inspect_frames(frames, options["files"], options["overscan"], None, threads)
     reject_mismatches(rows, float("inf"), "error")
-    write_table(inventory, rows, columns(ColorFilterArray.from_name(rows[0]["cfa"]).channels))
+    write_table(inventory, rows, columns(ColorFilterArray.from_name(rows[0]["cfa"]).channels, placed=False))
 
 
 if "snakemake" in globals():

@@ -9,7 +9,7 @@ from flatfield.tables import write_table
 
 
 def main(frames, bias, inventory, options, threads):
-    """Write ``frames.tsv`` of a light.
+    """Write ``frames.tsv`` of a light, without subset and rotation.
 
     Parameters
     ----------
@@ -27,12 +27,12 @@ def main(frames, bias, inventory, options, threads):
     FrameError
         If a light cannot be read.
     """
-    rows = inspect_frames(frames, options["overscan"], read_image(bias)[0] if bias else None, threads)
-    for row, file in zip(rows, options["files"], strict=True):
-        row.update(file=file, subset="", rotation_deg=None)
-        if not row["used"]:
-            raise FrameError(row["reason"])
-    write_table(inventory, rows, columns(ColorFilterArray.from_name(rows[0]["cfa"]).channels))
+    master = read_image(bias)[0] if bias else None
+    rows = inspect_frames(frames, options["files"], options["overscan"], master, threads)
+    unreadable = next((row for row in rows if not row["used"]), None)
+    if unreadable:
+        raise FrameError(unreadable["reason"])
+    write_table(inventory, rows, columns(ColorFilterArray.from_name(rows[0]["cfa"]).channels, placed=False))
 
 
 if "snakemake" in globals():

@@ -10,7 +10,7 @@ from statistics import median_low
 
 import numpy as np
 
-from flatfield.cfa import CHANNEL_OF_COLOR, ColorFilterArray
+from flatfield.cfa import CHANNEL_OF_COLOR, CHANNELS, ColorFilterArray
 from flatfield.errors import FrameError, InventoryError
 from flatfield.frames import black_beside_bias, read_frame, signal
 
@@ -41,12 +41,14 @@ def columns(channels, placed=True):
     ]
 
 
-def inspect_frames(paths, overscan=False, bias=None, threads=1):
+def inspect_frames(paths, files, overscan=False, bias=None, threads=1):
     """Read every frame and describe it.
 
     Parameters
     ----------
     paths : list of str
+    files : list of str
+        Their names for the table.
     overscan : bool
         See `flatfield.frames.read_frame`.
     bias : numpy.ndarray, float32, ``(rows, columns)``, optional
@@ -56,19 +58,25 @@ def inspect_frames(paths, overscan=False, bias=None, threads=1):
     Returns
     -------
     list of dict
-        The fields of ``frames.tsv`` but file, subset and rotation. A frame that cannot be read has
-        ``used`` False and the reason.
+        The fields of ``frames.tsv`` but subset and rotation, and ``size``; None for the levels of channels that a
+        frame does not have. A frame that cannot be read has ``used`` False and the reason.
+
+    Raises
+    ------
+    InventoryError
+        If a frame has not the size of `bias`.
     """
+    unknown = dict.fromkeys([*columns(CHANNELS, placed=False), *columns(("MONO",), placed=False), "size"])
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(lambda path: _inspect(path, overscan, bias), paths))
+        inspected = pool.map(lambda path: _inspect(path, overscan, bias), paths)
+        return [unknown | {"file": file} | row for file, row in zip(files, inspected, strict=True)]
 
 
 def _inspect(path, overscan, bias):
     try:
         frame = read_frame(path, overscan)
     except FrameError as error:
-        names = columns(("RED", "GREEN", "BLUE")) + columns(("MONO",))
-        return dict.fromkeys(names) | {"size": None, "used": False, "reason": str(error)}
+        return {"used": False, "reason": str(error)}
     if bias is not None and bias.shape != frame.mosaic.shape:
         raise InventoryError(f"{path} has {_size(frame.mosaic)} pixels, but its bias frames have {_size(bias)}")
     black = black_beside_bias(frame.black, bias is not None, overscan)
