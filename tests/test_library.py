@@ -7,11 +7,9 @@ import pytest
 import rawpy
 from astropy.io import fits
 from conftest import exif, simulate_mosaic
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
-import debayer_flat
 from flatfield import (
     calibration,
     cfa,
@@ -29,17 +27,10 @@ from flatfield import (
     tables,
 )
 from flatfield.cfa import ColorFilterArray
-from flatfield.errors import CalibrationError, CombinationError, FrameError, InventoryError
+from flatfield.errors import CalibrationError, FrameError, InventoryError
 from flatfield.frames import read_frame
-from flatfield.stacks import Stack
 
 XTRANS = "RBGBRGGGRGGBGGBGGRBRGRBGGGBGGRGGRGGB"
-CLIP = {"method": "sigma_clip", "kappa_low": 3.0, "kappa_high": 3.0, "iterations": 5}
-
-
-def frames_of(dtype, **elements):
-    shapes = st.tuples(st.integers(1, 12), st.integers(1, 5), st.integers(1, 5))
-    return shapes.flatmap(lambda shape: hnp.arrays(dtype, shape, elements=elements or None))
 
 
 # Examples in docstrings
@@ -55,134 +46,7 @@ def test_examples_in_docstrings(module):
     assert result.attempted and not result.failed
 
 
-# Combination
-
-
-@settings(max_examples=200, deadline=None)
-@given(frames_of(np.uint16))
-def test_median_is_that_of_numpy(values):
-    found = combining.combine(values.astype(np.float32), {"method": "median"})[0]
-    np.testing.assert_array_equal(found, np.median(values, axis=0))
-
-
-@settings(max_examples=100, deadline=None)
-@given(frames_of(np.uint16))
-def test_mean_and_its_error_are_those_of_numpy(values):
-    mean, error = combining.combine(values.astype(np.float32), {"method": "mean"})
-    np.testing.assert_allclose(mean, values.mean(axis=0), rtol=1e-6)
-    if len(values) > 1:
-        np.testing.assert_allclose(error, values.std(axis=0, ddof=1) / np.sqrt(len(values)), rtol=1e-5, atol=1e-9)
-    else:
-        assert np.isnan(error).all()
-
-
-@settings(max_examples=100, deadline=None)
-@given(frames_of(np.uint16), st.integers(0, 3), st.integers(0, 3))
-def test_minmax_drops_the_extremes(values, low, high):
-    options = {"method": "minmax", "nlow": low, "nhigh": high}
-    if low + high >= len(values):
-        with pytest.raises(CombinationError, match="nlow or nhigh"):
-            combining.combine(values.astype(np.float32), options)
-        return
-    kept = np.sort(values, axis=0)[low : len(values) - high]
-    np.testing.assert_allclose(combining.combine(values.astype(np.float32), options)[0], kept.mean(axis=0), rtol=1e-6)
-
-
-def clip_slowly(values, low, high, iterations):
-    """Sigma clipping of one pixel, as written in a textbook."""
-    kept = np.array(values, float)
-    for _ in range(iterations):
-        center = np.median(kept)
-        sigma = 1.4826022185056018 * np.median(np.abs(kept - center)) or kept.std()
-        inside = kept[(kept >= center - low * sigma) & (kept <= center + high * sigma)]
-        if len(inside) == len(kept):
-            break
-        kept = inside
-    return kept
-
-
-@settings(max_examples=200, deadline=None)
-@given(
-    hnp.arrays(np.uint16, st.tuples(st.integers(2, 15), st.integers(1, 4)), elements={"max_value": 60}),
-    st.floats(1, 4),
-    st.floats(1, 4),
-    st.integers(1, 6),
-)
-def test_sigma_clip_is_that_of_a_loop_over_pixels(values, low, high, iterations):
-    options = {"method": "sigma_clip", "kappa_low": low, "kappa_high": high, "iterations": iterations}
-    found, error = combining.combine(values.astype(np.float32), options)
-    for index in range(values.shape[1]):
-        kept = clip_slowly(values[:, index], low, high, iterations)
-        assert found[index] == pytest.approx(kept.mean(), rel=1e-6)
-        if len(kept) > 1:
-            assert error[index] == pytest.approx(kept.std(ddof=1) / np.sqrt(len(kept)), rel=1e-5, abs=1e-9)
-
-
-def test_sigma_clip_removes_a_star_and_keeps_the_rest():
-    values = np.random.default_rng(1).normal(1000, 10, (20, 100, 100)).astype(np.float32)
-    values[7] += 500  # would raise the mean by 25
-    error = combining.combine(values, CLIP)[0] - 1000
-    # 19 values are left, 10 / sqrt(19) = 2.29; the robust deviation of 20 values costs up to a tenth more
-    assert np.abs(error.mean()) < 5 * 2.29 / 100
-    assert error.std() < 1.15 * 2.29
-
-
-@pytest.mark.parametrize("count", [3, 4, 5, 10, 30, 90])
-@pytest.mark.parametrize("method", ["mean", "median"])
-def test_standard_error_is_the_scatter_of_masters(method, count):
-    values = np.random.default_rng(count).normal(0, 1, (count, 200, 500)).astype(np.float32)
-    value, error = combining.combine(values, {"method": method})
-    quoted = np.sqrt(np.mean(error.astype(float) ** 2))
-    # 100000 pixels: the ratio is known to 1 / sqrt(2 * 100000) = 0.22 %, twice over
-    assert value.std() / quoted == pytest.approx(1, abs=0.012)
-
-
-@pytest.mark.parametrize("threads", [1, 2, 5])
-def test_blocks_and_threads_do_not_change_a_bit(threads, monkeypatch):
-    rng = np.random.default_rng(4)
-    pattern = ColorFilterArray.from_name("GBRG")
-    stack = Stack(
-        rng.integers(0, 65536, (7, 31, 17)).astype(np.uint16),
-        rng.uniform(0, 600, (7, 4)).astype(np.float32),
-        rng.uniform(0.9, 1.1, (7, 4)).astype(np.float32),
-        pattern,
-    )
-    whole = combining.combine(stack.rows(0, 31), {"method": "median"})
-    monkeypatch.setattr(Stack, "blocks", lambda self: [slice(0, 2), slice(2, 12), slice(12, 30), slice(30, 31)])
-    found = combining.combine_stack(stack, {"method": "median"}, threads)
-    for ours, expected in zip(found, whole, strict=True):
-        np.testing.assert_array_equal(ours, expected)
-
-
-@pytest.mark.parametrize("letters", ["GBRG", XTRANS])
-def test_blocks_do_not_show_in_the_debayered_master(letters, monkeypatch):
-    rng = np.random.default_rng(4)
-    pattern = ColorFilterArray.from_name(letters)
-    ones = np.ones((5, 4), np.float32)
-    stack = Stack(rng.integers(0, 65536, (5, 31, 24)).astype(np.uint16), 9 * ones, ones, pattern)
-    frames = demosaicing.interpolate_bilinear(stack.rows(0, 31), pattern)
-    whole = [combining.combine(plane, {"method": "median"})[0] for plane in frames]
-    cuts = [slice(0, 6), slice(6, 18), slice(18, 30), slice(30, 31)]
-    monkeypatch.setattr(Stack, "blocks", lambda self, pixels=0: cuts)
-    np.testing.assert_array_equal(debayer_flat.combine_interpolated(stack, {"method": "median"}, 2), whole)
-
-
-def test_unequal_black_levels_and_factors_reach_their_colours():
-    pattern = ColorFilterArray(((1, 0), (2, 3)))
-    blacks, factors = np.array([[10, 20, 30, 40]], np.float32), np.array([[1, 2, 3, 4]], np.float32)
-    stack = Stack(np.full((1, 4, 4), 100, np.uint16), blacks, factors, pattern)
-    np.testing.assert_array_equal(stack.rows(0, 2)[0, :, :2], [[80 * 2, 90 * 1], [70 * 3, 60 * 4]])
-    np.testing.assert_array_equal(stack.rows(1, 3)[0, :, :2], [[70 * 3, 60 * 4], [80 * 2, 90 * 1]])
-
-
-def test_below_black_stays_negative():
-    stack = Stack(
-        np.full((3, 2, 2), 500, np.uint16),
-        np.full((3, 4), 512, np.float32),
-        np.ones((3, 4), np.float32),
-        simulation.CFA,
-    )
-    assert (combining.combine_stack(stack, {"method": "median"})[0] == -12).all()
+# Scaling
 
 
 def test_exposure_drift_is_taken_out_by_scaling():

@@ -9,14 +9,17 @@ from itertools import combinations
 from modulefinder import ModuleFinder
 from pathlib import Path
 
+import psutil
 from snakemake.exceptions import WorkflowError
 
 WORKFLOW = Path(os.path.relpath(str(workflow.current_basedir))).parent
 SCRIPTS = WORKFLOW / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from flatfield import configuration, selection, simulation
+from flatfield import configuration, selection, simulation, storage
 from flatfield.errors import ConfigurationError
+from flatfield.names import is_fits
+from flatfield.tables import read_table
 
 DEMO = workflow.pathvars.apply("<resources>/demo")
 RESULTS = workflow.pathvars.apply("<results>")
@@ -151,6 +154,35 @@ def threads_of_set(wildcards):
     """Threads for the frames of a set: one for small files, whose jobs are all start-up and run side by side."""
     first = Path(SETS[wildcards.set].frames[0])
     return 4 if first.exists() and first.stat().st_size > 4_000_000 else 1
+
+
+def memory_of_set(wildcards, input, threads):
+    """Memory of a job that combines frames of a set, MB: what their number and size take, or what is allowed."""
+    return memory_of_frames(read_table(input.inspected), input.frames, threads, 2)
+
+
+def memory_of_debayering(wildcards, input, threads):
+    """Memory of a job that debayers and combines frames of a set, MB: LibRaw makes three planes of a frame."""
+    bytes_of_pixel = 2 if config["debayer"]["algorithm"] == "bilinear" else 6
+    frames = input.frames[:: config["debayer"]["step"]]
+    return memory_of_frames(read_table(input.inspected), frames, threads, bytes_of_pixel)
+
+
+def memory_of_bias(wildcards, input, threads):
+    """Memory of a job that combines offset frames, MB."""
+    return memory_of_frames(read_table(input.inventory), input.frames, threads, 2)
+
+
+def memory_of_frames(table, frames, threads, bytes_of_pixel):
+    """Memory to combine frames that a table describes, MB; FITS frames may be floats."""
+    shape = next((int(row["rows"]), int(row["columns"])) for row in table if row["used"] == "yes")
+    size = shape, len(frames), max(bytes_of_pixel, 4 if is_fits(frames[0]) else 0), threads
+    return min(storage.needed_mb(*size), config["memory_mb"] or max(free_memory_mb(threads), storage.least_mb(*size)))
+
+
+def free_memory_mb(threads):
+    """Half of the machine's memory, shared by the jobs with so many threads that can run side by side, MB."""
+    return psutil.virtual_memory().total // 2_000_000 * threads // max(all_cores(), threads)
 
 
 def all_cores():

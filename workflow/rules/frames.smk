@@ -33,6 +33,8 @@ rule combine_bias:
         "<logs>/{set}/bias.log",
     priority: 100
     threads: all_cores()
+    resources:
+        mem_mb=memory_of_bias,
     params:
         options={"bias": config["combine"]},
         files=labels_of_bias,

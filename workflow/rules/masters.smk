@@ -14,6 +14,8 @@ rule combine_subset:
     benchmark:
         "<benchmarks>/{set}/subsets/{subset}.tsv"
     threads: threads_of_set
+    resources:
+        mem_mb=memory_of_set,
     params:
         options=config["combine"],
         rotation=rotation_of_subset,
@@ -48,6 +50,8 @@ rule combine_flat:
     benchmark:
         "<benchmarks>/{set}/flat_cfa.tsv"
     threads: threads_of_set
+    resources:
+        mem_mb=memory_of_set,
     params:
         options=config["combine"],
         files=labels_of_set,
@@ -69,6 +73,8 @@ rule debayer_flat:
     benchmark:
         "<benchmarks>/{set}/flat.tsv"
     threads: threads_of_set
+    resources:
+        mem_mb=memory_of_debayering,
     params:
         options=config["combine"],
         debayer={"debayer": config["debayer"]},

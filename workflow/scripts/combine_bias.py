@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
-from flatfield.combining import combine_stack
-from flatfield.job import logged_job
+from flatfield.combining import combine_stack, warm_up
+from flatfield.job import limits_of, logged_job
 from flatfield.products import describe_combination, describe_frames, describe_mosaic, image_hdu, write_fits
 from flatfield.stacks import read_used_stack
 
 
-def main(frames, files, inventory, bias, options, overscan, threads):
+def main(frames, files, inventory, bias, options, overscan, limits):
     """Combine offset frames per pixel; nothing but the overscan, where asked for, is subtracted from them.
 
     Parameters
@@ -25,15 +25,17 @@ def main(frames, files, inventory, bias, options, overscan, threads):
     options : dict
         Section ``combine`` of the configuration; offset frames are never scaled.
     overscan : bool
-    threads : int
+    limits : dict
+        threads, memory_mb, scratch, see `flatfield.job.limits_of`.
     """
-    stack, rows = read_used_stack(frames, files, inventory, None, "none", overscan, threads)
+    warm_up(combine_stack)
+    stack, rows = read_used_stack(frames, files, inventory, None, "none", overscan, limits)
     header = describe_frames(rows)
     if not overscan:
         stack = replace(stack, blacks=np.zeros_like(stack.blacks))  # the offset is what these frames measure
         header["BLACKLVL"] = (0, "[DN] nothing subtracted")
         header.remove("BLACK[0-3]", ignore_missing=True, remove_all=True)
-    value, error = combine_stack(stack, options, threads)
+    value, error = combine_stack(stack, options)
     header["IMAGETYP"] = "Master Bias"
     header.update(describe_combination(options | {"scale": "none"}))
     layout = describe_mosaic(stack.cfa.name)
@@ -50,5 +52,5 @@ if "snakemake" in globals():
             snakemake.output.bias,
             snakemake.params.options["bias"],
             snakemake.params.overscan,
-            snakemake.threads,
+            limits_of(snakemake),
         )

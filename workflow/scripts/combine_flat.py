@@ -1,12 +1,12 @@
 """Combine all used frames of a set per pixel: the master mosaic."""
 
-from flatfield.combining import combine_stack
-from flatfield.job import logged_job
+from flatfield.combining import combine_stack, warm_up
+from flatfield.job import limits_of, logged_job
 from flatfield.products import cite_file, describe_combination, describe_frames, describe_mosaic, image_hdu, write_fits
 from flatfield.stacks import mask_pixels, read_used_stack
 
 
-def main(frames, files, inspected, bias, flat, options, overscan, threads):
+def main(frames, files, inspected, bias, flat, options, overscan, limits):
     """Write the master mosaic.
 
     Parameters
@@ -24,10 +24,12 @@ def main(frames, files, inspected, bias, flat, options, overscan, threads):
     options : dict
         Section ``combine`` of the configuration.
     overscan : bool
-    threads : int
+    limits : dict
+        threads, memory_mb, scratch, see `flatfield.job.limits_of`.
     """
-    stack, rows = read_used_stack(frames, files, inspected, bias, options["scale"], overscan, threads)
-    value, error = combine_stack(stack, options, threads)
+    warm_up(combine_stack)
+    stack, rows = read_used_stack(frames, files, inspected, bias, options["scale"], overscan, limits)
+    value, error = combine_stack(stack, options)
     mask = mask_pixels(stack, value, [row["saturation_dn"] for row in rows])
     header = describe_frames(rows)
     if bias:
@@ -56,5 +58,5 @@ if "snakemake" in globals():
             snakemake.output.flat,
             snakemake.params.options,
             snakemake.params.overscan,
-            snakemake.threads,
+            limits_of(snakemake),
         )

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from flatfield.combining import combine_stack
-from flatfield.job import logged_job
+from flatfield.combining import combine_stack, warm_up
+from flatfield.job import limits_of, logged_job
 from flatfield.products import cite_file, describe_combination, describe_frames, describe_mosaic, image_hdu, write_fits
 from flatfield.stacks import read_used_stack
 
 
-def main(frames, files, inspected, bias, subset, rotation, options, overscan, threads):
+def main(frames, files, inspected, bias, subset, rotation, options, overscan, limits):
     """Write the combined mosaic of a subset.
 
     Parameters
@@ -28,17 +28,19 @@ def main(frames, files, inspected, bias, subset, rotation, options, overscan, th
     options : dict
         Section ``combine`` of the configuration.
     overscan : bool
-    threads : int
+    limits : dict
+        threads, memory_mb, scratch, see `flatfield.job.limits_of`.
     """
     name = Path(subset).stem
-    stack, rows = read_used_stack(frames, files, inspected, bias, options["scale"], overscan, threads)
-    value, error = combine_stack(stack, options, threads)
+    warm_up(combine_stack)
+    stack, rows = read_used_stack(frames, files, inspected, bias, options["scale"], overscan, limits)
+    value, error = combine_stack(stack, options)
     header = describe_frames(rows)
     if bias:
         header.update(cite_file("BIAS", bias, "subtracted"))
     header["IMAGETYP"] = "Flat Field"
     header["SUBSET"] = (name, "frames between two rotations")
-    header["ROTATION"] = (rotation, "[deg] of the camera, counter-clockwise from behind")
+    header["ROTATION"] = (rotation, "[deg] counter-clockwise, from behind the camera")
     header.update(describe_combination(options))
     header.update(describe_mosaic(stack.cfa.name))
     layout = describe_mosaic(stack.cfa.name)
@@ -56,5 +58,5 @@ if "snakemake" in globals():
             snakemake.params.rotation["rotation"],
             snakemake.params.options,
             snakemake.params.overscan,
-            snakemake.threads,
+            limits_of(snakemake),
         )

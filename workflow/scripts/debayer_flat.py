@@ -1,18 +1,21 @@
 """Debayer each used frame of a set to linear RGB and combine the planes: the notebook's product."""
 
-from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 
 import numpy as np
-from flatfield.combining import combine
-from flatfield.demosaicing import REACH, develop, interpolate_bilinear
+from flatfield.cfa import ColorFilterArray
+from flatfield.combining import combine_interpolated, combine_stack, warm_up
+from flatfield.demosaicing import develop
+from flatfield.errors import FrameError
 from flatfield.inventory import scale_factors, used_frames
-from flatfield.job import logged_job
+from flatfield.job import limits_of, logged_job
 from flatfield.products import cite_file, describe_combination, describe_frames, write_planes
-from flatfield.stacks import BLOCK_PIXELS, read_used_stack, row_blocks, select_used
+from flatfield.reading import read_each
+from flatfield.stacks import Stack, allocate, read_used_stack, select_used
 from flatfield.tables import read_table
 
 
-def main(frames, files, inspected, bias, flat, options, debayer, overscan, threads):
+def main(frames, files, inspected, bias, flat, options, debayer, overscan, limits):
     """Write ``flat.fits``.
 
     Parameters
@@ -32,16 +35,19 @@ def main(frames, files, inspected, bias, flat, options, debayer, overscan, threa
     debayer : dict
         Section ``debayer``: algorithm, step.
     overscan : bool
-    threads : int
+    limits : dict
+        threads, memory_mb, scratch, see `flatfield.job.limits_of`.
     """
     step = debayer["step"]
     if debayer["algorithm"] == "bilinear":
-        stack, rows = read_used_stack(frames, files, inspected, bias, options["scale"], overscan, threads, step)
-        planes, channels = combine_interpolated(stack, options, threads), stack.cfa.channels
+        warm_up(combine_interpolated)
+        stack, rows = read_used_stack(frames, files, inspected, bias, options["scale"], overscan, limits, step)
+        planes, channels = combine_interpolated(stack, options), stack.cfa.channels
     else:
+        warm_up(combine_stack)
         paths, rows = select_used(frames, files, inspected, step)
         factors = scale_factors(used_frames(read_table(inspected)), rows, options["scale"])
-        planes = combine_developed(paths, factors, debayer["algorithm"], options, threads)
+        planes = combine_developed(paths, factors, debayer["algorithm"], options, limits)
         channels = ("RED", "GREEN", "BLUE")
     header = describe_frames(rows)
     if bias:
@@ -50,36 +56,7 @@ def main(frames, files, inspected, bias, flat, options, debayer, overscan, threa
     write_planes(flat, planes, channels, header, "Master Flat")
 
 
-def combine_interpolated(stack, options, threads=1):
-    """Interpolate every frame of a stack and combine the planes, without holding debayered frames.
-
-    Parameters
-    ----------
-    stack : flatfield.stacks.Stack
-    options : dict
-        Section ``combine`` of the configuration.
-    threads : int
-
-    Returns
-    -------
-    numpy.ndarray, float32, ``(channels, rows, columns)``
-        DN above black.
-    """
-    rows, columns = stack.mosaics.shape[1:]
-    planes = np.empty((len(stack.cfa.channels), rows, columns), np.float32)
-
-    def work(block):
-        first, last = max(block.start - REACH, 0), min(block.stop + REACH, rows)
-        frames = interpolate_bilinear(stack.rows(first, last), stack.cfa.shifted(first, 0))
-        for plane, values in zip(planes, frames, strict=True):
-            plane[block] = combine(values[:, block.start - first : block.stop - first], options)[0]
-
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, stack.blocks(4 * BLOCK_PIXELS)))  # higher, as each needs rows of its neighbours
-    return planes
-
-
-def combine_developed(paths, factors, algorithm, options, threads=1):
+def combine_developed(paths, factors, algorithm, options, limits):
     """Debayer raw files by one of LibRaw's algorithms and combine the planes.
 
     Parameters
@@ -91,25 +68,41 @@ def combine_developed(paths, factors, algorithm, options, threads=1):
         See `develop`.
     options : dict
         Section ``combine`` of the configuration.
-    threads : int
+    limits : dict
+        See `main`.
 
     Returns
     -------
     numpy.ndarray, float32, ``(3, rows, columns)``
         DN above black.
+
+    Raises
+    ------
+    FrameError
+        See `develop`.
+    ResourceError
+        If memory or scratch space does not suffice.
     """
-    with ThreadPoolExecutor(threads) as pool:
-        frames = list(pool.map(lambda path: develop(path, algorithm), paths))
-        planes = np.empty(frames[0].shape, np.float32)
+    lock, stores = Lock(), []
 
-        def work(channel_and_block):
-            channel, block = channel_and_block
-            values = np.stack([frame[channel, block] for frame in frames]).astype(np.float32)
-            planes[channel, block] = combine(values * factors[:, channel, None, None], options)[0]
+    def load(index):
+        planes = develop(paths[index], algorithm)
+        with lock:
+            if not stores:  # the first one tells how much there is to keep
+                stores.extend(allocate(len(paths), planes[0], limits, planes=3) for _ in planes)
+        if planes.shape[1:] != stores[0][0].shape:
+            raise FrameError(f"{paths[index]} has another size than the other frames; run the workflow again")
+        for (store, _), plane in zip(stores, planes, strict=True):
+            store.write(index, plane)
 
-        blocks = row_blocks(frames[0].shape[1:])
-        list(pool.map(work, [(channel, block) for channel in range(3) for block in blocks]))
-    return planes
+    read_each(paths, load, limits["threads"])
+    blacks, mono = np.zeros_like(factors), ColorFilterArray.from_name("MONO")
+    planes = []
+    for channel, (store, band_rows) in enumerate(stores):
+        same = np.repeat(factors[:, [channel]], 4, axis=1)
+        stack = Stack(store, blacks, same, mono, None, limits["threads"], band_rows)
+        planes.append(combine_stack(stack, options, with_error=False)[0])
+    return np.stack(planes)
 
 
 if "snakemake" in globals():
@@ -123,5 +116,5 @@ if "snakemake" in globals():
             snakemake.params.options,
             snakemake.params.debayer["debayer"],
             snakemake.params.overscan,
-            snakemake.threads,
+            limits_of(snakemake),
         )

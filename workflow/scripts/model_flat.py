@@ -8,7 +8,7 @@ from flatfield.regions import residual_percent
 from flatfield.tables import write_table
 
 
-def main(flat, models, polynomial, smooth, options):
+def main(flat, models, polynomial, smooth, options, threads):
     """Write the models and ``models.tsv``.
 
     Parameters
@@ -21,11 +21,14 @@ def main(flat, models, polynomial, smooth, options):
         FITS files to write, like ``flat.fits``.
     options : dict
         Section ``models`` of the configuration: degree, sigma (pixels).
+    threads : int
     """
     planes, channels, header = read_planes(flat)
     fitted = {
         f"polynomial of degree {options['degree']}": [fit_polynomial(plane, options["degree"]) for plane in planes],
-        f"Gaussian of {options['sigma']:g} pixels": [smooth_gaussian(plane, options["sigma"]) for plane in planes],
+        f"Gaussian of {options['sigma']:g} pixels": [
+            smooth_gaussian(plane, options["sigma"], threads) for plane in planes
+        ],
     }
     rows = [
         {
@@ -51,4 +54,5 @@ if "snakemake" in globals():
             snakemake.output.polynomial,
             snakemake.output.smooth,
             snakemake.params.options,
+            snakemake.threads,
         )

@@ -1,57 +1,101 @@
 """Combining frames per pixel: median, mean, sigma_clip, minmax, each with its standard error."""
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from math import erf
+from threading import Thread
 
 import numpy as np
 
+from flatfield import kernels
+from flatfield.cfa import ColorFilterArray
 from flatfield.errors import CombinationError
-from flatfield.robust import SIGMA_PER_MAD
+from flatfield.stacks import stack_frames
+from flatfield.storage import HALO
+
+#: Kernels take all arrays, used or not.
+_NO_INTEGERS, _NO_FLOATS = np.zeros((0, 0, 0), np.uint16), np.zeros((0, 0, 0), np.float32)
+_NO_BIAS = np.zeros((0, 0), np.float32)
 
 
-def combine_stack(stack, options, threads=1):
+def combine_stack(stack, options, with_error=True):
     """Combine a stack per pixel.
 
     Parameters
     ----------
     stack : flatfield.stacks.Stack
     options : dict
-        The section ``combine`` of the configuration: method and its parameters.
-    threads : int
+        The section ``combine`` of the configuration: ``method`` and its parameters, ``kappa_low``,
+        ``kappa_high``, ``iterations`` for sigma_clip; ``nlow``, ``nhigh`` for minmax.
+    with_error : bool
 
     Returns
     -------
     value : numpy.ndarray, float32, ``(rows, columns)``
         DN above black.
     error : numpy.ndarray, float32, ``(rows, columns)``
-        Standard error, DN; NaN where fewer than two frames count.
+        Standard error, DN; NaN where fewer than two frames count. Of shape ``(0, 0)`` without `with_error`.
 
     Raises
     ------
     CombinationError
         If minmax would reject all frames.
     """
-    shape = stack.mosaics.shape[1:]
-    value, error = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    rule, pairs = prepare_rule(options, stack.store.frames)
+    value = np.empty(stack.shape, np.float32)
+    error = np.empty(stack.shape if with_error else (0, 0), np.float32)
 
-    def work(rows):
-        value[rows], error[rows] = combine(stack.rows(rows.start, rows.stop), options)
+    def work(rows, block, first):
+        arrays = _kernel_arrays(stack, block, first)
+        kernels.combine_pixels(*arrays, rows.start - first, rows.stop - first, rule, pairs, value[rows], error[rows])
 
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, stack.blocks()))
+    stack.work_in_bands(work)
     return value, error
 
 
+def combine_interpolated(stack, options):
+    """Interpolate every frame of a stack bilinearly and combine each channel, without holding debayered frames.
+
+    Parameters
+    ----------
+    stack : flatfield.stacks.Stack
+    options : dict
+        See `combine_stack`.
+
+    Returns
+    -------
+    numpy.ndarray, float32, ``(channels, rows, columns)``
+        DN above black. How a channel is interpolated: `flatfield.kernels.combine_planes`.
+    """
+    rule, pairs = prepare_rule(options, stack.store.frames)
+    planes = np.empty((len(stack.cfa.channels), *stack.shape), np.float32)
+    nothing = np.zeros((len(planes), 0, 0), np.float32)
+
+    def work(rows, block, first):
+        arrays = _kernel_arrays(stack, block, first)
+        part = np.empty(planes[:, rows].shape, np.float32)
+        kernels.combine_planes(*arrays, rows.start - first, rows.stop - first, rule, pairs, part, nothing)
+        planes[:, rows] = part
+
+    stack.work_in_bands(work, HALO)
+    return planes
+
+
+def _kernel_arrays(stack, block, first):
+    """Arguments of a kernel that say what a block of frames holds, from their row `first` on."""
+    pixels = (block, _NO_FLOATS) if block.dtype == np.uint16 else (_NO_INTEGERS, block)
+    tile = np.array(stack.cfa.shifted(first, 0).tile)
+    bias = _NO_BIAS if stack.bias is None else stack.bias[first : first + block.shape[1]]
+    return *pixels, stack.blacks, stack.factors, tile, bias
+
+
 def combine(values, options):
-    """Combine along the first axis by the method that `options` names.
+    """Combine arrays along the first axis.
 
     Parameters
     ----------
     values : numpy.ndarray, float32, ``(frames, ...)``
     options : dict
-        ``method`` and its parameters: ``kappa_low``, ``kappa_high``, ``iterations`` for sigma_clip;
-        ``nlow``, ``nhigh`` for minmax.
+        See `combine_stack`.
 
     Returns
     -------
@@ -69,67 +113,78 @@ def combine(values, options):
     >>> value
     array([2.], dtype=float32)
     """
-    method = options["method"]
-    if method == "median":
-        return _median(values)
-    if method == "mean":
-        return _mean(values)
-    if method == "sigma_clip":
-        return _sigma_clip(values, options["kappa_low"], options["kappa_high"], options["iterations"])
-    if method == "minmax":
-        return _minmax(values, options["nlow"], options["nhigh"])
-    raise CombinationError(f"'{method}' is not a method of combination; use median, mean, sigma_clip or minmax")
+    count, shape = len(values), values.shape[1:]
+    levels = np.zeros((count, 4), np.float32)
+    stack = stack_frames(values.reshape(count, 1, -1), levels, levels + 1, ColorFilterArray(((0,),)))
+    return tuple(result.reshape(shape) for result in combine_stack(stack, options))
 
 
-def _median(values):
-    """Median; its error is that of the mean times `median_error_ratio`, for normal noise."""
-    count = len(values)
-    return (
-        select_median(values),
-        _standard_error(values.var(axis=0, dtype=np.float64), count) * np.float32(median_error_ratio(count)),
-    )
-
-
-def select_median(values):
-    """Median along the first axis, by a selection network: equal to `numpy.median`, several times faster.
-
-    A network is a fixed list of pairs to be put in order; applied to whole rows of pixels it is nothing but minima and
-    maxima, which processors do on many pixels at once.
+def warm_up(combine_frames):
+    """Load the machine code of a function that combines stacks, or compile it, while frames are still being read.
 
     Parameters
     ----------
-    values : numpy.ndarray, float32, ``(frames, ...)``
-
-    Returns
-    -------
-    numpy.ndarray, float32, ``(...)``
-
-    Examples
-    --------
-    >>> select_median(np.array([[4], [1], [3], [2]], np.float32))
-    array([2.5], dtype=float32)
+    combine_frames : callable
+        `combine_stack` or `combine_interpolated`.
     """
-    count, pairs = len(values), median_network(len(values))
-    rows = list(values.reshape(count, -1).copy())
-    spare = np.empty_like(rows[0])
-    for low, high in pairs:
-        np.minimum(rows[low], rows[high], out=spare)
-        np.maximum(rows[low], rows[high], out=rows[high])
-        rows[low], spare = spare, rows[low]
-    return ((rows[(count - 1) // 2] + rows[count // 2]) / 2).reshape(values.shape[1:])
+    levels = np.ones((1, 4), np.float32)
+    stack = stack_frames(np.ones((1, 2, 2), np.uint16), levels, levels, ColorFilterArray(((0,),)))
+    Thread(target=combine_frames, args=(stack, {"method": "mean"})).start()
+
+
+def prepare_rule(options, count):
+    """Numbers and network that tell a kernel how to combine `count` frames; see `flatfield.kernels.combine_pixels`.
+
+    Raises
+    ------
+    CombinationError
+        If the method is not known, or minmax would reject all frames.
+    """
+    method = options["method"]
+    if method == "median":
+        middle = frozenset({(count - 1) // 2, count // 2})
+        return _rule(kernels.MEDIAN, error_ratio=median_error_ratio(count)), ordering_network(count, middle)
+    if method == "mean":
+        return _rule(kernels.MEAN), ordering_network(count, frozenset())
+    everything = ordering_network(count, frozenset(range(count)))
+    if method == "sigma_clip":
+        limits = options["kappa_low"], options["kappa_high"], options["iterations"]
+        return _rule(kernels.SIGMA_CLIP, *limits), everything
+    if method == "minmax":
+        low, high = options["nlow"], options["nhigh"]
+        if low + high >= count:
+            raise CombinationError(
+                f"minmax would reject {low} + {high} values of only {count} frames; lower nlow or nhigh"
+            )
+        return _rule(kernels.MINMAX, low, high), everything
+    raise CombinationError(f"'{method}' is not a method of combination; use median, mean, sigma_clip or minmax")
+
+
+def _rule(method, *parameters, error_ratio=1.0):
+    return np.array([method, *parameters, *[0.0] * (3 - len(parameters)), error_ratio])
 
 
 @cache
-def median_network(count):
-    """Pairs of lines to put in order, one after the other, so that the middle lines hold the middle values.
+def ordering_network(count, wanted):
+    """Pairs of lines to put in order, one after the other, so that the `wanted` lines hold what they would if sorted.
 
     Batcher's odd-even merge sort (Knuth, The Art of Computer Programming 3, section 5.3.4), without the pairs that
-    the middle does not depend on: 148 for 30 lines, 809 for 90.
+    the wanted lines do not depend on: for the median 148 for 30 lines, 809 for 90. A network is a fixed list of
+    minima and maxima, which processors do on many pixels at once.
+
+    Parameters
+    ----------
+    count : int
+    wanted : frozenset of int
+
+    Returns
+    -------
+    numpy.ndarray, int64, ``(pairs, 2)``
 
     Examples
     --------
-    >>> median_network(3)
-    ((0, 1), (0, 2), (1, 2))
+    >>> ordering_network(3, frozenset({1})).tolist()
+    [[0, 1], [0, 2], [1, 2]]
     """
     pairs, block = [], 1
     while block < count:
@@ -141,73 +196,12 @@ def median_network(count):
                         pairs.append((low, low + step))
             step //= 2
         block *= 2
-    needed, kept = {(count - 1) // 2, count // 2}, []
+    needed, kept = set(wanted), []
     for pair in reversed(pairs):
         if needed & set(pair):
             needed |= set(pair)
             kept.append(pair)
-    return tuple(reversed(kept))
-
-
-def _mean(values):
-    return (
-        values.mean(axis=0, dtype=np.float64).astype(np.float32),
-        _standard_error(values.var(axis=0, dtype=np.float64), len(values)),
-    )
-
-
-def _standard_error(variance, count):
-    """Scatter of `count` values with population `variance`, over sqrt(n), float32."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.sqrt(variance / (count - 1)).astype(np.float32)
-
-
-def _minmax(values, low, high):
-    """Mean without the `low` smallest and `high` largest values of each pixel."""
-    if low + high >= len(values):
-        raise CombinationError(
-            f"minmax would reject {low} + {high} values of only {len(values)} frames; lower nlow or nhigh"
-        )
-    return _mean(np.sort(values, axis=0)[low : len(values) - high])
-
-
-def _sigma_clip(values, kappa_low, kappa_high, iterations):
-    """Mean of the values within kappa robust standard deviations of the median, iterated until none goes.
-
-    The standard deviation is taken from the median absolute deviation; where that is 0 because more than
-    half of the values are equal, from the scatter of the values that are left.
-    """
-    ordered = np.sort(values, axis=0).astype(np.float64)
-    index = np.arange(len(values)).reshape(-1, *[1] * (values.ndim - 1))
-    low, high = np.zeros(values.shape[1:], int), np.full(values.shape[1:], len(values))
-    for _ in range(iterations):
-        kept = (index >= low) & (index < high)
-        center = _median_of_sorted(ordered, low, high)
-        deviation = np.sort(np.where(kept, np.abs(ordered - center), np.inf), axis=0)
-        sigma = SIGMA_PER_MAD * _median_of_sorted(deviation, 0, high - low)
-        sigma = np.where(sigma > 0, sigma, np.sqrt(_moments(ordered, kept)[1]))
-        kept &= (ordered >= center - kappa_low * sigma) & (ordered <= center + kappa_high * sigma)
-        new_low, new_high = kept.argmax(axis=0), len(values) - kept[::-1].argmax(axis=0)
-        if (new_low == low).all() and (new_high == high).all():
-            break
-        low, high = new_low, new_high
-    mean, variance = _moments(ordered, (index >= low) & (index < high))
-    return mean.astype(np.float32), _standard_error(variance, high - low)
-
-
-def _median_of_sorted(ordered, low, high):
-    """Median of the sorted values ``[low:high]`` of each pixel."""
-    lower = np.expand_dims((low + high - 1) // 2, 0)
-    upper = np.expand_dims((low + high) // 2, 0)
-    return (np.take_along_axis(ordered, lower, 0)[0] + np.take_along_axis(ordered, upper, 0)[0]) / 2
-
-
-def _moments(values, kept):
-    """Mean and population variance of the kept values of each pixel."""
-    count = kept.sum(axis=0)
-    mean = np.where(kept, values, 0).sum(axis=0) / count
-    variance = np.where(kept, (values - mean) ** 2, 0).sum(axis=0) / count
-    return mean, variance
+    return np.array(kept[::-1], np.int64).reshape(-1, 2)
 
 
 @cache
@@ -226,7 +220,7 @@ def median_error_ratio(count):
         return 1.0
     if count > 200:
         return float(np.sqrt(np.pi / 2 * (1 - (4 - np.pi) / (2 * count))))
-    x = np.linspace(-6, 6, 1201)
+    x = np.linspace(-6, 6, 401)
     density = np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
     below = np.array([(1 + erf(v / np.sqrt(2))) / 2 for v in x])
     half = (count - 1) // 2

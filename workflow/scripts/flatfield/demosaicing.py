@@ -3,31 +3,26 @@
 import numpy as np
 import rawpy
 
+from flatfield.combining import combine_interpolated
 from flatfield.errors import FrameError
 from flatfield.frames import reason_of
 from flatfield.names import is_fits
-
-#: Rows and columns around a pixel that its interpolation can reach.
-REACH = 2
+from flatfield.stacks import stack_frames
 
 
-def interpolate_bilinear(mosaic, cfa):
-    """Interpolate each channel of a mosaic from its neighbours.
-
-    Where a channel was recorded its value is kept; elsewhere it is the mean of the pixels of that channel
-    among the eight neighbours, those beside and above counting twice those at the corners (LibRaw's
-    linear interpolation). At the border the neighbours that exist are used; where there is none (corners of
-    X-Trans), those within two pixels.
+def interpolate_bilinear(mosaic, cfa, threads=1):
+    """Interpolate each channel of a mosaic from its neighbours, see `flatfield.kernels.combine_planes`.
 
     Parameters
     ----------
-    mosaic : numpy.ndarray, float32, ``(..., rows, columns)``
+    mosaic : numpy.ndarray, float32, ``(rows, columns)``
         At least 2 x 2 pixels (Bayer) or 6 x 6 (X-Trans); the first is the first of the tile of `cfa`.
     cfa : ColorFilterArray
+    threads : int
 
     Returns
     -------
-    numpy.ndarray, float32, ``(channels, ..., rows, columns)``
+    numpy.ndarray, float32, ``(channels, rows, columns)``
         In the unit of `mosaic`.
 
     Examples
@@ -38,29 +33,9 @@ def interpolate_bilinear(mosaic, cfa):
     array([[1., 1., 1., 1.],
            [1., 1., 1., 1.]], dtype=float32)
     """
-    if cfa.is_mono:
-        return mosaic[None].astype(np.float32)
-    rows, columns = mosaic.shape[-2:]
-    channel = cfa.channel_map((rows, columns))
-    planes = np.empty((len(cfa.channels), *mosaic.shape), np.float32)
-    for index, plane in enumerate(planes):
-        here = channel == index
-        weight = _weigh_neighbours(here.astype(np.float32))
-        total = _weigh_neighbours(np.where(here, mosaic, np.float32(0)))
-        if not weight.all():
-            far = weight == 0
-            weight[far] = _weigh_neighbours(_weigh_neighbours(here.astype(np.float32)))[far]
-            total[..., far] = _weigh_neighbours(_weigh_neighbours(np.where(here, mosaic, np.float32(0))))[..., far]
-        plane[...] = total / weight
-        plane[..., here] = mosaic[..., here]
-    return planes
-
-
-def _weigh_neighbours(image):
-    """Convolve with [1 2 1; 2 4 2; 1 2 1], zeros beyond the border."""
-    padded = np.pad(image, [(0, 0)] * (image.ndim - 2) + [(1, 1), (1, 1)])
-    rows = padded[..., :-2, :] + 2 * padded[..., 1:-1, :] + padded[..., 2:, :]
-    return rows[..., :-2] + 2 * rows[..., 1:-1] + rows[..., 2:]
+    levels = np.zeros((1, 4), np.float32)
+    stack = stack_frames([mosaic.astype(np.float32)], levels, levels + 1, cfa, threads=threads)
+    return combine_interpolated(stack, {"method": "mean"})
 
 
 def develop(path, algorithm):

@@ -21,5 +21,9 @@ class CombinationError(FlatfieldError):
     """Frames cannot be combined as asked."""
 
 
+class ResourceError(FlatfieldError):
+    """Memory or scratch space does not suffice."""
+
+
 class CalibrationError(FlatfieldError):
     """A flat cannot be applied to a light frame."""

@@ -1,8 +1,8 @@
 """Frames: one reader for camera raws (LibRaw) and FITS files, and the signal above black."""
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import BytesIO
 
 import numpy as np
 import rawpy
@@ -44,8 +44,8 @@ class Frame:
     white_balance: tuple = (1.0, 1.0, 1.0)
 
 
-def read_frame(path, overscan=False):
-    """Decode a frame.
+def read_frame(path, overscan=False, content=None, keep=np.array, with_metadata=True):
+    """Read and decode a frame.
 
     Parameters
     ----------
@@ -53,6 +53,12 @@ def read_frame(path, overscan=False):
         Any raw that LibRaw reads, or FITS (mono, or a mosaic when ``BAYERPAT`` says so).
     overscan : bool
         Take the black level of a FITS frame from its ``BIASSEC`` (clipped mean).
+    content : bytes, optional
+        Of the file, where it was read already.
+    keep : callable
+        Takes the visible pixels, which end with the open file, and returns the mosaic to keep; by default a copy.
+    with_metadata : bool
+        Parse the metadata of a raw; combining needs none.
 
     Returns
     -------
@@ -61,60 +67,26 @@ def read_frame(path, overscan=False):
     Raises
     ------
     FrameError
-        If the file cannot be decoded, holds no mosaic, or no signal (all pixels, or the last row, 0).
+        If the file cannot be read or decoded, holds no mosaic, or no signal (all pixels, or the last row, 0).
     """
+    source = path if content is None else BytesIO(content)
     try:
-        frame = _read_fits(path, overscan) if is_fits(path) else _read_raw(path, overscan)
+        if is_fits(path):
+            return _read_fits(path, source, overscan, keep)
+        if overscan:
+            raise FrameError(f"{path} is a camera raw and has no BIASSEC; `overscan: true` is for FITS frames")
+        with rawpy.imread(str(path) if content is None else source) as raw:
+            return _read_raw(path, source, raw, keep, with_metadata)
     except (rawpy.LibRawError, fits.VerifyError, OSError, ValueError, TypeError, MemoryError) as error:
         raise FrameError(f"{path} cannot be decoded ({reason_of(error)}); copy it again") from error
-    if not frame.mosaic.any():
+
+
+def _check_signal(path, mosaic):
+    """Refuse what decodes without an error and holds nothing."""
+    if not mosaic.any():
         raise FrameError(f"every pixel of {path} is 0; the file is probably damaged, copy it again")
-    if not is_fits(path) and not frame.mosaic[-1].any():
+    if not is_fits(path) and not mosaic[-1].any():
         raise FrameError(f"the last rows of {path} are all 0; the file is probably truncated, copy it again")
-    return frame
-
-
-def read_stack(paths, overscan=False, threads=1):
-    """Decode several frames of one camera into one array.
-
-    Parameters
-    ----------
-    paths : list of str
-    overscan : bool
-    threads : int
-        Files decoded at the same time (LibRaw releases the interpreter lock).
-
-    Returns
-    -------
-    mosaics : numpy.ndarray, uint16 or float32, ``(frames, rows, columns)``
-    blacks : numpy.ndarray, float32, ``(frames, 4)``
-    cfa : ColorFilterArray
-
-    Raises
-    ------
-    FrameError
-        If a frame cannot be read, or differs from the first in size, type or colour filter array.
-    """
-    first = read_frame(paths[0], overscan)
-    mosaics = np.empty((len(paths), *first.mosaic.shape), first.mosaic.dtype)
-    blacks = np.empty((len(paths), 4), np.float32)
-
-    def load(index):
-        frame = read_frame(paths[index], overscan) if index else first
-        if (frame.mosaic.shape, frame.mosaic.dtype, frame.cfa) != (first.mosaic.shape, first.mosaic.dtype, first.cfa):
-            raise FrameError(f"{paths[index]} is {describe(frame)}, but {paths[0]} is {describe(first)}")
-        mosaics[index] = frame.mosaic
-        blacks[index] = frame.black
-
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(load, range(len(paths))))
-    return mosaics, blacks, first.cfa
-
-
-def describe(frame):
-    """Size, colour filter array and type of a frame, for messages."""
-    rows, columns = frame.mosaic.shape
-    return f"{rows} x {columns} pixels, {frame.cfa.name}, {frame.mosaic.dtype}"
 
 
 def signal(mosaics, blacks, cfa, bias=None):
@@ -181,17 +153,15 @@ def reason_of(error):
     return " ".join(str(reason).split())[:200]
 
 
-def _read_raw(path, overscan):
-    if overscan:
-        raise FrameError(f"{path} is a camera raw and has no BIASSEC; `overscan: true` is for FITS frames")
-    with rawpy.imread(str(path)) as raw:
-        cfa = _raw_cfa(raw, path)
-        black = np.array((list(raw.black_level_per_channel) + [0] * 4)[:4], np.float32)
-        # The visible image is a view that dies with the file.
-        white = float(raw.white_level) or None
-        red, green, blue = raw.camera_whitebalance[:3]
-        balance = (red / green, 1.0, blue / green) if min(red, green, blue) > 0 else (1.0, 1.0, 1.0)
-        return Frame(raw.raw_image_visible.copy(), cfa, black, white, from_exif(path, raw), balance)
+def _read_raw(path, source, raw, keep, with_metadata):
+    cfa = _raw_cfa(raw, path)
+    _check_signal(path, raw.raw_image_visible)
+    black = np.array((list(raw.black_level_per_channel) + [0] * 4)[:4], np.float32)
+    white = float(raw.white_level) or None
+    red, green, blue = raw.camera_whitebalance[:3]
+    balance = (red / green, 1.0, blue / green) if min(red, green, blue) > 0 else (1.0, 1.0, 1.0)
+    metadata = from_exif(source, raw) if with_metadata else Metadata()
+    return Frame(keep(raw.raw_image_visible), cfa, black, white, metadata, balance)
 
 
 def _raw_cfa(raw, path):
@@ -212,8 +182,8 @@ def _raw_cfa(raw, path):
     return ColorFilterArray(tuple(tuple(int(raw.raw_color(top + i, left + j)) for j in range(p)) for i in range(p)))
 
 
-def _read_fits(path, overscan):
-    with fits.open(path, memmap=False) as hdus:
+def _read_fits(path, source, overscan, keep):
+    with fits.open(source, memmap=False) as hdus:
         hdu = next((hdu for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS") == 2), None)
         if hdu is None:
             raise FrameError(f"{path} holds no two-dimensional image; only single-plane FITS frames are supported")
@@ -226,11 +196,12 @@ def _read_fits(path, overscan):
             raise FrameError(f"{path} holds pixels that are not finite; repair or take out the frame")
     offset = _mean_overscan(data, header, path) if overscan else 0.0
     rows, columns = _section(header, "TRIMSEC", data.shape, path) or (slice(0, None), slice(0, None))
-    mosaic = np.ascontiguousarray(data[rows, columns])
+    mosaic = data[rows, columns]
+    _check_signal(path, mosaic)
     cfa = _fits_cfa(header, data.shape, path).shifted(rows.start, columns.start)
     white = header.get("SATURATE", 65535 if data.dtype == np.uint16 else None)
     black = np.full(4, offset, np.float32)
-    return Frame(mosaic, cfa, black, None if white is None else float(white), from_header(header))
+    return Frame(keep(mosaic), cfa, black, None if white is None else float(white), from_header(header))
 
 
 def _fits_cfa(header, shape, path):

@@ -2,10 +2,8 @@
 
 import hashlib
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from itertools import pairwise
-from pathlib import Path
 from statistics import median_low
 
 import numpy as np
@@ -13,6 +11,7 @@ import numpy as np
 from flatfield.cfa import CHANNEL_OF_COLOR, CHANNELS, ColorFilterArray
 from flatfield.errors import FrameError, InventoryError
 from flatfield.frames import black_beside_bias, read_frame, signal
+from flatfield.reading import read_content, read_each
 
 #: Fields that must be the same in all frames of a set, with the words for messages.
 CONSISTENT = {
@@ -67,14 +66,14 @@ def inspect_frames(paths, files, overscan=False, bias=None, threads=1):
         If a frame has not the size of `bias`.
     """
     unknown = dict.fromkeys([*columns(CHANNELS, placed=False), *columns(("MONO",), placed=False), "size"])
-    with ThreadPoolExecutor(threads) as pool:
-        inspected = pool.map(lambda path: _inspect(path, overscan, bias), paths)
-        return [unknown | {"file": file} | row for file, row in zip(files, inspected, strict=True)]
+    inspected = read_each(paths, lambda index: _inspect(paths[index], overscan, bias), threads)
+    return [unknown | {"file": file} | row for file, row in zip(files, inspected, strict=True)]
 
 
 def _inspect(path, overscan, bias):
     try:
-        frame = read_frame(path, overscan)
+        content = read_content(path)
+        frame = read_frame(path, overscan, content)
     except FrameError as error:
         return {"used": False, "reason": str(error)}
     if bias is not None and bias.shape != frame.mosaic.shape:
@@ -96,7 +95,7 @@ def _inspect(path, overscan, bias):
         **levels,
         "saturation_dn": saturation,
         "saturated": saturated,
-        "sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest(),
+        "sha256": hashlib.sha256(content).hexdigest(),
         "used": True,
         "reason": "",
     }
@@ -125,11 +124,37 @@ def measure_levels(mosaic, black, cfa, bias=None):
     top, left = rows // 4, columns_ // 4
     box = np.s_[top : 3 * rows // 4, left : 3 * columns_ // 4]
     inner = cfa.shifted(top, left)
+    if mosaic.dtype == np.uint16 and bias is None:
+        counts = _count_values(mosaic[box], black, inner)
+        levels = {"level_dn": _median_of_counts(counts)}
+        for index, channel in enumerate(cfa.channels):
+            levels[f"level_{channel.lower()}_dn"] = _median_of_counts(counts[counts[:, 0] == index])
+        return levels
     values = signal(mosaic[box][None], black[None], inner, None if bias is None else bias[box])[0]
     levels = {"level_dn": float(np.median(values))}
     for index, channel in enumerate(cfa.channels):
         levels[f"level_{channel.lower()}_dn"] = float(np.median(inner.pixels(values, index)))
     return levels
+
+
+def _count_values(mosaic, black, cfa):
+    """Histogram of the signal of integers: rows of channel, DN above black, number of pixels."""
+    p, tables = cfa.period, []
+    for color in sorted({color for _, _, color in cfa.phases()}):
+        pixels = [mosaic[i::p, j::p].ravel() for i, j, other in cfa.phases() if other == color]
+        counts = sum(np.bincount(values, minlength=65536) for values in pixels)
+        present = np.flatnonzero(counts)
+        above = present.astype(np.float32) - black[color]
+        tables.append(np.column_stack([np.full(len(present), CHANNEL_OF_COLOR[color]), above, counts[present]]))
+    return np.concatenate(tables)
+
+
+def _median_of_counts(counts):
+    """Median of a histogram of `_count_values`: the same as of all its pixels, much faster."""
+    ordered = counts[counts[:, 1].argsort(kind="stable")]
+    upto = np.cumsum(ordered[:, 2])
+    middle = [(upto[-1] - 1) // 2, upto[-1] // 2]
+    return float(ordered[np.searchsorted(upto, middle, side="right"), 1].mean(dtype=np.float32))
 
 
 def measure_saturation(mosaic, white):

@@ -33,3 +33,9 @@ def logged_job(log):
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+
+
+def limits_of(snakemake):
+    """What a combining job may use: threads, memory_mb (as its rule declares), scratch (Snakemake's ``tmpdir``)."""
+    resources = snakemake.resources
+    return {"threads": snakemake.threads, "memory_mb": resources.mem_mb, "scratch": resources.tmpdir}

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from io import BytesIO
 
 import exifread
 
@@ -35,12 +36,13 @@ class Metadata:
     filter: str | None = None
 
 
-def from_exif(path, libraw=None):
+def from_exif(source, libraw=None):
     """Read the metadata of a raw file.
 
     Parameters
     ----------
-    path : str or pathlib.Path
+    source : str, pathlib.Path or io.BytesIO
+        The file, or its content.
     libraw : rawpy.RawPy, optional
         The open file; fills only the fields for which the file has no EXIF tag that exifread can read.
         (A tag that is present and 0 or empty means that the camera did not know; LibRaw would turn
@@ -51,7 +53,7 @@ def from_exif(path, libraw=None):
     Metadata
     """
     try:
-        with open(path, "rb") as file:
+        with source if isinstance(source, BytesIO) else open(source, "rb") as file:
             tags = exifread.process_file(file, details=False)
     except Exception:  # exifread raises many kinds on odd files; the frame itself may still be good
         tags = {}

@@ -2,7 +2,8 @@
 
 import numpy as np
 from numpy.polynomial import legendre
-from scipy.ndimage import gaussian_filter
+from scipy import fft
+from scipy.ndimage import fourier_gaussian
 
 from flatfield.regions import block_average
 
@@ -31,13 +32,14 @@ def fit_polynomial(plane, degree):
     blocks = block_average(plane, BLOCK)
     y, x = (_scaled_centers(count, BLOCK, length) for count, length in zip(blocks.shape, plane.shape, strict=True))
     terms = [(i, j) for i in range(degree + 1) for j in range(degree + 1 - i)]
+    rows, columns = np.transpose(terms)
     by_row, by_column = legendre.legvander(y, degree), legendre.legvander(x, degree)
-    design = np.stack([np.outer(by_row[:, i], by_column[:, j]).ravel() for i, j in terms], axis=1)
-    solution = np.linalg.lstsq(design, blocks.ravel(), rcond=None)[0]
+    # normal equations: sums over the blocks are products of sums over rows and over columns
+    matrix = (by_row.T @ by_row)[np.ix_(rows, rows)] * (by_column.T @ by_column)[np.ix_(columns, columns)]
     coefficients = np.zeros((degree + 1, degree + 1))
-    coefficients[tuple(np.transpose(terms))] = solution
-    rows, columns = (_scaled_centers(length, 1, length) for length in plane.shape)
-    return legendre.leggrid2d(rows, columns, coefficients).astype(np.float32), len(terms)
+    coefficients[rows, columns] = np.linalg.solve(matrix, (by_row.T @ blocks @ by_column)[rows, columns])
+    y, x = (legendre.legvander(_scaled_centers(length, 1, length), degree) for length in plane.shape)
+    return (y @ coefficients @ x.T).astype(np.float32), len(terms)
 
 
 def _scaled_centers(count, size, length):
@@ -45,7 +47,7 @@ def _scaled_centers(count, size, length):
     return ((np.arange(count) + 0.5) * size) / length * 2 - 1
 
 
-def smooth_gaussian(plane, sigma):
+def smooth_gaussian(plane, sigma, threads=1):
     """Smooth by a Gaussian; beyond the border the plane goes on with its slope (odd reflection).
 
     Parameters
@@ -53,6 +55,7 @@ def smooth_gaussian(plane, sigma):
     plane : numpy.ndarray, ``(rows, columns)``
     sigma : float
         Standard deviation, pixels.
+    threads : int
 
     Returns
     -------
@@ -62,7 +65,10 @@ def smooth_gaussian(plane, sigma):
         Effective number of parameters, pixels / (4 pi sigma^2): the frame in units of the kernel's area
         1 / sum(kernel^2).
     """
-    reach = min(int(4 * sigma + 1), min(plane.shape) - 1)
+    reach = min(int(5 * sigma + 1), min(plane.shape) - 1)
     padded = np.pad(plane.astype(np.float64), reach, mode="reflect", reflect_type="odd")
-    model = gaussian_filter(padded, sigma)[reach:-reach, reach:-reach].astype(np.float32)
+    padded = np.pad(padded, [(0, fft.next_fast_len(n, real=True) - n) for n in padded.shape], mode="edge")
+    smooth = fourier_gaussian(fft.rfft2(padded, workers=threads), sigma, n=padded.shape[1])
+    model = fft.irfft2(smooth, s=padded.shape, workers=threads)
+    model = model[reach : reach + plane.shape[0], reach : reach + plane.shape[1]].astype(np.float32)
     return model, max(1, round(plane.size / (4 * np.pi * sigma**2)))

@@ -184,8 +184,10 @@ def read_planes(path):
     header : astropy.io.fits.Header
         Of the primary HDU.
     """
-    with fits.open(path, memmap=False) as hdus:
-        planes = np.stack([hdu.data.astype(np.float32) for hdu in hdus[1:]])
+    with fits.open(path, memmap=True) as hdus:
+        planes = np.empty((len(hdus) - 1, *hdus[1].shape), np.float32)
+        for plane, hdu in zip(planes, hdus[1:], strict=True):
+            plane[...] = hdu.data
         return planes, tuple(hdu.header["BAND"] for hdu in hdus[1:]), hdus[0].header.copy()
 
 
@@ -204,7 +206,7 @@ def write_picture(path, picture):
 
 def read_image(path, extension=0):
     """Read one image as float32 ``(rows, columns)``, with its header."""
-    with fits.open(path, memmap=False) as hdus:
+    with fits.open(path, memmap=True) as hdus:
         return hdus[extension].data.astype(np.float32), hdus[extension].header.copy()
 
 

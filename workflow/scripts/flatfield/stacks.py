@@ -1,20 +1,24 @@
 """Stacks: the used frames of a set or subset, as recorded, with what turns them into signal at a common level."""
 
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from threading import Lock
 
 import numpy as np
 
 from flatfield.cfa import ColorFilterArray
-from flatfield.errors import InventoryError
-from flatfield.frames import black_beside_bias, read_stack, signal
+from flatfield.errors import FrameError, InventoryError, ResourceError
+from flatfield.frames import black_beside_bias, read_frame
 from flatfield.inventory import scale_factors, used_frames
 from flatfield.products import read_image
+from flatfield.reading import read_each
+from flatfield.storage import FrameStore, band_rows, least_mb, needed_mb
 from flatfield.tables import read_table
 
 #: Values of the pixels of ``MASK``.
 MASK_DARK, MASK_SATURATED = 1, 2
-#: Pixels of each frame that a thread combines at a time, so that all frames of the block stay in the processor's cache.
-BLOCK_PIXELS = 1 << 14
+#: Pixels of a frame that a thread works on at a time where all frames are in memory.
+BAND_PIXELS = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,8 @@ class Stack:
 
     Attributes
     ----------
-    mosaics : numpy.ndarray, uint16 or float32, ``(frames, rows, columns)``, DN
+    store : FrameStore
+        ``(frames, rows, columns)``, uint16 or float32, DN.
     blacks : numpy.ndarray, float32, ``(frames, 4)``, DN
         Black level of each frame and colour.
     factors : numpy.ndarray, float32, ``(frames, 4)``
@@ -31,34 +36,52 @@ class Stack:
     cfa : ColorFilterArray
     bias : numpy.ndarray, float32, ``(rows, columns)``, optional
         Master of the offset frames, DN.
+    threads : int
+        That work on the stack.
+    band_rows : int
+        Rows that each of them takes at a time.
     """
 
-    mosaics: np.ndarray
+    store: FrameStore
     blacks: np.ndarray
     factors: np.ndarray
     cfa: ColorFilterArray
     bias: np.ndarray | None = None
+    threads: int = 1
+    band_rows: int = 64
 
-    def rows(self, start, stop):
-        """Scaled signal of some rows, float32, ``(frames, stop - start, columns)``, DN above black."""
-        cfa = self.cfa.shifted(start, 0)
-        bias = None if self.bias is None else self.bias[start:stop]
-        result = signal(self.mosaics[:, start:stop], self.blacks, cfa, bias)
-        p = cfa.period
-        for i, j, color in cfa.phases():
-            result[:, i::p, j::p] *= self.factors[:, color, None, None]
-        return result
+    @property
+    def shape(self):
+        """Rows and columns of a frame."""
+        return self.store.shape
 
-    def blocks(self, pixels=BLOCK_PIXELS):
-        """Slices of rows of about `pixels` pixels, whole tiles of the colour filter array each."""
-        return row_blocks(self.mosaics.shape[1:], self.cfa.period, pixels)
+    def work_in_bands(self, work, halo=0):
+        """Do something with all rows of all frames, band by band, in several threads.
+
+        Parameters
+        ----------
+        work : callable
+            Takes the slice of rows of the band, a block of frames ``(frames, rows, columns)`` that holds them, and
+            the row of the frames with which that block begins.
+        halo : int
+            Further rows that the block holds on either side of the band, as far as the frames have them.
+        """
+        rows = self.shape[0]
+
+        def run(start):
+            stop = min(start + self.band_rows, rows)
+            work(slice(start, stop), *self.store.read(max(start - halo, 0), min(stop + halo, rows)))
+
+        with ThreadPoolExecutor(self.threads) as pool:
+            list(pool.map(run, range(0, rows, self.band_rows)))
 
 
-def row_blocks(shape, multiple=1, pixels=BLOCK_PIXELS):
-    """Cut ``(rows, columns)`` into slices of rows of about `pixels` pixels, a multiple of `multiple` rows each."""
-    rows, columns = shape
-    step = max(pixels // columns // multiple, 1) * multiple
-    return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
+def stack_frames(frames, blacks, factors, cfa, bias=None, **options):
+    """Make a stack of frames that are in memory; parameters as the attributes of `Stack`."""
+    store = FrameStore(len(frames), frames[0].shape, frames[0].dtype)
+    for index, frame in enumerate(frames):
+        store.write(index, frame)
+    return Stack(store, blacks, factors, cfa, bias, **options)
 
 
 def select_used(frames, files, inventory, step=1):
@@ -93,7 +116,7 @@ def select_used(frames, files, inventory, step=1):
     return [path for path, _ in used], [row for _, row in used]
 
 
-def read_used_stack(frames, files, inventory, bias, scale, overscan, threads, step=1):
+def read_used_stack(frames, files, inventory, bias, scale, overscan, limits, step=1):
     """Read the frames that count.
 
     Parameters
@@ -104,19 +127,97 @@ def read_used_stack(frames, files, inventory, bias, scale, overscan, threads, st
         Master of the offset frames, which takes the place of the black level of the metadata.
     scale : {"none", "frame", "channel"}
     overscan : bool
-    threads : int
+    limits : dict
+        threads, memory_mb, scratch (folder), see `flatfield.job.limits_of`.
 
     Returns
     -------
     stack : Stack
     rows : list of dict
         Rows of the table.
+
+    Raises
+    ------
+    FrameError
+        If a frame cannot be read, or differs from the first in size, type or colour filter array.
+    ResourceError
+        If memory or scratch space does not suffice.
     """
     paths, rows = select_used(frames, files, inventory, step)
-    mosaics, blacks, cfa = read_stack(paths, overscan, threads)
-    blacks = black_beside_bias(blacks, bool(bias), overscan)
-    factors = scale_factors(used_frames(read_table(inventory)), rows, scale)
-    return Stack(mosaics, blacks, factors, cfa, read_image(bias)[0] if bias else None), rows
+    stack = read_stack(paths, overscan, limits)
+    return replace(
+        stack,
+        blacks=black_beside_bias(stack.blacks, bool(bias), overscan),
+        factors=scale_factors(used_frames(read_table(inventory)), rows, scale),
+        bias=read_image(bias)[0] if bias else None,
+    ), rows
+
+
+def read_stack(paths, overscan, limits):
+    """Read and decode frames, each once; not scaled. Parameters as for `read_used_stack`."""
+    blacks = np.empty((len(paths), 4), np.float32)
+    lock, kept, patterns = Lock(), [], [None] * len(paths)
+
+    def load(index):
+        def keep(pixels):
+            description = f"{pixels.shape[0]} x {pixels.shape[1]} pixels, {pixels.dtype}"
+            with lock:
+                if not kept:  # the first one tells how much there is to keep
+                    kept.append((allocate(len(paths), pixels, limits), description, paths[index]))
+            (store, _), usual, path = kept[0]
+            if description != usual:
+                raise FrameError(f"{paths[index]} is {description}, but {path} is {usual}")
+            store.write(index, pixels)
+
+        frame = read_frame(paths[index], overscan, keep=keep, with_metadata=False)
+        blacks[index], patterns[index] = frame.black, frame.cfa
+
+    read_each(paths, load, limits["threads"])
+    for path, cfa in zip(paths, patterns, strict=True):
+        if cfa != patterns[0]:
+            raise FrameError(f"{path} has the colour pattern {cfa.name}, but {paths[0]} has {patterns[0].name}")
+    store, band_rows = kept[0][0]
+    return Stack(store, blacks, np.ones_like(blacks), patterns[0], None, limits["threads"], band_rows)
+
+
+def allocate(frames, frame, limits, planes=1):
+    """Make room for frames like one of them, in memory if the limit allows.
+
+    Parameters
+    ----------
+    frames : int
+    frame : numpy.ndarray, ``(rows, columns)``
+    limits : dict
+        See `read_used_stack`.
+    planes : int
+        How many stores of that kind there will be.
+
+    Returns
+    -------
+    store : FrameStore
+    band_rows : int
+        Rows that a thread can take at a time.
+
+    Raises
+    ------
+    ResourceError
+        If memory or scratch space does not suffice.
+    """
+    size = (frame.shape, frames, frame.itemsize * planes, limits["threads"])
+    limit, needed, least = limits["memory_mb"], needed_mb(*size), least_mb(*size)
+    what = f"{frames} frames of {frame.shape[0]} x {frame.shape[1]} pixels"
+    if limit is None or needed <= limit:
+        print(f"{what}: in memory, about {needed} MB in all", flush=True)
+        return FrameStore(frames, frame.shape, frame.dtype), max(BAND_PIXELS // frame.shape[1], 1)
+    if least > limit:
+        raise ResourceError(
+            f"memory_mb: {limit} is too little for {what} and {limits['threads']} threads; give {least}"
+        )
+    print(
+        f"{what}: {needed} MB, more than the {limit} MB allowed: in a scratch file in {limits['scratch']}", flush=True
+    )
+    store = FrameStore(frames, frame.shape, frame.dtype, limits["scratch"])
+    return store, band_rows(*size, limit)
 
 
 def mask_pixels(stack, value, saturations):
@@ -136,9 +237,15 @@ def mask_pixels(stack, value, saturations):
         Sum of `MASK_DARK` (not above black, or not finite) and `MASK_SATURATED` (saturated in half of the
         frames or more).
     """
-    saturated = np.zeros(value.shape, np.uint16)
-    for mosaic, level in zip(stack.mosaics, saturations, strict=True):
-        if level is not None:
-            saturated += mosaic >= float(level)
-    mask = np.where(value > 0, 0, MASK_DARK) + np.where(2 * saturated >= len(saturations), MASK_SATURATED, 0)
-    return mask.astype(np.uint8)
+    mask = np.empty(value.shape, np.uint8)
+    levels = [(index, float(level)) for index, level in enumerate(saturations) if level is not None]
+
+    def work(rows, block, first):
+        saturated = np.zeros(value[rows].shape, np.uint16)
+        for index, level in levels:
+            saturated += block[index, rows.start - first : rows.stop - first] >= level
+        mask[rows] = np.where(value[rows] > 0, 0, MASK_DARK)
+        mask[rows] += np.where(2 * saturated >= len(saturations), np.uint8(MASK_SATURATED), np.uint8(0))
+
+    stack.work_in_bands(work)
+    return mask

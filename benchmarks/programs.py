@@ -1,0 +1,84 @@
+"""What is measured, each in a process of its own: `python programs.py NAME ARGUMENTS`."""
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+SCRIPTS = Path(__file__).parent.parent / "workflow/scripts"
+CLIPPING = {"kappa_low": 3, "kappa_high": 3, "iterations": 5, "nlow": 1, "nhigh": 1}
+LIMITS = {"threads": 2, "memory_mb": None, "scratch": "/tmp"}
+
+
+def decode(*frames):
+    """The limit: nothing but decoding the frames, in two threads."""
+    import rawpy
+
+    def read(path):
+        with rawpy.imread(path) as raw:
+            return raw.raw_image_visible.copy()
+
+    with ThreadPoolExecutor(2) as pool:
+        for _ in pool.map(read, frames):
+            pass
+
+
+def ours(rule, options, output, *frames):
+    """A rule of this project: `options` is method,scale[,memory_mb]."""
+    sys.path.insert(0, str(SCRIPTS))
+    method, scale, *memory = options.split(",")
+    combine = {"method": method, "scale": scale, **CLIPPING}
+    limits = LIMITS | {"memory_mb": int(memory[0]) if memory else None}
+    files, inspected = [Path(frame).name for frame in frames], str(Path(output).parent / "inspected.tsv")
+    if rule == "inspect_frames":
+        import inspect_frames
+
+        choices = {"files": files, "overscan": False, "mismatch": "error", "exposure_span": 2}
+        inspect_frames.main(frames, None, output, choices, 2)
+    elif rule == "combine_subset":
+        import combine_subset
+
+        combine_subset.main(frames, files, inspected, None, output, 0, combine, False, limits)
+    elif rule == "debayer_flat":
+        import debayer_flat
+
+        debayer = {"algorithm": "bilinear", "step": 1}
+        debayer_flat.main(frames, files, inspected, None, output, combine, debayer, False, limits)
+
+
+def notebook(what, *frames):
+    """The notebook's computation: stacks of float32, numpy's median; AHD of LibRaw where debayered."""
+    import numpy as np
+    import rawpy
+
+    stack = []
+    for path in frames:
+        with rawpy.imread(path) as raw:
+            if what == "mosaic":
+                stack.append(raw.raw_image_visible.astype(np.float32) - 512)
+            else:
+                linear = {"gamma": (1, 1), "output_bps": 16, "use_camera_wb": False, "use_auto_wb": False}
+                linear |= {"no_auto_bright": True, "no_auto_scale": True, "output_color": rawpy.ColorSpace.raw}
+                stack.append(raw.postprocess(**linear))
+    if what == "mosaic":
+        np.median(np.array(stack), axis=0)
+    else:
+        for channel in range(3):
+            np.median(np.array([frame[:, :, channel] for frame in stack], np.float32), axis=0)
+
+
+def ccdproc(*frames):
+    """The package of the field: CCDData, Combiner, median."""
+    import rawpy
+    from astropy.nddata import CCDData
+    from ccdproc import Combiner
+
+    images = []
+    for path in frames:
+        with rawpy.imread(path) as raw:
+            images.append(CCDData(raw.raw_image_visible.astype("float32") - 512, unit="adu"))
+    Combiner(images).median_combine()
+
+
+if __name__ == "__main__":
+    name, *arguments = sys.argv[1:]
+    {"decode": decode, "ours": ours, "notebook": notebook, "ccdproc": ccdproc}[name](*arguments)

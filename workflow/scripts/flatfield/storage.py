@@ -1,0 +1,153 @@
+"""Where the frames of a stack are kept: in memory, or, above the memory that a job may use, in a scratch file."""
+
+import os
+import shutil
+import tempfile
+
+import numpy as np
+
+from flatfield.errors import ResourceError
+
+#: Bytes that a combining job takes beside its frames: interpreter and libraries, and for each pixel of a frame what
+#: is decoded (in each thread: file, LibRaw's copy, ours, and a file read ahead) and written (planes and their copies).
+BASE, DECODING, PRODUCTS = 350_000_000, 10, 24
+#: Rows above and below a band that interpolation needs, and rows of the largest colour filter array.
+HALO, TILE = 2, 6
+
+
+def needed_mb(shape, frames, itemsize, threads):
+    """Memory that a job takes to combine frames, all held in memory.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Rows and columns of a frame.
+    frames : int
+    itemsize : int
+        Bytes of a pixel: 2 for raws, 4 for floats, 6 for LibRaw's three planes.
+    threads : int
+
+    Returns
+    -------
+    int
+        Megabytes (10^6 bytes).
+    """
+    return _megabytes(_overhead(shape, threads) + frames * shape[0] * shape[1] * itemsize)
+
+
+def least_mb(shape, frames, itemsize, threads):
+    """The least memory that will do, with the frames in a scratch file; parameters as for `needed_mb`."""
+    return _megabytes(_overhead(shape, threads) + threads * (2 * HALO + TILE) * shape[1] * frames * itemsize)
+
+
+def band_rows(shape, frames, itemsize, threads, limit_mb):
+    """Rows of all frames that each thread can take at a time within `limit_mb`; other parameters as for `needed_mb`."""
+    left = (limit_mb * 1_000_000 - _overhead(shape, threads)) // threads
+    return left // (shape[1] * frames * itemsize) - 2 * HALO
+
+
+def _overhead(shape, threads):
+    return BASE + shape[0] * shape[1] * (PRODUCTS + DECODING * threads)
+
+
+def _megabytes(size):
+    return -(-size // 1_000_000)
+
+
+class FrameStore:
+    """Frames of equal size and type.
+
+    In a scratch file they lie one after the other. The file has no name (or loses it at once), so that nothing is
+    left of it when the job ends, however it ends.
+
+    Parameters
+    ----------
+    frames : int
+    shape : tuple of int
+        Rows and columns.
+    dtype : numpy.dtype
+    folder : str, optional
+        Where to make a scratch file; in memory without.
+
+    Raises
+    ------
+    ResourceError
+        If `folder` has not enough space.
+    """
+
+    def __init__(self, frames, shape, dtype, folder=None):
+        self.frames, self.shape, self.dtype = frames, tuple(shape), np.dtype(dtype)
+        self.file = self.array = None
+        if folder is None:
+            self.array = np.empty((frames, *self.shape), self.dtype)
+        else:
+            self.file = _reserve(frames * self._size(*self.shape), folder)
+
+    def _size(self, rows, columns):
+        return rows * columns * self.dtype.itemsize
+
+    def write(self, index, frame):
+        """Keep a frame, ``(rows, columns)``."""
+        if self.array is not None:
+            self.array[index] = frame
+            return
+        content = memoryview(np.ascontiguousarray(frame, self.dtype)).cast("B")
+        offset = index * len(content)
+        while content:
+            written = os.pwrite(self.file.fileno(), content, offset)
+            content, offset = content[written:], offset + written
+
+    def read(self, start, stop):
+        """Rows `start` to `stop` of all frames.
+
+        Returns
+        -------
+        block : numpy.ndarray, ``(frames, rows, columns)``
+            At least these rows: all of them where the frames are in memory.
+        first : int
+            Row of the frames with which it begins.
+        """
+        if self.array is not None:
+            return self.array, 0
+        block = np.empty((self.frames, stop - start, self.shape[1]), self.dtype)
+        for index, rows in enumerate(block):
+            content = memoryview(rows).cast("B")
+            offset = index * self._size(*self.shape) + self._size(start, self.shape[1])
+            while content:
+                count = os.preadv(self.file.fileno(), [content], offset)
+                if not count:
+                    raise OSError("the scratch file ended early")
+                content, offset = content[count:], offset + count
+        return block, start
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.array = None
+        if self.file is not None:
+            self.file.close()
+
+
+def _reserve(size, folder):
+    """A scratch file of `size` bytes; the space is taken at once where the system can do that."""
+    problem = (
+        f"{size / 1e9:.1f} GB of scratch space are needed in {folder}, which has {{free:.1f}} GB; make room, "
+        "take another folder (snakemake --default-resources tmpdir=FOLDER), or raise `memory_mb`"
+    )
+    try:
+        free = shutil.disk_usage(folder).free
+        if free < size:
+            raise ResourceError(problem.format(free=free / 1e9))
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (it stays open as long as its store)
+    except OSError as error:
+        raise ResourceError(f"no scratch file can be made in {folder} ({error.strerror}); see `memory_mb`") from error
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            os.truncate(file.fileno(), size)
+    except OSError as error:
+        file.close()
+        raise ResourceError(problem.format(free=free / 1e9)) from error
+    return file
