@@ -1,5 +1,6 @@
 # make            set up .venv and run the analysis of config.yaml (at first the demo)
 # make test       set up .venv and run all tests
+# make bench      measure speed and memory against other programs: benchmarks/results.md (half an hour, 9 GB)
 # make lock       renew the pinned requirements (needs uv)
 # make clean      remove results, the demo's frames and Snakemake's records; .venv stays
 
@@ -8,7 +9,7 @@ CORES ?= all
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: all test lock clean
+.PHONY: all test bench lock clean
 
 all: .venv/installed
 	$(BIN)/snakemake --cores $(CORES)
@@ -26,8 +27,15 @@ test: .venv/installed-test
 	$(PIP) -r envs/requirements-test.txt
 	@touch $@
 
+.venv/installed-bench: .venv/installed envs/requirements-bench.txt
+	$(PIP) -r envs/requirements-bench.txt
+	@touch $@
+
+bench: .venv/installed-bench
+	$(BIN)/python benchmarks/bench.py
+
 lock:
 	$(PYTHON) envs/lock.py
 
 clean:
-	rm -rf results resources/demo .snakemake
+	rm -rf results resources/demo resources/bench .snakemake

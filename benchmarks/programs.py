@@ -6,7 +6,6 @@ from pathlib import Path
 
 SCRIPTS = Path(__file__).parent.parent / "workflow/scripts"
 CLIPPING = {"kappa_low": 3, "kappa_high": 3, "iterations": 5, "nlow": 1, "nhigh": 1}
-LIMITS = {"threads": 2, "memory_mb": None, "scratch": "/tmp"}
 
 
 def decode(*frames):
@@ -27,8 +26,9 @@ def ours(rule, options, output, *frames):
     sys.path.insert(0, str(SCRIPTS))
     method, scale, *memory = options.split(",")
     combine = {"method": method, "scale": scale, **CLIPPING}
-    limits = LIMITS | {"memory_mb": int(memory[0]) if memory else None}
-    files, inspected = [Path(frame).name for frame in frames], str(Path(output).parent / "inspected.tsv")
+    folder = Path(output).parent
+    limits = {"threads": 2, "memory_mb": int(memory[0]) if memory else None, "scratch": str(folder)}
+    files, inspected = [Path(frame).name for frame in frames], str(folder / "inspected.tsv")
     if rule == "inspect_frames":
         import inspect_frames
 

@@ -26,9 +26,11 @@ def compile_pins(sources, target, *options):
 
 
 def main():
-    """Write requirements.txt, requirements-test.txt and environment.yaml."""
+    """Write requirements.txt, requirements-test.txt, requirements-bench.txt and environment.yaml."""
     compile_pins(["requirements.in"], "requirements.txt")
-    compile_pins(["requirements.in", "requirements-test.in"], "requirements-test.txt", "-c", "requirements.txt")
+    for use in ("test", "bench"):
+        more = f"requirements-{use}.in"
+        compile_pins(["requirements.in", more], f"requirements-{use}.txt", "-c", "requirements.txt")
     pins = re.findall(r"^([\w.-]+==[^\\\n]+?) *\\?$", (ENVS / "requirements.txt").read_text(), re.MULTILINE)
     (ENVS / "environment.yaml").write_text(CONDA + "".join(f'      - "{pin}"\n' for pin in pins))
 

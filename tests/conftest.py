@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,9 @@ import pytest
 import yaml
 
 from flatfield.cfa import ColorFilterArray
+from flatfield.combining import combine_interpolated, combine_stack
 from flatfield.simulation import write_dng
+from flatfield.stacks import stack_frames
 
 REPOSITORY = Path(__file__).parent.parent
 #: Real frames that are not part of the project, see the README of that folder.
@@ -81,6 +84,15 @@ def write_flats(folder, count, seed=1, cfa="RGGB", drift=0.0, iso=100, **options
     return paths
 
 
+@cache
+def compile_kernels():
+    """Leave the machine code of the kernels beside them, to be copied with them; compiling takes ten seconds."""
+    levels = np.ones((1, 4), np.float32)
+    stack = stack_frames(np.ones((1, 2, 2), np.uint16), levels, levels, ColorFilterArray.from_name("MONO"))
+    combine_stack(stack, {"method": "mean"})
+    combine_interpolated(stack, {"method": "mean"})
+
+
 @dataclass
 class Project:
     """A copy of the workflow in a folder of its own."""
@@ -90,10 +102,11 @@ class Project:
     @classmethod
     def create(cls, folder):
         folder.mkdir(parents=True, exist_ok=True)
+        compile_kernels()
         for name in ("Snakefile", "config.yaml", "config", "workflow", "profiles", "envs"):
             source = REPOSITORY / name
             if source.is_dir():
-                shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("*.pyc"))
             else:
                 shutil.copy2(source, folder / name)
         return cls(folder)

@@ -76,6 +76,7 @@ CHANGES = {
     "one raw frame": (change_frame, FIRST_SET | LIGHT | SUMMARY),
     "all raw frames touched": (touch("raws/*/*.dng"), {}),
     "all code touched": (touch("workflow/**/*"), {}),
+    "memory": (config(memory_mb=2000), {"write_report": 1}),
     "a title": (
         config(sets__first__title="new"),
         {"plot_subsets": 1, "plot_differences": 1, "plot_flat": 1, "write_report": 1},

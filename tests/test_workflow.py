@@ -271,6 +271,33 @@ def test_one_and_two_cores_give_the_same_bytes(finished, tmp_path):
     assert digests(again) == digests(finished)
 
 
+@pytest.mark.parametrize("algorithm", ["bilinear", "AHD"])
+def test_little_memory_gives_the_same_bytes(tmp_path, algorithm):
+    """Frames in a scratch file: nothing but the log and the report tells."""
+    project = Project.create(tmp_path / "project")
+    write_flats(project.folder / "raws", 12, shape=(300, 400))
+    config = {"raw_root": "raws", "sets": {"only": {"frames": "*.dng"}}, "debayer": {"algorithm": algorithm}}
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    products = ("subsets/all.fits", "flat_cfa.fits", "flat.fits")
+    targets = [f"results/only/{name}" for name in products]
+    found = []
+    for memory in (4000, 356):
+        project.configure(config | {"memory_mb": memory})
+        project.run("--forceall", "--default-resources", f"tmpdir='{scratch}'", "--", *targets)
+        found.append([project.path(f"only/{name}").read_bytes() for name in products])
+        logs = "".join(path.read_text() for path in project.path("logs/only").glob("**/*.log"))
+        assert ("in memory" in logs, f"in a scratch file in {scratch}" in logs) == (memory == 4000, memory == 356)
+        assert not list(scratch.iterdir())
+    assert found[0] == found[1]
+
+
+def test_too_little_memory_is_a_clear_error(project):
+    project.change_config(lambda config: config.update(memory_mb=100))
+    done = project.snakemake("results/first/flat_cfa.fits")
+    assert done.returncode and "error: memory_mb: 100 is too little for 10 frames of 72 x 108 pixels" in done.stdout
+
+
 def test_notebook_preset_is_the_notebooks_arithmetic(project):
     project.run("--configfile", "config/notebook.yaml")
     frames = natural(project.folder / "raws/first")[::2]
