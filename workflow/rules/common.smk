@@ -151,9 +151,13 @@ def overscan_of_set(wildcards):
 
 
 def threads_of_set(wildcards):
-    """Threads for the frames of a set: one for small files, whose jobs are all start-up and run side by side."""
+    """Threads of a job that combines frames: jobs run side by side first, then each gets what cores are left.
+
+    One for small files, whose jobs are all start-up.
+    """
     first = Path(SETS[wildcards.set].frames[0])
-    return 4 if first.exists() and first.stat().st_size > 4_000_000 else 1
+    jobs = sum(len(frames.subsets) + 2 for frames in SETS.values())
+    return min(-(-all_cores() // jobs), 8) if first.exists() and first.stat().st_size > 4_000_000 else 1
 
 
 def memory_of_set(wildcards, input, threads):

@@ -25,7 +25,6 @@ rule model_flat:
         smooth="<results>/{set}/models/smooth.fits",
     log:
         "<logs>/{set}/models.log",
-    threads: threads_of_set
     params:
         options=config["models"],
     script:
