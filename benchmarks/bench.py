@@ -15,6 +15,7 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
+from threading import Timer
 
 import yaml
 from matplotlib.figure import Figure
@@ -38,23 +39,31 @@ close
 """
 
 
-def measure(command, repeats=REPEATS, before=None):
-    """Median wall time (s) and largest memory (MB) of a command."""
+def measure(command, repeats=REPEATS, before=None, limit=1800):
+    """Median wall time (s) and largest memory (MB) of a command; one that hangs is killed and started again."""
     command = [str(part) for part in command]
-    seconds, memory = [], []
-    for index in range(repeats + 1 if repeats > 1 else 1):
+    seconds, memory, wanted = [], [], repeats + (repeats > 1)
+    while len(seconds) < wanted:
         if before:
             before()
         start = time.perf_counter()
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        process = subprocess.Popen(command, cwd=ROOT, **streams)
+        watch = Timer(limit, process.kill)
+        watch.start()
         output = process.stdout.read()
-        _, process.returncode, usage = os.wait4(process.pid, 0)
+        _, status, usage = os.wait4(process.pid, 0)
         took = time.perf_counter() - start
-        if process.returncode:
+        process.returncode = status
+        watch.cancel()
+        if took >= limit:
+            print(f"killed after {limit} s: {' '.join(command)[:120]}", flush=True)
+            continue
+        if status:
             sys.exit(f"{' '.join(command)[:300]} failed:\n{output.decode()[-3000:]}")
-        if index or repeats == 1:
-            seconds.append(took)
-            memory.append(usage.ru_maxrss / 1000)
+        seconds.append(took)
+        memory.append(usage.ru_maxrss / 1000)
+    seconds = seconds[-repeats:]
     print(f"{median(seconds):7.2f} s {max(memory):6.0f} MB  {' '.join(command)[:120]}", flush=True)
     return median(seconds), max(memory)
 
@@ -83,7 +92,7 @@ def siril(frames, stack):
             (folder / "frames" / Path(frame).name).symlink_to(frame)
         (folder / "stack.ssf").write_text(SIRIL.format(folder=folder, form=form, stack=stack))
         clean = lambda: shutil.rmtree(folder / "work", ignore_errors=True)  # noqa: E731
-        results.append(measure(["siril-cli", "-d", folder, "-s", folder / "stack.ssf"], before=clean))
+        results.append(measure(["siril-cli", "-d", folder, "-s", folder / "stack.ssf"], before=clean, limit=120))
         if not list((folder / "work").glob("master*")):  # its log reports success even when nothing ran
             sys.exit(f"Siril left no master: {stack}")
         shutil.rmtree(folder)
