@@ -1,5 +1,6 @@
 """The library against numpy, LibRaw, Monte-Carlo and invariants."""
 
+import re
 import warnings
 
 import numpy as np
@@ -20,6 +21,7 @@ from flatfield import (
     modelling,
     names,
     products,
+    reading,
     regions,
     robust,
     selection,
@@ -292,3 +294,31 @@ def test_natural_order_counts(numbers):
     names = [f"DSC{number}.ARW" for number in numbers]
     expected = [f"DSC{number}.ARW" for number in sorted(numbers)]
     assert sorted(names, key=selection.natural_key) == expected
+
+
+# Reading
+
+
+def test_progress_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(reading, "PROGRESS_INTERVAL", 0)
+    paths = [tmp_path / f"{index}" for index in range(5)]
+    for path in paths:
+        path.write_bytes(b"content")
+    found = reading.read_each(paths, lambda index: (index, reading.read_content(paths[index])), 2)
+    assert found == [(index, b"content") for index in range(5)]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list("12345")
+    assert re.fullmatch(r"1 of 5 files, [\d.]+ a second, \d+ s left", lines[0])
+    assert re.fullmatch(r"5 files in [\d.]+ s, [\d.]+ a second", lines[-1])
+
+
+def test_a_file_that_fails_stops_the_rest(tmp_path):
+    started = []
+
+    def work(index):
+        started.append(index)
+        return reading.read_content(tmp_path / f"{index}")
+
+    with pytest.raises(FrameError, match="0 cannot be read"):
+        reading.read_each([tmp_path / f"{index}" for index in range(1000)], work, 2)
+    assert len(started) < 1000

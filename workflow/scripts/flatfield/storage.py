@@ -8,9 +8,9 @@ import numpy as np
 
 from flatfield.errors import ResourceError
 
-#: Bytes that a combining job takes beside its frames: interpreter and libraries, and for each pixel of a frame what
-#: is decoded (in each thread: file, LibRaw's copy, ours, and a file read ahead) and written (planes and their copies).
-BASE, DECODING, PRODUCTS = 350_000_000, 10, 24
+#: Bytes that a combining job takes beside its frames: interpreter and libraries, and for each pixel of a frame what is
+#: written (planes, their errors and copies). Upper bounds: measured were two thirds of the sum of all and less.
+BASE, PRODUCTS = 250_000_000, 16
 #: Rows above and below a band that interpolation needs, and rows of the largest colour filter array.
 HALO, TILE = 2, 6
 
@@ -32,22 +32,23 @@ def needed_mb(shape, frames, itemsize, threads):
     int
         Megabytes (10^6 bytes).
     """
-    return _megabytes(_overhead(shape, threads) + frames * shape[0] * shape[1] * itemsize)
+    return _megabytes(_overhead(shape, itemsize, threads) + frames * shape[0] * shape[1] * itemsize)
 
 
 def least_mb(shape, frames, itemsize, threads):
     """The least memory that will do, with the frames in a scratch file; parameters as for `needed_mb`."""
-    return _megabytes(_overhead(shape, threads) + threads * (2 * HALO + TILE) * shape[1] * frames * itemsize)
+    return _megabytes(_overhead(shape, itemsize, threads) + threads * (2 * HALO + TILE) * shape[1] * frames * itemsize)
 
 
 def band_rows(shape, frames, itemsize, threads, limit_mb):
     """Rows of all frames that each thread can take at a time within `limit_mb`; other parameters as for `needed_mb`."""
-    left = (limit_mb * 1_000_000 - _overhead(shape, threads)) // threads
+    left = (limit_mb * 1_000_000 - _overhead(shape, itemsize, threads)) // threads
     return left // (shape[1] * frames * itemsize) - 2 * HALO
 
 
-def _overhead(shape, threads):
-    return BASE + shape[0] * shape[1] * (PRODUCTS + DECODING * threads)
+def _overhead(shape, itemsize, threads):
+    decoding = 4 + 2 * itemsize  # in each thread: the file, the decoder's copy and ours
+    return BASE + shape[0] * shape[1] * (PRODUCTS + decoding * threads)
 
 
 def _megabytes(size):
