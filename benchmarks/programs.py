@@ -42,7 +42,7 @@ def ours(rule, options, output, *frames):
         import debayer_flat
 
         debayer = {"algorithm": "bilinear", "step": 1}
-        debayer_flat.main(frames, files, inspected, None, output, combine, debayer, False, limits)
+        debayer_flat.main(frames, files, inspected, None, output, output + "_uncert", combine, debayer, False, limits)
 
 
 def notebook(what, *frames):

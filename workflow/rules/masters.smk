@@ -61,13 +61,14 @@ rule combine_flat:
 
 
 rule debayer_flat:
-    """Debayered master of the whole set: linear camera RGB, DN above black."""
+    """Debayered master of the whole set, linear camera RGB, DN above black, and its standard errors."""
     input:
         frames=frames_of_set,
         inspected="<results>/{set}/inspected.tsv",
         bias=bias_of_set,
     output:
         flat="<results>/{set}/flat.fits",
+        uncert="<results>/{set}/flat_uncert.fits",
     log:
         "<logs>/{set}/flat.log",
     benchmark:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from flatfield.combining import combine_stack, warm_up
 from flatfield.job import limits_of, logged_job
-from flatfield.products import describe_combination, describe_frames, describe_mosaic, image_hdu, write_fits
+from flatfield.products import combined_hdus, describe_combination, describe_frames, describe_mosaic, write_fits
 from flatfield.stacks import read_used_stack
 
 
@@ -23,24 +23,27 @@ def main(frames, files, inventory, bias, options, overscan, limits):
     bias : str
         FITS file to write: master (DN) and its standard error ``UNCERT``.
     options : dict
-        Section ``combine`` of the configuration; offset frames are never scaled.
+        Section ``combine`` of the configuration; offset frames are never scaled, and sigma_clip takes the place of
+        ccd_clip.
     overscan : bool
     limits : dict
         threads, memory_mb, scratch, see `flatfield.job.limits_of`.
     """
     warm_up(combine_stack)
     stack, rows = read_used_stack(frames, files, inventory, None, "none", overscan, limits)
+    if options["method"] == "ccd_clip":  # which would take the offset for light
+        options = options | {"method": "sigma_clip"}
     header = describe_frames(rows)
     if not overscan:
         stack = replace(stack, blacks=np.zeros_like(stack.blacks))  # the offset is what these frames measure
         header["BLACKLVL"] = (0, "[DN] nothing subtracted")
         header.remove("BLACK[0-3]", ignore_missing=True, remove_all=True)
-    value, error = combine_stack(stack, options)
+    combination = combine_stack(stack, options)
     header["IMAGETYP"] = "Master Bias"
     header.update(describe_combination(options | {"scale": "none"}))
     layout = describe_mosaic(stack.cfa.name)
     header.update(layout)
-    write_fits(bias, [image_hdu(value, header), image_hdu(error, layout, "UNCERT", utype="StdDevUncertainty")])
+    write_fits(bias, combined_hdus(*combination, header, layout))
 
 
 if "snakemake" in globals():

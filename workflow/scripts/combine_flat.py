@@ -2,7 +2,15 @@
 
 from flatfield.combining import combine_stack, warm_up
 from flatfield.job import limits_of, logged_job
-from flatfield.products import cite_file, describe_combination, describe_frames, describe_mosaic, image_hdu, write_fits
+from flatfield.products import (
+    cite_file,
+    combined_hdus,
+    describe_combination,
+    describe_frames,
+    describe_mosaic,
+    image_hdu,
+    write_fits,
+)
 from flatfield.stacks import mask_pixels, read_used_stack
 
 
@@ -20,7 +28,8 @@ def main(frames, files, inspected, bias, flat, options, overscan, limits):
     bias : str or None
         Master of the offset frames.
     flat : str
-        FITS file to write: mosaic (DN above black), standard error ``UNCERT`` (DN) and ``MASK``.
+        FITS file to write: mosaic (DN above black), standard error ``UNCERT`` (DN), ``MASK``, and with a method
+        that clips the number of frames that count, ``NUSED``.
     options : dict
         Section ``combine`` of the configuration.
     overscan : bool
@@ -29,7 +38,7 @@ def main(frames, files, inspected, bias, flat, options, overscan, limits):
     """
     warm_up(combine_stack)
     stack, rows = read_used_stack(frames, files, inspected, bias, options["scale"], overscan, limits)
-    value, error = combine_stack(stack, options)
+    value, error, used = combine_stack(stack, options)
     mask = mask_pixels(stack, value, [row["saturation_dn"] for row in rows])
     header = describe_frames(rows)
     if bias:
@@ -38,14 +47,10 @@ def main(frames, files, inspected, bias, flat, options, overscan, limits):
     header.update(describe_combination(options))
     layout = describe_mosaic(stack.cfa.name)
     header.update(layout)
-    write_fits(
-        flat,
-        [
-            image_hdu(value, header),
-            image_hdu(error, layout, "UNCERT", utype="StdDevUncertainty"),
-            image_hdu(mask, layout, "MASK", dark=(1, "value: not above black"), satur=(2, "value: saturated")),
-        ],
-    )
+    hdus = combined_hdus(value, error, used, header, layout)
+    marks = {"dark": (1, "value: not above black"), "satur": (2, "value: saturated")}
+    hdus.insert(2, image_hdu(mask, layout, "MASK", **marks))
+    write_fits(flat, hdus)
 
 
 if "snakemake" in globals():

@@ -4,7 +4,14 @@ from pathlib import Path
 
 from flatfield.combining import combine_stack, warm_up
 from flatfield.job import limits_of, logged_job
-from flatfield.products import cite_file, describe_combination, describe_frames, describe_mosaic, image_hdu, write_fits
+from flatfield.products import (
+    cite_file,
+    combined_hdus,
+    describe_combination,
+    describe_frames,
+    describe_mosaic,
+    write_fits,
+)
 from flatfield.stacks import read_used_stack
 
 
@@ -22,7 +29,8 @@ def main(frames, files, inspected, bias, subset, rotation, options, overscan, li
     bias : str or None
         Master of the offset frames.
     subset : str
-        FITS file to write, named as the subset: mosaic (DN above black) and standard error ``UNCERT``.
+        FITS file to write, named as the subset: mosaic (DN above black), standard error ``UNCERT``; with a
+        method that clips also the number of frames that count, ``NUSED``.
     rotation : float
         Of the camera, degrees counter-clockwise seen from behind it.
     options : dict
@@ -34,7 +42,7 @@ def main(frames, files, inspected, bias, subset, rotation, options, overscan, li
     name = Path(subset).stem
     warm_up(combine_stack)
     stack, rows = read_used_stack(frames, files, inspected, bias, options["scale"], overscan, limits)
-    value, error = combine_stack(stack, options)
+    combination = combine_stack(stack, options)
     header = describe_frames(rows)
     if bias:
         header.update(cite_file("BIAS", bias, "subtracted"))
@@ -42,9 +50,9 @@ def main(frames, files, inspected, bias, subset, rotation, options, overscan, li
     header["SUBSET"] = (name, "frames between two rotations")
     header["ROTATION"] = (rotation, "[deg] counter-clockwise, from behind the camera")
     header.update(describe_combination(options))
-    header.update(describe_mosaic(stack.cfa.name))
     layout = describe_mosaic(stack.cfa.name)
-    write_fits(subset, [image_hdu(value, header), image_hdu(error, layout, "UNCERT", utype="StdDevUncertainty")])
+    header.update(layout)
+    write_fits(subset, combined_hdus(*combination, header, layout))
 
 
 if "snakemake" in globals():

@@ -15,8 +15,8 @@ from flatfield.stacks import Stack, allocate, read_used_stack, select_used
 from flatfield.tables import read_table
 
 
-def main(frames, files, inspected, bias, flat, options, debayer, overscan, limits):
-    """Write ``flat.fits``.
+def main(frames, files, inspected, bias, flat, uncert, options, debayer, overscan, limits):
+    """Write ``flat.fits`` and ``flat_uncert.fits``.
 
     Parameters
     ----------
@@ -30,6 +30,8 @@ def main(frames, files, inspected, bias, flat, options, debayer, overscan, limit
         Master of the offset frames.
     flat : str
         FITS file to write: extensions RED, GREEN, BLUE (or MONO), DN above black.
+    uncert : str
+        FITS file to write: their standard errors, DN, in extensions of the same names.
     options : dict
         Section ``combine`` of the configuration.
     debayer : dict
@@ -42,18 +44,20 @@ def main(frames, files, inspected, bias, flat, options, debayer, overscan, limit
     if debayer["algorithm"] == "bilinear":
         warm_up(combine_interpolated)
         stack, rows = read_used_stack(frames, files, inspected, bias, options["scale"], overscan, limits, step)
-        planes, channels = combine_interpolated(stack, options), stack.cfa.channels
+        planes, errors = combine_interpolated(stack, options)
+        channels = stack.cfa.channels
     else:
         warm_up(combine_stack)
         paths, rows = select_used(frames, files, inspected, step)
         factors = scale_factors(used_frames(read_table(inspected)), rows, options["scale"])
-        planes = combine_developed(paths, factors, debayer["algorithm"], options, limits)
+        planes, errors = combine_developed(paths, factors, debayer["algorithm"], options, limits)
         channels = ("RED", "GREEN", "BLUE")
     header = describe_frames(rows)
     if bias:
         header.update(cite_file("BIAS", bias, "subtracted"))
     header.update(describe_combination(options, debayer))
     write_planes(flat, planes, channels, header, "Master Flat")
+    write_planes(uncert, errors, channels, header, "Standard Error")
 
 
 def combine_developed(paths, factors, algorithm, options, limits):
@@ -73,8 +77,8 @@ def combine_developed(paths, factors, algorithm, options, limits):
 
     Returns
     -------
-    numpy.ndarray, float32, ``(3, rows, columns)``
-        DN above black.
+    planes, errors : numpy.ndarray, float32, ``(3, rows, columns)``
+        DN above black, and their standard errors.
 
     Raises
     ------
@@ -97,12 +101,13 @@ def combine_developed(paths, factors, algorithm, options, limits):
 
     read_each(paths, load, limits["threads"])
     blacks, mono = np.zeros_like(factors), ColorFilterArray.from_name("MONO")
-    planes = []
+    combined = []
     for channel, (store, band_rows) in enumerate(stores):
         same = np.repeat(factors[:, [channel]], 4, axis=1)
         stack = Stack(store, blacks, same, mono, None, limits["threads"], band_rows)
-        planes.append(combine_stack(stack, options, with_error=False)[0])
-    return np.stack(planes)
+        combined.append(combine_stack(stack, options)[:2])
+    planes, errors = zip(*combined, strict=True)
+    return np.stack(planes), np.stack(errors)
 
 
 if "snakemake" in globals():
@@ -113,6 +118,7 @@ if "snakemake" in globals():
             snakemake.input.inspected,
             snakemake.input.bias or None,
             snakemake.output.flat,
+            snakemake.output.uncert,
             snakemake.params.options,
             snakemake.params.debayer["debayer"],
             snakemake.params.overscan,

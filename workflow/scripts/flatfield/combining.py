@@ -1,4 +1,4 @@
-"""Combining frames per pixel: median, mean, sigma_clip, minmax, each with its standard error."""
+"""Combining frames per pixel: median, mean, sigma_clip, minmax, ccd_clip, each with its standard error."""
 
 from functools import cache
 from math import erf
@@ -14,7 +14,11 @@ from flatfield.storage import HALO
 
 #: Kernels take all arrays, used or not.
 _NO_INTEGERS, _NO_FLOATS = np.zeros((0, 0, 0), np.uint16), np.zeros((0, 0, 0), np.float32)
-_NO_BIAS = np.zeros((0, 0), np.float32)
+_NO_PLANE = np.zeros((0, 0), np.float32)
+#: Methods that reject another number of values at each pixel.
+CLIPPING = ("sigma_clip", "ccd_clip")
+#: Pixels and random values of the simulation that finds the error of a clipped mean.
+SIMULATED_PIXELS, SIMULATED_VALUES = 40_000, 6_000_000
 
 
 def combine_stack(stack, options, with_error=True):
@@ -25,7 +29,8 @@ def combine_stack(stack, options, with_error=True):
     stack : flatfield.stacks.Stack
     options : dict
         The section ``combine`` of the configuration: ``method`` and its parameters, ``kappa_low``,
-        ``kappa_high``, ``iterations`` for sigma_clip; ``nlow``, ``nhigh`` for minmax.
+        ``kappa_high``, ``iterations`` for sigma_clip and ccd_clip, ``gain_e_per_dn``, ``read_noise_e`` for ccd_clip;
+        ``nlow``, ``nhigh`` for minmax.
     with_error : bool
 
     Returns
@@ -34,25 +39,29 @@ def combine_stack(stack, options, with_error=True):
         DN above black.
     error : numpy.ndarray, float32, ``(rows, columns)``
         Standard error, DN; NaN where fewer than two frames count. Of shape ``(0, 0)`` without `with_error`.
+    used : numpy.ndarray, int16, ``(rows, columns)``
+        Number of frames that count; of shape ``(0, 0)`` where that does not vary.
 
     Raises
     ------
     CombinationError
-        If minmax would reject all frames.
+        If minmax would reject all frames, or ccd_clip does not know gain and read noise.
     """
-    rule, pairs = prepare_rule(options, stack.store.frames)
+    rule, pairs = prepare_rule(options, stack.store.frames, with_error)
     value = np.empty(stack.shape, np.float32)
     error = np.empty(stack.shape if with_error else (0, 0), np.float32)
+    used = np.empty(stack.shape if options["method"] in CLIPPING else (0, 0), np.int16)
 
     def work(rows, block, first):
         arrays = _kernel_arrays(stack, block, first)
-        kernels.combine_pixels(*arrays, rows.start - first, rows.stop - first, rule, pairs, value[rows], error[rows])
+        results = value[rows], error[rows], used[rows]
+        kernels.combine_pixels(*arrays, rows.start - first, rows.stop - first, rule, pairs, *results)
 
     stack.work_in_bands(work)
-    return value, error
+    return value, error, used
 
 
-def combine_interpolated(stack, options):
+def combine_interpolated(stack, options, with_error=True):
     """Interpolate every frame of a stack bilinearly and combine each channel, without holding debayered frames.
 
     Parameters
@@ -60,31 +69,35 @@ def combine_interpolated(stack, options):
     stack : flatfield.stacks.Stack
     options : dict
         See `combine_stack`.
+    with_error : bool
 
     Returns
     -------
-    numpy.ndarray, float32, ``(channels, rows, columns)``
-        DN above black. How a channel is interpolated: `flatfield.kernels.combine_planes`.
+    planes, errors : numpy.ndarray, float32, ``(channels, rows, columns)``
+        DN above black, and their standard errors, from the scatter of the interpolated values over the frames. How a
+        channel is interpolated: `flatfield.kernels.combine_planes`. Errors of shape ``(channels, 0, 0)`` without
+        `with_error`.
     """
-    rule, pairs = prepare_rule(options, stack.store.frames)
-    planes = np.empty((len(stack.cfa.channels), *stack.shape), np.float32)
-    nothing = np.zeros((len(planes), 0, 0), np.float32)
+    rule, pairs = prepare_rule(options, stack.store.frames, with_error)
+    channels = len(stack.cfa.channels)
+    planes = np.empty((channels, *stack.shape), np.float32)
+    errors = np.empty((channels, *(stack.shape if with_error else (0, 0))), np.float32)
 
     def work(rows, block, first):
         arrays = _kernel_arrays(stack, block, first)
-        part = np.empty(planes[:, rows].shape, np.float32)
-        kernels.combine_planes(*arrays, rows.start - first, rows.stop - first, rule, pairs, part, nothing)
-        planes[:, rows] = part
+        parts = [np.empty(results[:, rows].shape, np.float32) for results in (planes, errors)]
+        kernels.combine_planes(*arrays, rows.start - first, rows.stop - first, rule, pairs, *parts)
+        planes[:, rows], errors[:, rows] = parts
 
     stack.work_in_bands(work, HALO)
-    return planes
+    return planes, errors
 
 
 def _kernel_arrays(stack, block, first):
     """Arguments of a kernel that say what a block of frames holds, from their row `first` on."""
     pixels = (block, _NO_FLOATS) if block.dtype == np.uint16 else (_NO_INTEGERS, block)
     tile = np.array(stack.cfa.shifted(first, 0).tile)
-    bias = _NO_BIAS if stack.bias is None else stack.bias[first : first + block.shape[1]]
+    bias = _NO_PLANE if stack.bias is None else stack.bias[first : first + block.shape[1]]
     return *pixels, stack.blacks, stack.factors, tile, bias
 
 
@@ -116,7 +129,8 @@ def combine(values, options):
     count, shape = len(values), values.shape[1:]
     levels = np.zeros((count, 4), np.float32)
     stack = stack_frames(values.reshape(count, 1, -1), levels, levels + 1, ColorFilterArray(((0,),)))
-    return tuple(result.reshape(shape) for result in combine_stack(stack, options))
+    value, error, _ = combine_stack(stack, options)
+    return value.reshape(shape), error.reshape(shape)
 
 
 def warm_up(combine_frames):
@@ -132,36 +146,84 @@ def warm_up(combine_frames):
     Thread(target=combine_frames, args=(stack, {"method": "mean"})).start()
 
 
-def prepare_rule(options, count):
+def prepare_rule(options, count, with_error=True):
     """Numbers and network that tell a kernel how to combine `count` frames; see `flatfield.kernels.combine_pixels`.
 
     Raises
     ------
     CombinationError
-        If the method is not known, or minmax would reject all frames.
+        If the method is not known, minmax would reject all frames, or ccd_clip does not know gain and read noise.
     """
     method = options["method"]
     if method == "median":
         middle = frozenset({(count - 1) // 2, count // 2})
-        return _rule(kernels.MEDIAN, error_ratio=median_error_ratio(count)), ordering_network(count, middle)
+        ratio = median_error_ratio(count) if with_error else 1.0
+        return _rule(kernels.MEDIAN, error_ratio=ratio), ordering_network(count, middle)
     if method == "mean":
         return _rule(kernels.MEAN), ordering_network(count, frozenset())
-    everything = ordering_network(count, frozenset(range(count)))
-    if method == "sigma_clip":
-        limits = options["kappa_low"], options["kappa_high"], options["iterations"]
-        return _rule(kernels.SIGMA_CLIP, *limits), everything
     if method == "minmax":
         low, high = options["nlow"], options["nhigh"]
         if low + high >= count:
             raise CombinationError(
                 f"minmax would reject {low} + {high} values of only {count} frames; lower nlow or nhigh"
             )
-        return _rule(kernels.MINMAX, low, high), everything
-    raise CombinationError(f"'{method}' is not a method of combination; use median, mean, sigma_clip or minmax")
+        parameters = simulated = kernels.MINMAX, low, high
+    elif method in CLIPPING:
+        limits = options["kappa_low"], options["kappa_high"], options["iterations"]
+        parameters = simulated = kernels.SIGMA_CLIP, *limits
+        if method == "ccd_clip":
+            gain, noise = options["gain_e_per_dn"], options["read_noise_e"]
+            if gain is None or noise is None:
+                raise CombinationError(
+                    "ccd_clip needs `combine.gain_e_per_dn` and `combine.read_noise_e`; noise.tsv has what was measured"
+                )
+            parameters = kernels.CCD_CLIP, *limits, noise / gain, gain
+            simulated = kernels.CCD_CLIP, *limits, 1, np.inf
+    else:
+        raise CombinationError(
+            f"'{method}' is not a method of combination; use median, mean, sigma_clip, minmax or ccd_clip"
+        )
+    ratio = clipped_error_ratio(count, simulated) if with_error else 1.0
+    return _rule(*parameters, error_ratio=ratio), ordering_network(count, frozenset(range(count)))
 
 
 def _rule(method, *parameters, error_ratio=1.0):
-    return np.array([method, *parameters, *[0.0] * (3 - len(parameters)), error_ratio])
+    return np.array([method, *parameters, *[0.0] * (5 - len(parameters)), error_ratio])
+
+
+@cache
+def clipped_error_ratio(count, parameters):
+    """Standard error of a mean that rejects values over s / sqrt(kept), for `count` values with normal noise.
+
+    Values that were cut off make the scatter of those kept too small. How much, a simulation of the kernel itself
+    tells, always with the same random numbers.
+
+    Parameters
+    ----------
+    count : int
+    parameters : tuple
+        Method and its parameters, as for a rule; for CCD_CLIP with a read noise of 1 and an infinite gain.
+
+    Returns
+    -------
+    float
+        1 where fewer than two values are kept, so that there is no scatter.
+
+    Examples
+    --------
+    >>> round(clipped_error_ratio(30, (kernels.SIGMA_CLIP, 3, 3, 5)), 2)
+    1.02
+    """
+    pixels = max(min(SIMULATED_PIXELS, SIMULATED_VALUES // count), 1000)
+    values = np.random.default_rng(count).standard_normal((count, 1, pixels), np.float32)
+    levels = np.zeros((count, 4), np.float32)
+    stack = stack_frames(values, levels, levels + 1, ColorFilterArray(((0,),)))
+    value, error = np.empty((2, 1, pixels), np.float32)
+    rule, pairs = _rule(*parameters), ordering_network(count, frozenset(range(count)))
+    nothing = np.zeros((0, 0), np.int16)
+    kernels.combine_pixels(*_kernel_arrays(stack, values, 0), 0, 1, rule, pairs, value, error, nothing)
+    known = np.isfinite(error)
+    return float(value.std() / np.sqrt(np.mean(error[known] ** 2.0))) if known.any() else 1.0
 
 
 @cache

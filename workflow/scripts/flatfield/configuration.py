@@ -86,7 +86,16 @@ def validate(config, schema):
     config = _fill(config, schema, schema)
     _check_names(config)
     _check_debayering(config)
+    _check_combination(config["combine"])
     return config
+
+
+def _check_combination(combine):
+    missing = [key for key in ("gain_e_per_dn", "read_noise_e") if combine[key] is None]
+    if combine["method"] == "ccd_clip" and missing:
+        raise ConfigurationError(
+            f"key `combine.{missing[0]}` must be given for the method ccd_clip; noise.tsv has what the flats tell"
+        )
 
 
 def merge(base, preset):

@@ -35,7 +35,7 @@ def interpolate_bilinear(mosaic, cfa, threads=1):
     """
     levels = np.zeros((1, 4), np.float32)
     stack = stack_frames([mosaic.astype(np.float32)], levels, levels + 1, cfa, threads=threads)
-    return combine_interpolated(stack, {"method": "mean"})
+    return combine_interpolated(stack, {"method": "mean"}, with_error=False)[0]
 
 
 def develop(path, algorithm):

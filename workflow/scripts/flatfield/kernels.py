@@ -14,7 +14,7 @@ from numba.core.caching import FunctionCache
 from flatfield.robust import SIGMA_PER_MAD
 
 #: Methods of combination.
-MEDIAN, MEAN, SIGMA_CLIP, MINMAX = range(4)
+MEDIAN, MEAN, SIGMA_CLIP, MINMAX, CCD_CLIP = range(5)
 #: Pixels combined at a time; a multiple of the periods of all colour filter arrays (1, 2, 6).
 LANE = 384
 
@@ -48,7 +48,7 @@ def compiled(function):
 
 
 @compiled
-def combine_pixels(integers, floats, blacks, factors, tile, bias, first, last, rule, pairs, value, error):
+def combine_pixels(integers, floats, blacks, factors, tile, bias, first, last, rule, pairs, value, error, used):
     """Combine rows ``first`` to ``last`` of a stack per pixel.
 
     Parameters
@@ -65,13 +65,15 @@ def combine_pixels(integers, floats, blacks, factors, tile, bias, first, last, r
         Master of the offset frames, DN; of shape ``(0, 0)`` for none.
     first, last : int
         Rows of the stack to combine.
-    rule : numpy.ndarray, float64, ``(5,)``
-        Method, its parameters (kappa_low, kappa_high, iterations; or nlow, nhigh; 0 for what it has not) and the
-        factor of the error.
+    rule : numpy.ndarray, float64, ``(7,)``
+        Method, its parameters (kappa_low, kappa_high, iterations, and for CCD_CLIP read noise in DN and gain in e-/DN;
+        or nlow, nhigh; 0 for what it has not) and the factor of the error.
     pairs : numpy.ndarray, int64, ``(pairs, 2)``
         Network that puts the values of a pixel in order, as far as the method needs it.
     value, error : numpy.ndarray, float32, ``(last - first, columns)``
         Written: combined value (DN above black) and standard error; `error` of shape ``(0, 0)`` is left out.
+    used : numpy.ndarray, int16, ``(last - first, columns)``
+        Written: number of frames that count; of shape ``(0, 0)`` is left out.
     """
     frames, columns = len(blacks), value.shape[1]
     black, factor = _spread(blacks, tile), _spread(factors, tile)
@@ -82,7 +84,8 @@ def combine_pixels(integers, floats, blacks, factors, tile, bias, first, last, r
             width = min(LANE, columns - left)
             for k in range(frames):
                 _load(integers, floats, bias, k, row, left, width, black[phase, k, 1:], factor[phase, k, 1:], lines[k])
-            _reduce(lines, width, rule, pairs, value[row - first, left:], _part(error, row - first, left))
+            parts = value[row - first, left:], _part(error, row - first, left), _part(used, row - first, left)
+            _reduce(lines, width, rule, pairs, factor[phase, :, 1:], *parts)
 
 
 @compiled
@@ -106,7 +109,10 @@ def combine_planes(integers, floats, blacks, factors, tile, bias, first, last, r
     lines = np.zeros((frames, LANE), np.float32)
     signals = np.zeros((frames, 3, LANE + 2), np.float32)  # three rows at a time, and a column on either side
     here = np.zeros((3, LANE + 2), np.int32)  # 1 where the channel was recorded
-    weight = np.zeros(LANE, np.float32)
+    weight, not_counted = np.zeros(LANE, np.float32), np.zeros(0, np.int16)
+    own = np.zeros((len(values), frames, LANE), np.float32)  # factor of each channel and frame
+    for channel in range(len(values)):
+        own[channel] = factors[:, channel].copy().reshape(-1, 1)
     for left in range(0, columns, LANE):
         width = min(LANE, columns - left)
         begin, end = max(left - 1, 0), min(left + width + 1, columns)
@@ -137,14 +143,8 @@ def combine_planes(integers, floats, blacks, factors, tile, bias, first, last, r
                                 lines[k, j] = _reach_further(
                                     integers, floats, blacks[k], factors[k], tile, bias, k, center, left + j, channel
                                 )
-                _reduce(
-                    lines,
-                    width,
-                    rule,
-                    pairs,
-                    values[channel, center - first, left:],
-                    _part(errors[channel], center - first, left),
-                )
+                parts = values[channel, center - first, left:], _part(errors[channel], center - first, left)
+                _reduce(lines, width, rule, pairs, own[channel], *parts, not_counted)
 
 
 @inner
@@ -240,15 +240,16 @@ def _reach_further(integers, floats, blacks, factors, tile, bias, k, row, column
 
 
 @inner
-def _part(error, row, left):
-    """Where the errors of a lane go; nothing where they are not wanted."""
-    return error[row, left:] if len(error) > 0 else error.reshape(-1)
+def _part(plane, row, left):
+    """Where the errors or counts of a lane go; nothing where they are not wanted."""
+    return plane[row, left:] if len(plane) > 0 else plane.reshape(-1)
 
 
 @inner
-def _reduce(lines, width, rule, pairs, value, error):
+def _reduce(lines, width, rule, pairs, factor, value, error, used):
     """Combine the lines of a lane, one a frame; they are put in order as `pairs` say."""
     frames, method = len(lines), int(rule[0])
+    unordered = lines.copy() if method == CCD_CLIP else lines[:0]
     for i in range(len(pairs)):
         low, high = lines[pairs[i, 0]], lines[pairs[i, 1]]
         for j in range(LANE):
@@ -279,7 +280,63 @@ def _reduce(lines, width, rule, pairs, value, error):
         if method != MEDIAN:
             value[j] = origin[j] + total[j] / kept
         if len(error) > 0:
-            error[j] = rule[4] * np.sqrt(max(square[j] - total[j] * total[j] / kept, 0.0) / kept / (kept - 1))
+            error[j] = rule[6] * np.sqrt(max(square[j] - total[j] * total[j] / kept, 0.0) / kept / (kept - 1))
+        if len(used) > 0:
+            used[j] = kept
+    if method == CCD_CLIP:
+        _ccd_clip_lane(unordered, lines, width, rule, factor, value, error, used)
+
+
+@inner
+def _ccd_clip_lane(unordered, lines, width, rule, factor, value, error, used):
+    """Combine again the pixels of a lane of which CCD-noise clipping rejects a value."""
+    frames = len(lines)
+    center, rejected = np.empty(LANE), np.zeros(LANE, np.int64)
+    for j in range(LANE):
+        center[j] = (np.float64(lines[(frames - 1) // 2, j]) + np.float64(lines[frames // 2, j])) / 2
+    for k in range(frames):
+        for j in range(LANE):
+            rejected[j] += _departs(unordered[k, j], center[j], factor[k, j], rule)
+    kept, values = np.empty(frames, np.bool_), np.empty(frames)
+    for j in range(width):
+        if rejected[j] == 0:
+            continue
+        kept[:], middle, count = True, center[j], frames
+        for _ in range(int(rule[3])):
+            left = 0
+            for k in range(frames):
+                left += kept[k] and not _departs(unordered[k, j], middle, factor[k, j], rule)
+            if left == 0 or left == count:  # never all of them
+                break
+            left = 0
+            for k in range(frames):
+                kept[k] = kept[k] and not _departs(unordered[k, j], middle, factor[k, j], rule)
+                if kept[k]:
+                    values[left] = unordered[k, j]
+                    left += 1
+            ordered, count = np.sort(values[:left]), left
+            middle = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2
+        left = 0
+        for k in range(frames):
+            if kept[k]:
+                values[left] = unordered[k, j]
+                left += 1
+        mean, variance = _moments(values[:left])
+        value[j] = mean
+        if len(error) > 0:
+            error[j] = rule[6] * np.sqrt(variance / (left - 1))
+        if len(used) > 0:
+            used[j] = left
+
+
+@inner
+def _departs(value, center, factor, rule):
+    """Whether a scaled value is further from the centre than the noise of its frame allows."""
+    deviation = np.float64(value) - center
+    limit = rule[2] if deviation > 0 else rule[1]
+    # of the value as recorded, read_noise^2 + signal / gain; scaled with it
+    variance = factor * (factor * rule[4] * rule[4] + max(center, 0.0) / rule[5])
+    return deviation * deviation > limit * limit * variance
 
 
 @inner

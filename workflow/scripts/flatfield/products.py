@@ -86,6 +86,7 @@ def describe_combination(options, debayer=None):
     """
     parameters = {
         "sigma_clip": ["kappa_low", "kappa_high", "iterations"],
+        "ccd_clip": ["kappa_low", "kappa_high", "iterations", "gain_e_per_dn", "read_noise_e"],
         "minmax": ["nlow", "nhigh"],
     }.get(options["method"], [])
     header = fits.Header()
@@ -116,7 +117,7 @@ def image_hdu(data, header=None, name=None, unit="DN", **cards):
     Parameters
     ----------
     data : numpy.ndarray or None
-        Written as float32, masks as uint8.
+        Written as float32, masks as uint8, counts as int16.
     header : astropy.io.fits.Header, optional
         Copied.
     name : str, optional
@@ -127,13 +128,28 @@ def image_hdu(data, header=None, name=None, unit="DN", **cards):
     """
     header = fits.Header() if header is None else header.copy()
     if data is not None:
-        data = np.ascontiguousarray(data, np.uint8 if data.dtype in (bool, np.uint8) else np.float32)
-        if data.dtype != np.uint8:
+        kept = {np.dtype(bool): np.uint8, np.dtype(np.uint8): np.uint8, np.dtype(np.int16): np.int16}
+        data = np.ascontiguousarray(data, kept.get(data.dtype, np.float32))
+        if data.dtype == np.float32:
             header["BUNIT"] = (unit, "unit of the pixels")
     header.update({key.upper(): value for key, value in cards.items()})
     if name is None:
         return fits.PrimaryHDU(data, header)
     return fits.ImageHDU(data, header, name=name)
+
+
+def combined_hdus(value, error, used, header, layout):
+    """HDUs of a combination: the mosaic, its standard error ``UNCERT``, and ``NUSED`` where that varies.
+
+    Parameters
+    ----------
+    value, error, used : numpy.ndarray
+        As `flatfield.combining.combine_stack` returns them, DN.
+    header, layout : astropy.io.fits.Header
+        Of the mosaic, and of what belongs to its pixels.
+    """
+    hdus = [image_hdu(value, header), image_hdu(error, layout, "UNCERT", utype="StdDevUncertainty")]
+    return hdus + ([image_hdu(used, layout, "NUSED")] if used.size else [])
 
 
 def write_fits(path, hdus):

@@ -10,7 +10,7 @@ from flatfield.errors import ResourceError
 
 #: Bytes that a combining job takes beside its frames: interpreter and libraries, and for each pixel of a frame what is
 #: written (planes, their errors and copies). Upper bounds: measured were two thirds of the sum of all and less.
-BASE, PRODUCTS = 250_000_000, 16
+BASE, PRODUCTS = 250_000_000, 28
 #: Rows above and below a band that interpolation needs, and rows of the largest colour filter array.
 HALO, TILE = 2, 6
 
