@@ -128,7 +128,7 @@ def test_sigma_clip_is_that_of_a_loop_over_pixels(values, low, high, iterations)
         kept = clip_slowly(values[:, index], low, high, iterations)
         assert found[index] == pytest.approx(kept.mean(), rel=1e-6)
         if len(kept) > 1:
-            ratio = combining.clipped_error_ratio(len(values), (combining.kernels.SIGMA_CLIP, low, high, iterations))
+            ratio = combining.prepare_rule(options, len(values))[0][-1]
             assert error[index] == pytest.approx(ratio * kept.std(ddof=1) / np.sqrt(len(kept)), rel=1e-5, abs=1e-9)
 
 
@@ -161,7 +161,7 @@ def test_ccd_clip_is_that_of_a_loop_over_pixels(count, seed, pattern, low, high,
     stack = make_stack(mosaics, pattern, rng, band_rows=4)
     value, error, used = combining.combine_stack(stack, options)
     scaled, colors = signal_of(stack, mosaics), stack.cfa.tile
-    ratio = combining.clipped_error_ratio(count, (combining.kernels.CCD_CLIP, low, high, iterations, 1, np.inf))
+    ratio = combining.prepare_rule(options, count)[0][-1]
     for i, j in np.ndindex(6, 12):
         factors = stack.factors[:, colors[i % len(colors)][j % len(colors)]]
         kept = scaled[ccd_clip_slowly(scaled[:, i, j], factors.astype(float), options), i, j].astype(float)

@@ -89,6 +89,11 @@ def bias_of_set(wildcards):
     return "<results>/{set}/bias.fits" if SETS[wildcards.set].bias else []
 
 
+def bias_inventory_of_set(wildcards):
+    """Table of the offset frames of a set that has some."""
+    return "<results>/{set}/bias.tsv" if SETS[wildcards.set].bias else []
+
+
 def subsets_of_set(wildcards):
     return [f"<results>/{{set}}/subsets/{label}.fits" for label in SETS[wildcards.set].subsets]
 
@@ -125,15 +130,25 @@ def bias_options(wildcards):
 def inspection_options(wildcards):
     """What the inspection of a set's frames needs."""
     options = config["sets"][wildcards.set]
-    return {"files": labels_of_set(wildcards)} | {
-        key: options[key] for key in ("overscan", "mismatch", "exposure_span")
+    return {
+        "files": labels_of_set(wildcards),
+        "subsets": owners_of_set(wildcards),
+        "bad_frames": options["bad_frames"] or config["bad_frames"],
+        "min_frames": config["min_frames"],
+        "tests": config["frame_tests"],
+        **{key: options[key] for key in ("overscan", "mismatch", "exposure_span")},
     }
+
+
+def owners_of_set(wildcards):
+    """Name of the subset that claims each frame of a set; empty where none does."""
+    return [SETS[wildcards.set].subset_of(path) for path in SETS[wildcards.set].frames]
 
 
 def inventory_options(wildcards):
     """Which subset claims each frame of a set, and whether their order matters."""
     frames, options = SETS[wildcards.set], config["sets"][wildcards.set]
-    owners = [frames.subset_of(path) for path in frames.frames]
+    owners = owners_of_set(wildcards)
     return {
         "subsets": owners,
         "rotations": [frames.subsets[owner].rotation if owner else None for owner in owners],
@@ -177,6 +192,11 @@ def memory_of_bias(wildcards, input, threads):
     return memory_of_frames(read_table(input.inventory), input.frames, threads, 2)
 
 
+def memory_of_pairs(wildcards, input, threads):
+    """Memory of a job that compares pairs of frames, MB: two of them in each thread, and what is made of them."""
+    return memory_of_frames(read_table(input.inventory), input.frames[: 2 * threads], threads, 10)
+
+
 def memory_of_frames(table, frames, threads, bytes_of_pixel):
     """Memory to combine frames that a table describes, MB; FITS frames may be floats."""
     shape = next((int(row["rows"]), int(row["columns"])) for row in table if row["used"] == "yes")
@@ -195,6 +215,16 @@ def all_cores():
         return workflow.cores
     except WorkflowError:
         return 1
+
+
+def noise_options(wildcards):
+    """What the measurement of noise needs."""
+    return {
+        "combine": config["combine"],
+        "center": config["regions"]["center"],
+        "wanted_error_percent": config["noise"]["wanted_error_percent"],
+        "overscan": overscan_of_set(wildcards),
+    }
 
 
 def title_of_set(wildcards):

@@ -2,17 +2,46 @@
 
 
 rule measure_flat:
-    """Mean, scatter and S/N of the debayered master in boxes, per channel."""
+    """Mean, scatter and S/N of the debayered master in boxes, per channel: noise and structure apart."""
     input:
         flat="<results>/{set}/flat.fits",
+        uncert="<results>/{set}/flat_uncert.fits",
+        noise="<results>/{set}/noise.tsv",
+        inventory="<results>/{set}/frames.tsv",
     output:
         stats="<results>/{set}/stats.tsv",
     log:
         "<logs>/{set}/stats.log",
     params:
-        regions=config["regions"],
+        options={key: config[key] for key in ("regions", "combine", "debayer")},
     script:
         "../scripts/measure_flat.py"
+
+
+rule measure_noise:
+    """Gain, read noise, pixel response and S/N from the flats themselves, and how many frames are enough."""
+    input:
+        frames=frames_of_set,
+        inventory="<results>/{set}/frames.tsv",
+        bias_frames=bias_frames_of_set,
+        bias_inventory=bias_inventory_of_set,
+        bias=bias_of_set,
+        flat="<results>/{set}/flat_cfa.fits",
+    output:
+        noise="<results>/{set}/noise.tsv",
+        transfer="<results>/{set}/photon_transfer.tsv",
+        depth="<results>/{set}/depth.tsv",
+    log:
+        "<logs>/{set}/noise.log",
+    threads: threads_of_set
+    resources:
+        mem_mb=memory_of_pairs,
+    params:
+        files=labels_of_set,
+        bias_files=labels_of_bias,
+        options=noise_options,
+    script:
+        "../scripts/measure_noise.py"
 
 
 rule model_flat:

@@ -4,6 +4,7 @@ from flatfield.cfa import ColorFilterArray
 from flatfield.inventory import columns, inspect_frames, reject_mismatches
 from flatfield.job import logged_job
 from flatfield.products import read_image
+from flatfield.screening import screen_frames
 from flatfield.tables import write_table
 
 
@@ -19,7 +20,8 @@ def main(frames, bias, inspected, options, threads):
     inspected : str
         Table to write.
     options : dict
-        files (names for the table), overscan, mismatch, exposure_span.
+        files (names for the table), overscan, mismatch, exposure_span, subsets (of each frame; frames are
+        compared within), bad_frames, min_frames, tests (section ``frame_tests`` of the configuration).
     threads : int
 
     Raises
@@ -28,10 +30,11 @@ def main(frames, bias, inspected, options, threads):
         If frames do not belong together.
     """
     master = read_image(bias)[0] if bias else None
-    rows = inspect_frames(frames, options["files"], options["overscan"], master, threads)
+    rows = inspect_frames(frames, options["files"], options["overscan"], master, threads, look=True)
     reject_mismatches(rows, options["exposure_span"], options["mismatch"])
+    screen_frames(rows, options["subsets"], options["tests"], options["min_frames"], options["bad_frames"])
     cfa = ColorFilterArray.from_name(next(row["cfa"] for row in rows if row["used"]))
-    write_table(inspected, rows, columns(cfa.channels, placed=False))
+    write_table(inspected, rows, columns(cfa.channels, screened=True))
 
 
 if "snakemake" in globals():

@@ -26,7 +26,7 @@ def main(frames, inventory, options, threads):
     """
     rows = inspect_frames(frames, options["files"], options["overscan"], None, threads)
     reject_mismatches(rows, float("inf"), "error")
-    write_table(inventory, rows, columns(ColorFilterArray.from_name(rows[0]["cfa"]).channels, placed=False))
+    write_table(inventory, rows, columns(ColorFilterArray.from_name(rows[0]["cfa"]).channels))
 
 
 if "snakemake" in globals():

@@ -34,7 +34,9 @@ def main(inspected, inventory, options):
     if empty:
         reason = next(row["reason"] for row in rows if row["subset"] in empty)
         raise InventoryError(f"no usable frame is left in subset {min(empty)}: {reason}")
-    write_table(inventory, rows, columns(ColorFilterArray.from_name(used[0]["cfa"]).channels))
+    write_table(
+        inventory, rows, columns(ColorFilterArray.from_name(used[0]["cfa"]).channels, placed=True, screened=True)
+    )
 
 
 if "snakemake" in globals():

@@ -32,7 +32,7 @@ def main(frames, bias, inventory, options, threads):
     unreadable = next((row for row in rows if not row["used"]), None)
     if unreadable:
         raise FrameError(unreadable["reason"])
-    write_table(inventory, rows, columns(ColorFilterArray.from_name(rows[0]["cfa"]).channels, placed=False))
+    write_table(inventory, rows, columns(ColorFilterArray.from_name(rows[0]["cfa"]).channels))
 
 
 if "snakemake" in globals():

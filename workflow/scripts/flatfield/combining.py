@@ -17,6 +17,8 @@ _NO_INTEGERS, _NO_FLOATS = np.zeros((0, 0, 0), np.uint16), np.zeros((0, 0, 0), n
 _NO_PLANE = np.zeros((0, 0), np.float32)
 #: Methods that reject another number of values at each pixel.
 CLIPPING = ("sigma_clip", "ccd_clip")
+#: Of ccd_clip where only the noise of reading counts, 1 DN.
+WITHOUT_PHOTONS = {"gain_e_per_dn": 1e200, "read_noise_e": 1e200}
 #: Pixels and random values of the simulation that finds the error of a clipped mean.
 SIMULATED_PIXELS, SIMULATED_VALUES = 40_000, 6_000_000
 
@@ -101,7 +103,7 @@ def _kernel_arrays(stack, block, first):
     return *pixels, stack.blacks, stack.factors, tile, bias
 
 
-def combine(values, options):
+def combine(values, options, factors=None):
     """Combine arrays along the first axis.
 
     Parameters
@@ -109,6 +111,8 @@ def combine(values, options):
     values : numpy.ndarray, float32, ``(frames, ...)``
     options : dict
         See `combine_stack`.
+    factors : numpy.ndarray, float32, ``(frames,)``, optional
+        That `values` are scaled by already, for the noise of ccd_clip.
 
     Returns
     -------
@@ -127,8 +131,11 @@ def combine(values, options):
     array([2.], dtype=float32)
     """
     count, shape = len(values), values.shape[1:]
-    levels = np.zeros((count, 4), np.float32)
-    stack = stack_frames(values.reshape(count, 1, -1), levels, levels + 1, ColorFilterArray(((0,),)))
+    levels = np.ones((count, 4), np.float32)
+    if factors is not None:
+        levels *= np.asarray(factors, np.float32)[:, None]
+        values = values / levels[:, 0].reshape(count, *[1] * len(shape))
+    stack = stack_frames(values.reshape(count, 1, -1), 0 * levels, levels, ColorFilterArray(((0,),)))
     value, error, _ = combine_stack(stack, options)
     return value.reshape(shape), error.reshape(shape)
 
@@ -155,45 +162,68 @@ def prepare_rule(options, count, with_error=True):
         If the method is not known, minmax would reject all frames, or ccd_clip does not know gain and read noise.
     """
     method = options["method"]
+    if method == "ccd_clip" and None in (options["gain_e_per_dn"], options["read_noise_e"]):
+        raise CombinationError(
+            "ccd_clip needs `combine.gain_e_per_dn` and `combine.read_noise_e`; noise.tsv has what was measured"
+        )
+    parameters, wanted = _parameters(options, count)
+    error_ratio = 1.0
+    if with_error and method == "median":
+        error_ratio = median_error_ratio(count)
+    elif with_error and method != "mean":
+        error_ratio = simulate_rejection(count, _parameters(options | WITHOUT_PHOTONS, count)[0])[0]
+    return np.array([*parameters, error_ratio]), ordering_network(count, wanted)
+
+
+def _parameters(options, count):
+    """Method and its five parameters for a kernel, and the ranks that it needs in order."""
+    method, everything = options["method"], frozenset(range(count))
     if method == "median":
-        middle = frozenset({(count - 1) // 2, count // 2})
-        ratio = median_error_ratio(count) if with_error else 1.0
-        return _rule(kernels.MEDIAN, error_ratio=ratio), ordering_network(count, middle)
+        return (kernels.MEDIAN, 0, 0, 0, 0, 0), frozenset({(count - 1) // 2, count // 2})
     if method == "mean":
-        return _rule(kernels.MEAN), ordering_network(count, frozenset())
+        return (kernels.MEAN, 0, 0, 0, 0, 0), frozenset()
     if method == "minmax":
         low, high = options["nlow"], options["nhigh"]
         if low + high >= count:
             raise CombinationError(
                 f"minmax would reject {low} + {high} values of only {count} frames; lower nlow or nhigh"
             )
-        parameters = simulated = kernels.MINMAX, low, high
-    elif method in CLIPPING:
+        return (kernels.MINMAX, low, high, 0, 0, 0), everything
+    if method in CLIPPING:
         limits = options["kappa_low"], options["kappa_high"], options["iterations"]
-        parameters = simulated = kernels.SIGMA_CLIP, *limits
-        if method == "ccd_clip":
-            gain, noise = options["gain_e_per_dn"], options["read_noise_e"]
-            if gain is None or noise is None:
-                raise CombinationError(
-                    "ccd_clip needs `combine.gain_e_per_dn` and `combine.read_noise_e`; noise.tsv has what was measured"
-                )
-            parameters = kernels.CCD_CLIP, *limits, noise / gain, gain
-            simulated = kernels.CCD_CLIP, *limits, 1, np.inf
-    else:
-        raise CombinationError(
-            f"'{method}' is not a method of combination; use median, mean, sigma_clip, minmax or ccd_clip"
-        )
-    ratio = clipped_error_ratio(count, simulated) if with_error else 1.0
-    return _rule(*parameters, error_ratio=ratio), ordering_network(count, frozenset(range(count)))
+        if method == "sigma_clip":
+            return (kernels.SIGMA_CLIP, *limits, 0, 0), everything
+        gain = options["gain_e_per_dn"]
+        return (kernels.CCD_CLIP, *limits, options["read_noise_e"] / gain, gain), everything
+    raise CombinationError(
+        f"'{method}' is not a method of combination; use median, mean, sigma_clip, minmax or ccd_clip"
+    )
 
 
-def _rule(method, *parameters, error_ratio=1.0):
-    return np.array([method, *parameters, *[0.0] * (5 - len(parameters)), error_ratio])
+def scatter_of_master(options, count):
+    """Standard error of the combination of `count` values with normal noise, in units of the noise of one.
+
+    Parameters
+    ----------
+    options : dict
+        See `combine_stack`.
+    count : int
+
+    Examples
+    --------
+    >>> [round(scatter_of_master({"method": method}, 100), 4) for method in ("mean", "median")]
+    [0.1, 0.1245]
+    """
+    if options["method"] == "mean":
+        return count**-0.5
+    if options["method"] == "median":
+        return median_error_ratio(count) * count**-0.5
+    return simulate_rejection(count, _parameters(options | WITHOUT_PHOTONS, count)[0])[1]
 
 
 @cache
-def clipped_error_ratio(count, parameters):
-    """Standard error of a mean that rejects values over s / sqrt(kept), for `count` values with normal noise.
+def simulate_rejection(count, parameters):
+    """Standard error of a mean that rejects values, for `count` values with normal noise.
 
     Values that were cut off make the scatter of those kept too small. How much, a simulation of the kernel itself
     tells, always with the same random numbers.
@@ -202,28 +232,30 @@ def clipped_error_ratio(count, parameters):
     ----------
     count : int
     parameters : tuple
-        Method and its parameters, as for a rule; for CCD_CLIP with a read noise of 1 and an infinite gain.
+        Method and its five parameters; for CCD_CLIP with a read noise of 1 and no photon noise.
 
     Returns
     -------
-    float
-        1 where fewer than two values are kept, so that there is no scatter.
+    error_ratio : float
+        Standard error over s / sqrt(kept); 1 where fewer than two values are kept, so that there is no scatter.
+    scatter : float
+        Standard error over the noise of one value.
 
     Examples
     --------
-    >>> round(clipped_error_ratio(30, (kernels.SIGMA_CLIP, 3, 3, 5)), 2)
-    1.02
+    >>> [round(number, 2) for number in simulate_rejection(30, (kernels.SIGMA_CLIP, 3, 3, 5, 0, 0))]
+    [1.09, 0.19]
     """
     pixels = max(min(SIMULATED_PIXELS, SIMULATED_VALUES // count), 1000)
     values = np.random.default_rng(count).standard_normal((count, 1, pixels), np.float32)
     levels = np.zeros((count, 4), np.float32)
     stack = stack_frames(values, levels, levels + 1, ColorFilterArray(((0,),)))
     value, error = np.empty((2, 1, pixels), np.float32)
-    rule, pairs = _rule(*parameters), ordering_network(count, frozenset(range(count)))
+    rule, pairs = np.array([*parameters, 1.0]), ordering_network(count, frozenset(range(count)))
     nothing = np.zeros((0, 0), np.int16)
     kernels.combine_pixels(*_kernel_arrays(stack, values, 0), 0, 1, rule, pairs, value, error, nothing)
-    known = np.isfinite(error)
-    return float(value.std() / np.sqrt(np.mean(error[known] ** 2.0))) if known.any() else 1.0
+    known, scatter = np.isfinite(error), float(value.std())
+    return (scatter / float(np.sqrt(np.mean(error[known] ** 2.0))) if known.any() else 1.0), scatter
 
 
 @cache

@@ -38,6 +38,26 @@ def interpolate_bilinear(mosaic, cfa, threads=1):
     return combine_interpolated(stack, {"method": "mean"}, with_error=False)[0]
 
 
+def noise_of_interpolation(cfa):
+    """Variance of a bilinearly interpolated pixel over that of a recorded one, the mean over the tile, per channel.
+
+    Sum of the squared weights, found by interpolating single pixels.
+
+    Examples
+    --------
+    >>> from flatfield.cfa import ColorFilterArray
+    >>> noise_of_interpolation(ColorFilterArray.from_name("RGGB"))
+    array([0.5625, 0.625 , 0.5625])
+    """
+    p = cfa.period
+    middle, squares = slice(p, 2 * p), np.zeros(len(cfa.channels))
+    for row, column in np.ndindex(3 * p, 3 * p):
+        mosaic = np.zeros((3 * p, 3 * p), np.float32)
+        mosaic[row, column] = 1
+        squares += (interpolate_bilinear(mosaic, cfa)[:, middle, middle].astype(np.float64) ** 2).sum(axis=(1, 2))
+    return squares / p**2
+
+
 def develop(path, algorithm):
     """Debayer a raw file by one of LibRaw's algorithms, to linear camera RGB.
 

@@ -12,6 +12,7 @@ from flatfield.cfa import CHANNEL_OF_COLOR, CHANNELS, ColorFilterArray
 from flatfield.errors import FrameError, InventoryError
 from flatfield.frames import black_beside_bias, read_frame, signal
 from flatfield.reading import read_content, read_each
+from flatfield.screening import DEPARTURE, look_at_frame
 
 #: Fields that must be the same in all frames of a set, with the words for messages.
 CONSISTENT = {
@@ -30,17 +31,22 @@ PILE_UP_WINDOW = 50
 PILE_UP_RATIO = 10
 
 
-def columns(channels, placed=True):
-    """Header line of ``frames.tsv`` for frames with these channels; without subset and rotation unless `placed`."""
+def columns(channels, placed=False, screened=False):
+    """Header line of an inventory of frames with these channels.
+
+    With subset and rotation if `placed`; with the tests that flats must pass if `screened`.
+    """
+    saturated = [f"saturated_{channel.lower()}_percent" for channel in channels]
     return [
         *["file", *(["subset", "rotation_deg"] if placed else []), "time", "camera", "lens", "filter"],
         *["focal_length_mm", "aperture", "iso", "exposure_s", "rows", "columns", "cfa"],
         *["black_dn", "white_dn", "level_dn", *(f"level_{channel.lower()}_dn" for channel in channels)],
-        *["saturation_dn", "saturated", "sha256", "used", "reason"],
+        *["saturation_dn", "saturated", *([*saturated, "snr", *DEPARTURE] if screened else [])],
+        *["sha256", "used", "reason"],
     ]
 
 
-def inspect_frames(paths, files, overscan=False, bias=None, threads=1):
+def inspect_frames(paths, files, overscan=False, bias=None, threads=1, look=False):
     """Read every frame and describe it.
 
     Parameters
@@ -53,6 +59,8 @@ def inspect_frames(paths, files, overscan=False, bias=None, threads=1):
     bias : numpy.ndarray, float32, ``(rows, columns)``, optional
         Master of offset frames, which takes the place of the black level of the metadata.
     threads : int
+    look : bool
+        Add what `flatfield.screening.look_at_frame` tells.
 
     Returns
     -------
@@ -65,12 +73,12 @@ def inspect_frames(paths, files, overscan=False, bias=None, threads=1):
     InventoryError
         If a frame has not the size of `bias`.
     """
-    unknown = dict.fromkeys([*columns(CHANNELS, placed=False), *columns(("MONO",), placed=False), "size"])
-    inspected = read_each(paths, lambda index: _inspect(paths[index], overscan, bias), threads)
+    unknown = dict.fromkeys([*columns(CHANNELS, screened=look), *columns(("MONO",), screened=look), "size"])
+    inspected = read_each(paths, lambda index: _inspect(paths[index], overscan, bias, look), threads)
     return [unknown | {"file": file} | row for file, row in zip(files, inspected, strict=True)]
 
 
-def _inspect(path, overscan, bias):
+def _inspect(path, overscan, bias, look):
     try:
         content = read_content(path)
         frame = read_frame(path, overscan, content)
@@ -82,7 +90,9 @@ def _inspect(path, overscan, bias):
     meta = asdict(frame.metadata)
     levels = measure_levels(frame.mosaic, black, frame.cfa, bias)
     saturation, saturated = measure_saturation(frame.mosaic, frame.white)
+    seen = look_at_frame(frame.mosaic, black, frame.cfa, saturation, bias) if look else {}
     return {
+        **seen,
         **{name: meta[name] for name in ("time", "camera", "lens", "filter", "aperture", "iso")},
         "focal_length_mm": meta["focal_length"],
         "exposure_s": meta["exposure"],

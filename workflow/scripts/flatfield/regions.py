@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from flatfield.cfa import CHANNEL_OF_COLOR
 from flatfield.errors import ConfigurationError
 
 
@@ -79,6 +80,34 @@ def measure_boxes(planes, channels, regions):
     return rows
 
 
+def separate_causes(row, errors, variance=None):
+    """What a box of a debayered master scatters by: noise, and structure (gradient and pixel response).
+
+    Parameters
+    ----------
+    row : dict
+        Of `measure_boxes`.
+    errors : numpy.ndarray, ``(size, size)``
+        Standard errors of its pixels, in the unit of its mean.
+    variance : float, optional
+        Variance that is predicted for a pixel of the master, from photon and read noise.
+
+    Returns
+    -------
+    dict
+        temporal_std (quadratic mean of the errors), snr_temporal, snr_photon (predicted), structure_percent
+        (100 sqrt(std^2 - temporal_std^2) / mean, 0 where noise explains all); None where not known.
+    """
+    mean, square = row["mean"], float(np.mean(errors.astype(np.float64) ** 2))
+    known = np.isfinite(square)
+    return {
+        "temporal_std": square**0.5 if known else None,
+        "snr_temporal": mean / square**0.5 if known and square else None,
+        "snr_photon": mean / variance**0.5 if variance else None,
+        "structure_percent": 100 * max(row["std"] ** 2 - square, 0) ** 0.5 / mean if known and mean else None,
+    }
+
+
 def block_average(plane, size):
     """Mean of blocks of `size` x `size` pixels, ``(rows // size, columns // size)``; a remainder is left out.
 
@@ -90,6 +119,33 @@ def block_average(plane, size):
     rows, columns = plane.shape[0] // size, plane.shape[1] // size
     whole = plane[: rows * size, : columns * size].astype(np.float64)
     return whole.reshape(rows, size, columns, size).mean(axis=(1, 3))
+
+
+def average_channels(mosaic, cfa, size):
+    """Mean of each channel in blocks of `size` x `size` pixels; a remainder is left out.
+
+    Parameters
+    ----------
+    mosaic : numpy.ndarray, ``(rows, columns)``
+        Its first pixel is the first of the tile of `cfa`.
+    cfa : ColorFilterArray
+    size : int
+        A multiple of the period of `cfa`.
+
+    Returns
+    -------
+    numpy.ndarray, float64, ``(channels, rows // size, columns // size)``
+    """
+    p, (rows, columns) = cfa.period, (length // size for length in mosaic.shape)
+    whole, wide = mosaic[: rows * size, : columns * size], np.uint64 if mosaic.dtype.kind == "u" else np.float64
+    sums, counts = np.zeros((len(cfa.channels), rows, columns)), np.zeros((len(cfa.channels), 1, 1))
+    for i, colors in enumerate(cfa.tile):
+        lines = whole[i::p].reshape(rows, size // p, -1).sum(axis=1, dtype=wide)
+        for j, color in enumerate(colors):
+            channel = CHANNEL_OF_COLOR[color]
+            sums[channel] += lines[:, j::p].reshape(rows, columns, -1).sum(axis=2)
+            counts[channel] += (size // p) ** 2
+    return sums / counts
 
 
 def residual_percent(plane, model):

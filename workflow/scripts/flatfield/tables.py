@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 
 UNKNOWN = "unknown"
+#: What the data could tell but do not; the column ``reason`` says why.
+NOT_DETERMINED = "not determined"
 
 
 def write_table(path, rows, columns):
@@ -29,6 +31,11 @@ def read_table(path):
     with open(path, encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
         return [{name: None if value == UNKNOWN else value for name, value in row.items()} for row in rows]
+
+
+def number_of(text):
+    """Number of a field of a table; None where it is unknown or not determined."""
+    return None if text in (None, "", NOT_DETERMINED) else float(text)
 
 
 def format_value(value):

@@ -1,0 +1,121 @@
+"""Pairs of consecutive frames of a set: what their differences and their centres tell of noise."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from flatfield import noise
+from flatfield.frames import read_signal
+from flatfield.inventory import used_frames
+from flatfield.reading import read_each
+from flatfield.regions import locate_box
+from flatfield.tables import read_table
+
+#: Pixels of pairs of frames that photon transfer takes, all in all; more pairs add time and no certainty that counts.
+PAIR_PIXELS = 150_000_000
+
+
+@dataclass
+class SeenFrames:
+    """What one look at all frames of a set gives.
+
+    Attributes
+    ----------
+    boxes : dict
+        Pixels of the box `center` by file, a list of one array a channel, DN above black, not scaled.
+    tiles : list of flatfield.noise.TileNoise
+        Of pairs of frames at one level.
+    box_variances : list
+        For each channel: level, variance and number of pixels of the box in each of those pairs.
+    """
+
+    boxes: dict = field(default_factory=dict)
+    tiles: list = field(default_factory=list)
+    box_variances: list = field(default_factory=list)
+
+
+def look_at_flats(rows, paths, cfa, master, options, threads):
+    """Read every used frame once: its centre, and the noise of pairs."""
+    pairs = pair_frames(rows)
+    at_one_level = [pair for pair in pairs if len(pair) == 2 and levels_agree(*(rows[file] for file in pair), cfa)]
+    first = next(iter(rows.values()))
+    pixels = int(first["rows"]) * int(first["columns"])
+    every = max(1, -(-len(at_one_level) * pixels // PAIR_PIXELS))
+    measured = set(at_one_level[::every])
+    seen = SeenFrames()
+    where = locate_box("center", options["center"], (int(first["rows"]), int(first["columns"])))
+
+    def work(index):
+        pair = pairs[index]
+        signals = [read_signal(paths[file], master, options["overscan"])[0] for file in pair]
+        for file, signal in zip(pair, signals, strict=True):
+            seen.boxes[file] = cut_channels(signal, cfa, where)
+        if pair not in measured:
+            return None
+        levels = np.array([channel_levels(rows[file], cfa) for file in pair])
+        factors = levels.mean(axis=0) / levels
+        boxes = [
+            [part * factor for part, factor in zip(seen.boxes[file], row, strict=True)]
+            for file, row in zip(pair, factors, strict=True)
+        ]
+        inside = [
+            ((a.mean() + b.mean()) / 2, (a - b).var(ddof=1, dtype=np.float64) / 2, a.size)
+            for a, b in zip(*boxes, strict=True)
+        ]
+        return noise.measure_tiles(*signals, factors, cfa), inside
+
+    found = [each for each in read_each([paths[pair[0]] for pair in pairs], work, threads) if each]
+    seen.tiles, seen.box_variances = [each[0] for each in found], [each[1] for each in found]
+    return seen
+
+
+def pair_frames(rows):
+    """Consecutive frames of a subset, two by two; a last one alone, and frames of no subset one by one."""
+    pairs, subsets = [], {}
+    for file, row in rows.items():
+        subsets.setdefault(row["subset"] or (file,), []).append(file)
+    for members in subsets.values():
+        pairs += [tuple(members[start : start + 2]) for start in range(0, len(members), 2)]
+    return pairs
+
+
+def channel_levels(row, cfa):
+    """Levels of the channels of a frame, DN above black."""
+    return [float(row[f"level_{channel.lower()}_dn"]) for channel in cfa.channels]
+
+
+def levels_agree(first, second, cfa):
+    """Whether two frames are at one level, so that their difference has the noise of that."""
+    levels = np.array([channel_levels(first, cfa), channel_levels(second, cfa)])
+    return bool((levels > 0).all() and (np.abs(levels[0] / levels[1] - 1) <= noise.EQUAL_LEVEL).all())
+
+
+def cut_channels(mosaic, cfa, where):
+    """Pixels of each channel in a box of a mosaic, 1-D."""
+    inner = cfa.shifted(where[0].start, where[1].start)
+    return [inner.pixels(mosaic[where], channel) for channel in range(len(cfa.channels))]
+
+
+def measure_offsets(frames, cfa, overscan, threads):
+    """Variance of offset frames and its error for each channel, DN^2, from pairs; None without two of them."""
+    if not frames["bias_inventory"]:
+        return None
+    rows = [row["file"] for row in used_frames(read_table(frames["bias_inventory"]))]
+    paths = {file: path for path, file in frames["bias"].items()}
+    pairs = list(zip(rows[::2], rows[1::2], strict=False))
+    if not pairs:
+        return None
+
+    def work(index):
+        signals = [read_signal(paths[file], None, overscan)[0] for file in pairs[index]]
+        return noise.measure_tiles(*signals, np.ones((2, len(cfa.channels))), cfa)
+
+    tiles = read_each([paths[pair[0]] for pair in pairs], work, threads)
+    variances = []
+    for channel in range(len(cfa.channels)):
+        variance, count = (
+            np.concatenate([getattr(each, name)[channel] for each in tiles]) for name in ("variance", "count")
+        )
+        mean = float(np.average(variance, weights=count - 1))
+        variances.append((mean, max(mean, 1e-9) * float(np.sqrt(2 / (count - 1).sum()))))
+    return variances

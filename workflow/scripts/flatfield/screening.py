@@ -1,0 +1,239 @@
+"""Frames that do not belong in a flat: of another exposure, saturated, dark, copies, or unlike the rest."""
+
+import hashlib
+from collections import defaultdict
+
+import numpy as np
+
+from flatfield.errors import InventoryError
+from flatfield.regions import average_channels
+from flatfield.robust import SIGMA_PER_MAD
+
+#: Frames are compared with each other in blocks: about so many across, none smaller than so many pixels.
+BLOCKS_ACROSS, SMALLEST_BLOCK = 256, 8
+#: Rows and columns in the centre in which the noise of a frame is measured.
+NOISE_BOX = 256
+#: Frames of a subset without which none can be told from the others.
+ENOUGH = 3
+#: Beginning of the reason of a frame that fails a test and is used nevertheless.
+KEPT = "kept"
+#: Fields of ``frames.tsv`` that tell how a frame stands beside the others of its subset.
+DEPARTURE = ("departure_percent", "departure_sigma")
+
+
+def look_at_frame(mosaic, black, cfa, saturation, bias=None):
+    """What is needed of a frame to tell whether it belongs.
+
+    Parameters
+    ----------
+    mosaic : numpy.ndarray, ``(rows, columns)``, DN
+    black : numpy.ndarray, ``(4,)``, DN
+    cfa : ColorFilterArray
+    saturation : float or None
+        Level from which pixels are saturated, DN.
+    bias : numpy.ndarray, float32, ``(rows, columns)``, optional
+
+    Returns
+    -------
+    dict
+        ``snr`` (of a pixel in the centre, of the noisiest channel; None where there is no noise),
+        ``saturated_<channel>_percent``, ``constant`` (the value that all pixels have, or None), ``content`` (digest of
+        the map), ``map`` (mean signal in blocks, float32, ``(channels, rows, columns)``, DN above black).
+    """
+    size = block_size(mosaic.shape, cfa)
+    means = average_channels(mosaic, cfa, size)
+    tile = black[np.array(cfa.tile)].astype(np.float64)
+    means -= average_channels(tile, cfa, cfa.period)
+    if bias is not None:
+        means -= average_channels(bias, cfa, size)
+    low, high = mosaic.min(), mosaic.max()
+    saturated = dict.fromkeys(cfa.channels, 0.0)
+    if saturation is not None:
+        for index, channel in enumerate(cfa.channels):
+            pixels = cfa.pixels(mosaic, index)
+            saturated[channel] = 100 * float(np.count_nonzero(pixels >= saturation) / pixels.size)
+    return {
+        "snr": _snr_of_frame(mosaic, means, cfa),
+        **{f"saturated_{channel.lower()}_percent": percent for channel, percent in saturated.items()},
+        "constant": float(low) if low == high else None,
+        "content": hashlib.sha256(means.tobytes()).hexdigest(),
+        "map": means.astype(np.float32),
+    }
+
+
+def block_size(shape, cfa):
+    """Side of the blocks in which frames are compared, pixels: a multiple of the period of the colour pattern."""
+    size = max(SMALLEST_BLOCK, -(-shape[1] // BLOCKS_ACROSS))
+    return min(-(-size // cfa.period), min(shape) // cfa.period) * cfa.period
+
+
+def _snr_of_frame(mosaic, means, cfa):
+    """Signal over the scatter between neighbours of a colour, in the centre; the least of the channels."""
+    p, ratios = cfa.period, []
+    half = NOISE_BOX // 2 // p * p
+    middle = [length // 2 // p * p for length in mosaic.shape]
+    box = mosaic[tuple(slice(max(m - half, 0), m + half) for m in middle)]
+    rows, columns = means.shape[1:]
+    center = means[:, rows // 4 : max(3 * rows // 4, 1), columns // 4 : max(3 * columns // 4, 1)]
+    for channel in range(len(cfa.channels)):
+        i, j = next((i, j) for i, j, color in cfa.phases() if channel == (1 if color == 3 else color))
+        step = np.diff(box[i::p, j::p].astype(np.float32), axis=1)
+        # the mean deviation of normal noise is sqrt(2 / pi) of its standard deviation
+        noise = np.sqrt(np.pi / 2) * np.abs(step - np.median(step)).mean() / np.sqrt(2)
+        ratios.append(np.median(center[channel]) / noise if noise > 0 else np.inf)
+    least = float(min(ratios))
+    return least if np.isfinite(least) else None
+
+
+def screen_frames(frames, owners, tests, min_frames, bad_frames):
+    """Find the frames of a set that do not belong, and take them out.
+
+    Parameters
+    ----------
+    frames : list of dict
+        As from `flatfield.inventory.inspect_frames`; ``used``, ``reason`` and `DEPARTURE` are updated in place.
+    owners : list of str
+        Subset of each; frames are compared within.
+    tests : dict
+        Section ``frame_tests`` of the configuration: thresholds.
+    min_frames : int
+        A subset is left as it is where fewer would remain; its frames then have a reason that begins with `KEPT`, as
+        have frames that are unlike the others in what most of the others are too (twilights with stars).
+    bad_frames : {"exclude", "error"}
+
+    Raises
+    ------
+    InventoryError
+        With ``bad_frames="error"``: one sentence that names the frames.
+    """
+    subsets = defaultdict(list)
+    for frame, owner in zip(frames, owners, strict=True):
+        if frame["used"]:
+            subsets[owner].append(frame)
+    copies = _find_copies([frame for frame in frames if frame["used"]])
+    for members in subsets.values():
+        reasons = {id(frame): _judge_alone(frame, tests) or copies.get(id(frame)) for frame in members}
+        common = set()
+        for judge in (_judge_drift, _judge_departure):
+            good = [frame for frame in members if not reasons[id(frame)]]
+            if len(good) >= ENOUGH:
+                found = judge(good, tests)
+                reasons.update(found)
+                common |= set(found) if len(found) > len(good) / 2 else set()
+        bad = [frame for frame in members if reasons[id(frame)]]
+        if bad and bad_frames == "error":
+            more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+            raise InventoryError(
+                f"{bad[0]['file']} does not belong in a flat: {reasons[id(bad[0])]}{more}; take it out, change its "
+                "threshold in `frame_tests`, or set `bad_frames: exclude`"
+            )
+        few = len(members) - sum(id(frame) not in common for frame in bad) < min_frames
+        for frame in bad:
+            kept = few or id(frame) in common
+            prefix = f"{KEPT}, as fewer than {min_frames} would be left: " if few else f"{KEPT}, as most are so: "
+            frame.update(used=kept, reason=prefix * kept + reasons[id(frame)])
+
+
+def _judge_alone(frame, tests):
+    """Reason to refuse a frame for what it is; None where there is none."""
+    if frame["constant"] is not None:
+        return f"blank: every pixel is {frame['constant']:g} DN"
+    level, white = frame["level_dn"], frame["white_dn"]
+    full = None if white is None else white - np.mean([float(text) for text in frame["black_dn"].split()])
+    if level <= 0:
+        return f"too dark: its level is {level:.4g} DN above black"
+    if full is not None and 100 * level / full < tests["dark_percent"]:
+        return f"too dark: its level is {level:.4g} DN, {100 * level / full:.2g} % of {full:.6g} DN"
+    if frame["snr"] is not None and frame["snr"] < tests["snr"]:
+        return f"too noisy: S/N of a pixel is {frame['snr']:.2g}, less than {tests['snr']:g}"
+    for name, percent in frame.items():
+        if name.startswith("saturated_") and percent is not None and percent > tests["saturated_percent"]:
+            return f"saturated: {percent:.2g} % of {name.split('_')[1].upper()}"
+    return None
+
+
+def _find_copies(frames):
+    first, copies = {}, {}
+    for frame in frames:
+        original = first.setdefault(frame["content"], frame)
+        if original is not frame:
+            copies[id(frame)] = f"same content as {original['file']}"
+    return copies
+
+
+def _judge_drift(frames, tests):
+    """Levels far from the median of the subset, and further than the others scatter."""
+    levels = np.array([frame["level_dn"] for frame in frames])
+    usual = np.median(levels)
+    deviation = levels / usual - 1
+    scatter = SIGMA_PER_MAD * np.median(np.abs(deviation))
+    limit = max(tests["drift_percent"] / 100, tests["drift_sigma"] * scatter)
+    return {
+        id(frame): f"exposure: its level is {100 * each:+.1f} % off the median of its subset"
+        for frame, each in zip(frames, deviation, strict=True)
+        if abs(each) > limit
+    }
+
+
+def _judge_departure(frames, tests):
+    """Shapes that differ from the median of the subset."""
+    limits = tests["departure_percent"], tests["departure_sigma"]
+    reasons = {}
+    for frame, percent, sigma, where in find_departures([frame["map"] for frame in frames], limits, frames):
+        frame.update(departure_percent=percent, departure_sigma=sigma)
+        if abs(percent) > limits[0] and sigma > limits[1]:
+            reasons[id(frame)] = f"departs from the others by {percent:+.2g} % ({sigma:.3g} sigma) {where}"
+    return reasons
+
+
+def find_departures(maps, limits, labels):
+    """Largest departure of each frame from the median of all, in shape: level and a linear gradient do not count.
+
+    Parameters
+    ----------
+    maps : sequence of numpy.ndarray, ``(channels, rows, columns)``
+        Mean signal in blocks, DN above black.
+    limits : tuple of float
+        Departure in percent and in standard deviations of a block that count; the largest is that which exceeds
+        both the most.
+    labels : sequence
+        One a map, handed through.
+
+    Yields
+    ------
+    label, percent, sigma, where
+        Signed departure, its absolute significance, and the place in words.
+    """
+    levels = np.array([np.median(each, axis=(1, 2)) for each in maps])
+    relative = [each / np.where(level > 0, level, 1)[:, None, None] for each, level in zip(maps, levels, strict=True)]
+    usual = np.maximum(np.median(relative, axis=0), 1e-6)
+    # noise of a block, were its level 1: photon noise falls with the root of the level
+    steps = [_scatter((a - b) / np.sqrt(usual)) for a, b in zip(relative, relative[1:] + relative[:1], strict=True)]
+    noise = np.percentile(steps, 25, axis=0, method="lower") / np.sqrt(2)
+    noise = np.maximum(noise * np.sqrt(1 + np.pi / 2 / len(maps)), 1e-9)[:, None, None]
+    for label, each in zip(labels, relative, strict=True):
+        percent = 100 * np.array([_flatten(plane) for plane in each / usual - 1])
+        sigma = np.abs(percent) / 100 * np.sqrt(usual) / noise
+        channel, row, column = np.unravel_index(
+            np.minimum(np.abs(percent) / limits[0], sigma / limits[1]).argmax(), percent.shape
+        )
+        share = (row + 0.5) / percent.shape[1], (column + 0.5) / percent.shape[2]
+        where = f"at {100 * share[0]:.0f} % of the height, {100 * share[1]:.0f} % of the width"
+        yield label, float(percent[channel, row, column]), float(sigma[channel, row, column]), where
+
+
+def _scatter(planes):
+    """Robust standard deviation of each plane."""
+    return SIGMA_PER_MAD * np.median(np.abs(planes - np.median(planes, axis=(1, 2), keepdims=True)), axis=(1, 2))
+
+
+def _flatten(plane):
+    """A plane without its level and linear gradient; what is more than 3 robust deviations off decides them little."""
+    y, x = (np.linspace(-1, 1, length) for length in plane.shape)
+    y, rest = y[:, None], plane - np.median(plane)
+    for _ in range(2):
+        limit = 3 * SIGMA_PER_MAD * np.median(np.abs(rest))
+        drawn_in = np.clip(rest, -limit, limit)
+        rest = rest - drawn_in.mean(axis=0) @ x / (x @ x) * x - drawn_in.mean(axis=1) @ y / (y * y).sum() * y
+        rest -= np.median(rest)
+    return rest
