@@ -18,8 +18,11 @@ FIRST_SET = {
     "combine_flat": 1,
     "debayer_flat": 1,
     "check_flat": 1,
+    "measure_noise": 1,
     "measure_flat": 1,
+    "measure_uniformity": 1,
     "model_flat": 1,
+    "plot_noise": 1,
     "plot_subsets": 1,
     "plot_differences": 1,
     "plot_flat": 1,
@@ -79,25 +82,22 @@ CHANGES = {
     "memory": (config(memory_mb=2000), {"write_report": 1}),
     "a title": (
         config(sets__first__title="new"),
-        {"plot_subsets": 1, "plot_differences": 1, "plot_flat": 1, "write_report": 1},
+        {"plot_subsets": 1, "plot_differences": 1, "plot_flat": 1, "plot_noise": 1, "write_report": 1},
     ),
     "mismatch of a set": (config(sets__first__mismatch="exclude"), FIRST_SET | LIGHT | SUMMARY),
     "a rotation": (
         config(sets__first__subsets__B__rotation=91),
         {
             **{"inventory_frames": 1, "check_inventories": 1, "combine_subset": 1, "subtract_subsets": 2},
-            **{"plot_subsets": 1, "plot_differences": 1, **SUMMARY},
+            **{"plot_subsets": 1, "plot_differences": 1, "measure_uniformity": 1, **SUMMARY},
         },
     ),
-    "a frame moved to another subset": (
+    "a frame moved to another subset": (  # frames are tested beside the others of their subset
         lambda project: (
             config(sets__first__subsets__B__slice="3:5")(project),
             config(sets__first__subsets__C__slice="5:10")(project),
         ),
-        {
-            **{"inventory_frames": 1, "check_inventories": 1, "combine_subset": 2, "subtract_subsets": 3},
-            **{"plot_subsets": 1, "plot_differences": 1, **SUMMARY},
-        },
+        FIRST_SET | LIGHT | SUMMARY,
     ),
     "a new region": (
         config(regions__edge={"row": 0, "column": "center", "size": 8}),
@@ -123,7 +123,7 @@ CHANGES = {
             "plot_differences": 1,
             "combine_subset": 4,
             **dict.fromkeys(("combine_flat", "debayer_flat", "check_flat", "measure_flat", "model_flat"), 2),
-            **dict.fromkeys(("plot_subsets", "plot_flat"), 2),
+            **dict.fromkeys(("measure_noise", "measure_uniformity", "plot_noise", "plot_subsets", "plot_flat"), 2),
             **LIGHT,
             **SUMMARY,
         },
@@ -135,7 +135,7 @@ CHANGES = {
     ),
     "plot module": (
         replace("workflow/scripts/flatfield/plotting.py", r"PANEL_COLUMNS = \d+", "PANEL_COLUMNS = 300"),
-        {"plot_subsets": 2, "plot_differences": 1, "plot_flat": 2, "plot_light": 1, "write_report": 1},
+        {"plot_subsets": 2, "plot_differences": 1, "plot_flat": 2, "plot_noise": 2, "plot_light": 1, "write_report": 1},
     ),
     "combining module": (
         replace("workflow/scripts/flatfield/combining.py", r"count > 200", "count > 201"),
@@ -144,14 +144,18 @@ CHANGES = {
             "subtract_subsets": 3,
             "plot_differences": 1,
             **dict.fromkeys(("combine_flat", "debayer_flat", "check_flat", "measure_flat", "model_flat"), 2),
-            **dict.fromkeys(("plot_subsets", "plot_flat"), 2),
+            **dict.fromkeys(("measure_noise", "measure_uniformity", "plot_noise", "plot_subsets", "plot_flat"), 2),
             **LIGHT,
             **SUMMARY,
         },
     ),
     "a script": (
-        replace("workflow/scripts/compare_sets.py", r"BLOCKS_ACROSS = \d+", "BLOCKS_ACROSS = 20"),
+        replace("workflow/scripts/compare_sets.py", r"len\(known\) > 1", "len(known) >= 2"),
         {"compare_sets": 1, "write_report": 1},
+    ),
+    "wanted error": (
+        config(noise__wanted_error_percent=0.1),
+        {"measure_noise": 2, "measure_flat": 2, "plot_noise": 2, **LIGHT, **SUMMARY},
     ),
     "a caption": (replace("workflow/report/flat.rst", "The", "This is the"), {"write_report": 1}),
     "a comment in a module": (replace("workflow/scripts/flatfield/combining.py", r"\n\n\n", "\n\n# why\n\n"), {}),

@@ -98,6 +98,15 @@ def subsets_of_set(wildcards):
     return [f"<results>/{{set}}/subsets/{label}.fits" for label in SETS[wildcards.set].subsets]
 
 
+def names_of_subsets(wildcards):
+    return list(SETS[wildcards.set].subsets)
+
+
+def pairs_of_set(wildcards):
+    """The two subsets of each pair, by its name."""
+    return {"pairs": PAIRS[wildcards.set]}
+
+
 def pair_of_subsets(wildcards):
     return [f"<results>/{{set}}/subsets/{label}.fits" for label in PAIRS[wildcards.set][wildcards.pair]]
 
@@ -194,7 +203,7 @@ def memory_of_bias(wildcards, input, threads):
 
 def memory_of_pairs(wildcards, input, threads):
     """Memory of a job that compares pairs of frames, MB: two of them in each thread, and what is made of them."""
-    return memory_of_frames(read_table(input.inventory), input.frames[: 2 * threads], threads, 10)
+    return memory_of_frames(read_table(input.inspected), input.frames[: 2 * threads], threads, 10)
 
 
 def memory_of_frames(table, frames, threads, bytes_of_pixel):
@@ -220,6 +229,7 @@ def all_cores():
 def noise_options(wildcards):
     """What the measurement of noise needs."""
     return {
+        "subsets": owners_of_set(wildcards),
         "combine": config["combine"],
         "center": config["regions"]["center"],
         "wanted_error_percent": config["noise"]["wanted_error_percent"],
@@ -268,6 +278,10 @@ def mosaic_flat_of_light(wildcards):
     return f"<results>/{flat_set(wildcards)}/flat_cfa.fits"
 
 
+def noise_of_light(wildcards):
+    return f"<results>/{flat_set(wildcards)}/noise.tsv"
+
+
 def bias_of_light(wildcards):
     return f"<results>/{flat_set(wildcards)}/bias.fits" if SETS[flat_set(wildcards)].bias else []
 
@@ -288,7 +302,7 @@ def vignetting_of_light(wildcards):
 
 def set_products():
     """All products of all sets."""
-    names = ["flat_cfa.fits", "flat.fits", "flat_check.tsv", "stats.tsv", "models.tsv"]
+    names = ["flat_cfa.fits", "flat.fits", "flat_check.tsv", "stats.tsv", "noise.tsv", "uniformity.tsv", "models.tsv"]
     products = [f"<results>/{name}/{product}" for name in SETS for product in names]
     products += [f"<results>/{name}/differences/{pair}.fits" for name in SETS for pair in PAIRS[name]]
     return products + set_plots()
@@ -296,7 +310,7 @@ def set_products():
 
 def set_plots():
     """Figures of all sets; a set with one subset has no differences."""
-    names = ("subsets", "differences", "flat", "models")
+    names = ("subsets", "differences", "flat", "noise", "models")
     return [
         f"<results>/{name}/plots/{plot}.png" for name in SETS for plot in names if PAIRS[name] or plot != "differences"
     ]

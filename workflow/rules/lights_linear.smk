@@ -7,6 +7,7 @@ rule apply_flat:
         frame=frame_of_light,
         flat=flat_of_light,
         mosaic_flat=mosaic_flat_of_light,
+        noise=noise_of_light,
         bias=bias_of_light,
         inventory="<results>/lights/{light}/frames.tsv",
     output:

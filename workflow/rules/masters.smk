@@ -26,7 +26,7 @@ rule combine_subset:
 
 
 rule subtract_subsets:
-    """Difference of two subsets, DN and percent: what turned with the camera and what did not."""
+    """Difference of two subsets, in DN, percent and standard errors: what turned with the camera and what did not."""
     input:
         pair=pair_of_subsets,
     output:

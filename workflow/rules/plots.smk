@@ -21,7 +21,7 @@ rule plot_subsets:
 
 
 rule plot_differences:
-    """Differences of the subsets in a row, DN and percent."""
+    """Differences of the subsets in a row, per channel, in percent and in standard errors."""
     input:
         differences=differences_of_set,
     output:
@@ -37,6 +37,27 @@ rule plot_differences:
         title=title_of_set,
     script:
         "../scripts/plot_differences.py"
+
+
+rule plot_noise:
+    """Variance against level, and noise of masters against the number of frames."""
+    input:
+        transfer="<results>/{set}/photon_transfer.tsv",
+        depth="<results>/{set}/depth.tsv",
+    output:
+        plot=report(
+            "<results>/{set}/plots/noise.png",
+            caption="../report/noise.rst",
+            category="{set}",
+            labels={"figure": "noise"},
+        ),
+    log:
+        "<logs>/{set}/plots/noise.log",
+    params:
+        title=title_of_set,
+        wanted=config["noise"],
+    script:
+        "../scripts/plot_noise.py"
 
 
 rule plot_flat:

@@ -7,7 +7,7 @@ rule measure_flat:
         flat="<results>/{set}/flat.fits",
         uncert="<results>/{set}/flat_uncert.fits",
         noise="<results>/{set}/noise.tsv",
-        inventory="<results>/{set}/frames.tsv",
+        inspected="<results>/{set}/inspected.tsv",
     output:
         stats="<results>/{set}/stats.tsv",
     log:
@@ -22,7 +22,7 @@ rule measure_noise:
     """Gain, read noise, pixel response and S/N from the flats themselves, and how many frames are enough."""
     input:
         frames=frames_of_set,
-        inventory="<results>/{set}/frames.tsv",
+        inspected="<results>/{set}/inspected.tsv",
         bias_frames=bias_frames_of_set,
         bias_inventory=bias_inventory_of_set,
         bias=bias_of_set,
@@ -42,6 +42,22 @@ rule measure_noise:
         options=noise_options,
     script:
         "../scripts/measure_noise.py"
+
+
+rule measure_uniformity:
+    """How the subsets differ at large, per channel: size, direction and significance."""
+    input:
+        subsets=subsets_of_set,
+        differences=differences_of_set,
+    output:
+        uniformity="<results>/{set}/uniformity.tsv",
+    log:
+        "<logs>/{set}/uniformity.log",
+    params:
+        pairs=pairs_of_set,
+        subsets=names_of_subsets,
+    script:
+        "../scripts/measure_uniformity.py"
 
 
 rule model_flat:
@@ -65,7 +81,7 @@ rule compare_sets:
     input:
         inventories=expand("<results>/{set}/frames.tsv", set=SETS),
         stats=expand("<results>/{set}/stats.tsv", set=SETS),
-        differences=[f"<results>/{name}/differences/{pair}.fits" for name in SETS for pair in PAIRS[name]],
+        uniformity=expand("<results>/{set}/uniformity.tsv", set=SETS),
     output:
         sets="<results>/sets.tsv",
     log:

@@ -3,34 +3,27 @@
 import numpy as np
 from flatfield.inventory import used_frames
 from flatfield.job import logged_job
-from flatfield.products import read_image
-from flatfield.regions import block_average
-from flatfield.tables import read_table, write_table
-
-#: The difference maps are averaged over about this many blocks across, so that pixel noise does not count.
-BLOCKS_ACROSS = 24
+from flatfield.tables import number_of, read_table, write_table
 
 
-def main(inventories, stats, differences, sets, pairs):
+def main(inventories, stats, uniformity, sets, pairs):
     """Write ``sets.tsv``.
 
     Parameters
     ----------
-    inventories, stats : list of str
-        ``frames.tsv`` and ``stats.tsv`` of each set, in the order of `pairs`.
-    differences : list of str
-        Differences of all pairs of all sets, in the order of `pairs`.
+    inventories, stats, uniformity : list of str
+        ``frames.tsv``, ``stats.tsv`` and ``uniformity.tsv`` of each set, in the order of `pairs`.
     sets : str
         Table to write.
     pairs : dict
         Names of the pairs of subsets of each set.
     """
-    files = iter(differences)
     rows = []
-    for (name, labels), inventory, table in zip(pairs.items(), inventories, stats, strict=True):
+    for (name, labels), inventory, table, even in zip(pairs.items(), inventories, stats, uniformity, strict=True):
         frames = used_frames(read_table(inventory))
         center = [row for row in read_table(table) if row["region"] == "center"]
-        residuals = {label: measure_difference(next(files)) for label in labels}
+        measured = read_table(even)
+        residuals = {label: rms([row for row in measured if row["pair"] == label]) for label in labels}
         known = [value for value in residuals.values() if value is not None]
         rows.append(
             {
@@ -56,12 +49,11 @@ def main(inventories, stats, differences, sets, pairs):
     write_table(sets, [dict.fromkeys(columns) | row for row in rows], columns)
 
 
-def measure_difference(path):
-    """Scatter of a difference in percent about its mean, rms over blocks: gradients, not pixel noise or exposure."""
-    percent, _ = read_image(path, "PERCENT")
-    size = max(2, 2 * round(percent.shape[1] / (2 * BLOCKS_ACROSS)))  # even, so that all colours are in each block
-    blocks = block_average(percent, min(size, *percent.shape))
-    return float(np.nanstd(blocks)) if np.isfinite(blocks).any() else None
+def rms(rows):
+    """Quadratic mean over the channels of the differences at large, percent; None where there is none."""
+    values = [number_of(row["rms_percent"]) for row in rows]
+    known = [value for value in values if value is not None]
+    return float(np.sqrt(np.mean(np.square(known)))) if known else None
 
 
 def _median(frames, name):
@@ -74,7 +66,7 @@ if "snakemake" in globals():
         main(
             snakemake.input.inventories,
             snakemake.input.stats,
-            snakemake.input.differences,
+            snakemake.input.uniformity,
             snakemake.output.sets,
             snakemake.params.pairs,
         )

@@ -8,23 +8,29 @@ from flatfield.demosaicing import interpolate_bilinear
 from flatfield.job import logged_job
 from flatfield.products import read_image, read_planes
 from flatfield.regions import block_average
-from flatfield.simulation import SETS
-from flatfield.tables import read_table, write_table
+from flatfield.simulation import GAIN, PRNU, READ_NOISE, SETS
+from flatfield.tables import number_of, read_table, write_table
 
 #: Side of the blocks in which the shape of a flat is compared, pixels.
 BLOCK = 12
 SHAPE = f"shape of the master, rms error over {BLOCK} x {BLOCK} pixels"
 VIGNETTING, LIGHT = "vignetting, centre / corner", "calibrated light, centre / corner"
+CAMERA = {
+    ("gain_e_per_dn", "gain, e-/DN"): GAIN,
+    ("read_noise_e", "read noise, e-"): READ_NOISE,
+    ("prnu_percent", "pixel response, percent"): 100 * PRNU,
+}
 COLUMNS = ["subject", "channel", "quantity", "recovered", "true", "error_percent"]
 
 
-def main(flats, masters, truths, lights, scenes, sets, truth, options):
+def main(flats, masters, noise, truths, lights, scenes, sets, truth, options):
     """Write ``demo.tsv``.
 
     Parameters
     ----------
-    flats, masters, truths : list of str
-        ``flat.fits``, ``flat_cfa.fits`` and the truth of each of the demo's sets, in the order of ``options["sets"]``.
+    flats, masters, noise, truths : list of str
+        ``flat.fits``, ``flat_cfa.fits``, ``noise.tsv`` and the truth of each of the demo's sets, in the order of
+        ``options["sets"]``.
     lights : list of str
         Calibrated mosaics of the demo's lights.
     scenes : str or None
@@ -37,7 +43,8 @@ def main(flats, masters, truths, lights, scenes, sets, truth, options):
         sets (names), regions (boxes center and corner).
     """
     rows = []
-    for name, flat, master, response in zip(options["sets"], flats, masters, truths, strict=True):
+    for name, flat, master, camera, response in zip(options["sets"], flats, masters, noise, truths, strict=True):
+        rows += compare_camera(name, read_table(camera))
         rows += compare_flat(name, read_planes(flat), read_image(master)[0], read_image(response), options["regions"])
     for path in lights:
         rows += compare_light(path, scenes, options["regions"])
@@ -58,6 +65,17 @@ def compare_flat(name, flat, master, response, regions):
     for channel, plane, true_plane in zip(channels, interpolate_bilinear(master, cfa), true_planes, strict=True):
         ratio = block_average(plane / true_plane, BLOCK)
         rows.append(_row(name, channel, SHAPE, "", "", 100 * float(ratio.std() / ratio.mean())))
+    return rows
+
+
+def compare_camera(name, noise):
+    """Gain, read noise and pixel response against those that were simulated, where they are determined."""
+    rows = []
+    for row in noise:
+        for (column, quantity), true in CAMERA.items():
+            found = number_of(row[column])
+            if found is not None:
+                rows.append(_row(name, row["channel"], quantity, found, true, 100 * (found / true - 1)))
     return rows
 
 
@@ -90,6 +108,7 @@ if "snakemake" in globals():
         main(
             snakemake.input.flats,
             snakemake.input.masters,
+            snakemake.input.noise,
             snakemake.input.truths,
             snakemake.input.lights,
             snakemake.input.scenes or None,

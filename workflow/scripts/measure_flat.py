@@ -9,7 +9,7 @@ from flatfield.regions import locate_box, measure_boxes, separate_causes
 from flatfield.tables import number_of, read_table, write_table
 
 
-def main(flat, uncert, noise, inventory, stats, options):
+def main(flat, uncert, noise, inspected, stats, options):
     """Write ``stats.tsv``.
 
     Parameters
@@ -18,8 +18,8 @@ def main(flat, uncert, noise, inventory, stats, options):
         ``flat.fits`` and ``flat_uncert.fits``.
     noise : str
         ``noise.tsv``.
-    inventory : str
-        ``frames.tsv``.
+    inspected : str
+        ``inspected.tsv`` of the set.
     stats : str
         Table to write.
     options : dict
@@ -31,7 +31,7 @@ def main(flat, uncert, noise, inventory, stats, options):
     rows = measure_boxes(planes, channels, options["regions"])
     share = dict.fromkeys(channels)
     if options["debayer"]["algorithm"] in ("bilinear", "LINEAR"):
-        cfa = ColorFilterArray.from_name(next(row["cfa"] for row in read_table(inventory) if row["used"] == "yes"))
+        cfa = ColorFilterArray.from_name(next(row["cfa"] for row in read_table(inspected) if row["used"] == "yes"))
         share = dict(zip(channels, noise_of_interpolation(cfa), strict=True))
     efficiency = scatter_of_master(options["combine"], header["NCOMBINE"]) ** 2
     for row in rows:
@@ -57,7 +57,7 @@ if "snakemake" in globals():
             snakemake.input.flat,
             snakemake.input.uncert,
             snakemake.input.noise,
-            snakemake.input.inventory,
+            snakemake.input.inspected,
             snakemake.output.stats,
             snakemake.params.options,
         )

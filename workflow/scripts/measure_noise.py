@@ -29,7 +29,7 @@ def main(frames, bias, flat, products, options, threads):
     Parameters
     ----------
     frames : dict
-        flats and bias: for each path its name in the inventory; inventory and bias_inventory: tables.
+        flats and bias: for each path its name in the tables; inspected and bias_inventory: these tables.
     bias : str or None
         Master of the offset frames.
     flat : str
@@ -37,11 +37,14 @@ def main(frames, bias, flat, products, options, threads):
     products : dict
         Tables to write: noise (a row a channel), transfer (variance against level), depth (noise against frames).
     options : dict
-        combine (section of the configuration), center (box), wanted_error_percent, overscan.
+        subsets (of each frame), combine (section of the configuration), center (box), wanted_error_percent, overscan.
     threads : int
     """
-    rows = {row["file"]: row for row in used_frames(read_table(frames["inventory"]))}
+    rows = {row["file"]: row for row in used_frames(read_table(frames["inspected"]))}
     paths = {file: path for path, file in frames["flats"].items() if file in rows}
+    for file, subset in zip(frames["flats"].values(), options["subsets"], strict=True):
+        if file in rows:
+            rows[file]["subset"] = subset
     cfa = ColorFilterArray.from_name(next(iter(rows.values()))["cfa"])
     master = read_image(bias)[0] if bias else None
     seen = look_at_flats(rows, paths, cfa, master, options, threads)
@@ -49,15 +52,22 @@ def main(frames, bias, flat, products, options, threads):
     value, error, good = read_master(flat)
     tables = {"noise": [], "transfer": [], "depth": []}
     for index, channel in enumerate(cfa.channels):
-        row, points, depth = measure_channel(index, channel, seen, rows, read_variances, options)
-        prnu, prnu_error, why = noise.measure_response(value, error, good, cfa, index)
+        row, fit, depth = measure_channel(index, channel, seen, rows, read_variances, options)
+        variance = error.astype(np.float64) ** 2
+        if fit:  # without what turned with the camera, which the scatter of all frames holds
+            scatter = scatter_of_master(options["combine"], len(rows))
+            variance = np.maximum(fit.intercept + fit.slope * value, 0) * scatter**2
+        prnu, prnu_error, why = noise.measure_response(value, variance, good, cfa, index)
         row.update(prnu_percent=prnu, prnu_error=prnu_error)
         row.update(measure_master(value, error, good, cfa, index, options["center"]))
         row["reason"] += [why] * bool(why)
         if row["snr_frame"] and row["snr_master"]:
             row["adds_to_light_percent"] = 100 * (np.hypot(1, row["snr_frame"] / row["snr_master"]) - 1)
         tables["noise"].append(row)
-        tables["transfer"] += [{"channel": channel, **point} for point in points]
+        tables["transfer"] += [
+            {"channel": channel, "fit_dn2": fit.variance_at(point["level_dn"]), **point}
+            for point in (fit.points if fit else [])
+        ]
         tables["depth"] += [{"channel": channel, **point} for point in depth]
     for row in tables["noise"]:
         row["reason"] = "; ".join(row["reason"])
@@ -68,7 +78,7 @@ def main(frames, bias, flat, products, options, threads):
 
 
 def measure_channel(index, channel, seen, rows, read_variances, options):
-    """A row of ``noise.tsv``, and those of the other tables, of one channel."""
+    """A row of ``noise.tsv``, the fit of photon transfer or None, and rows of ``depth.tsv``, of one channel."""
     row = dict.fromkeys(NOISE_COLUMNS) | {"channel": channel, "pairs": len(seen.tiles), "reason": []}
     row["wanted_error_percent"] = options["wanted_error_percent"]
     saturations = [float(each["saturation_dn"]) for each in rows.values() if each["saturation_dn"]]
@@ -76,7 +86,7 @@ def measure_channel(index, channel, seen, rows, read_variances, options):
         row["saturation_dn"] = min(saturations)
     else:
         row["reason"].append("saturation: no frame saturates")
-    points, fit = [], None
+    fit = None
     if seen.tiles:
         parts = [
             np.concatenate([getattr(tiles, name)[index] for tiles in seen.tiles])
@@ -91,15 +101,10 @@ def measure_channel(index, channel, seen, rows, read_variances, options):
             row.update(values, nonlinearity_percent=fit.nonlinearity_percent)
             row.update(nonlinearity_error=fit.nonlinearity_error_percent)
             row["reason"] += reasons
-            points = [
-                {key: point[key] for key in ("level_dn", "variance_dn2", "error_dn2", "fitted")}
-                | {"fit_dn2": fit.variance_at(point["level_dn"])}
-                for point in fit.points
-            ]
         row.update(measure_frames([each[index] for each in seen.box_variances]))
     else:
         row["reason"].append("gain and read noise: no two consecutive frames of a subset are at one level")
-    return row, points, measure_depth(row, index, channel, seen, rows, fit, options)
+    return row, fit, measure_depth(row, index, channel, seen, rows, fit, options)
 
 
 def full_signal(rows, saturations):
@@ -169,7 +174,7 @@ if "snakemake" in globals():
             {
                 "flats": dict(zip(snakemake.input.frames, snakemake.params.files, strict=True)),
                 "bias": dict(zip(snakemake.input.bias_frames, snakemake.params.bias_files, strict=True)),
-                "inventory": snakemake.input.inventory,
+                "inspected": snakemake.input.inspected,
                 "bias_inventory": snakemake.input.bias_inventory or None,
             },
             snakemake.input.bias or None,

@@ -1,6 +1,7 @@
 """Subtract one subset from another: what turned with the camera stays, what did not cancels."""
 
-import numpy as np
+from flatfield.cfa import ColorFilterArray
+from flatfield.differences import percent_difference, significance
 from flatfield.job import logged_job
 from flatfield.products import describe_mosaic, image_hdu, read_image, write_fits
 
@@ -13,12 +14,14 @@ def main(pair, difference):
     pair : list of str
         Combined mosaics of the subsets a and b.
     difference : str
-        FITS file to write: a - b (DN), and ``PERCENT``, 100 (a - b) / ((a + b) / 2), NaN where a + b is not above 0.
+        FITS file to write: a - b (DN), ``PERCENT`` of their mean, and ``Z``, in standard errors.
     """
     (a, header_a), (b, header_b) = map(read_image, pair)
-    total = a + b
-    percent = np.divide(200 * (a - b), total, out=np.full(a.shape, np.nan, np.float32), where=total > 0)
-    layout = describe_mosaic(header_a.get("BAYERPAT", "MONO"))
+    errors = [read_image(path, "UNCERT")[0] for path in pair]
+    cfa = ColorFilterArray.from_name(header_a.get("BAYERPAT", "MONO"))
+    percent = percent_difference(a, b)
+    z = significance(a, b, errors, (header_a["NCOMBINE"], header_b["NCOMBINE"]), cfa)
+    layout = describe_mosaic(cfa.name)
     header = header_a.copy(strip=True)
     for name in ("CHECKSUM", "DATASUM", "SUBSET", "ROTATION"):
         header.remove(name, ignore_missing=True)
@@ -34,7 +37,8 @@ def main(pair, difference):
     for line in header_b["HISTORY"]:
         if line not in header_a["HISTORY"]:
             header["HISTORY"] = line
-    write_fits(difference, [image_hdu(a - b, header), image_hdu(percent, layout, "PERCENT", unit="percent")])
+    hdus = [image_hdu(a - b, header), image_hdu(percent, layout, "PERCENT", "percent")]
+    write_fits(difference, [*hdus, image_hdu(z, layout, "Z", "sigma")])
 
 
 if "snakemake" in globals():

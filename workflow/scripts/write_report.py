@@ -27,7 +27,7 @@ def main(inputs, report, options):
     Parameters
     ----------
     inputs : dict
-        template, captions, inventories, stats, models, sets, plots, lights (their inventories),
+        template, captions, inventories, stats, noise, uniformity, models, sets, plots, lights (their inventories),
         vignetting, preset, preset_plots, demo: paths.
     report : str
         HTML file to write.
@@ -41,18 +41,20 @@ def main(inputs, report, options):
     vignetting = by_folder(inputs["vignetting"])
     preset, preset_stats = (by_folder(inputs["preset"], name) for name in ("vignetting.tsv", "stats.tsv"))
     name = options["preset"] and options["preset"]["name"]
-    lights = by_folder(inputs["lights"])
+    lights, noise, uniformity = (by_folder(inputs[name]) for name in ("lights", "noise", "uniformity"))
     sets, demo = read_table(inputs["sets"]), [row for path in inputs["demo"] for row in read_table(path)]
     plots = {os.path.relpath(path, root): embed(path) for path in [*inputs["plots"], *inputs["preset_plots"]]}
     content = {
         "title": "Flat-field report",
-        "conclusions": conclude(sets, inventories, models, vignetting, (name, preset), demo),
+        "conclusions": conclude(sets, inventories, (noise, uniformity, models), vignetting, (name, preset), demo),
         "captions": {Path(path).stem: render_caption(path) for path in inputs["captions"]},
         "summaries": {name: summarize_inventory(rows) for name, rows in inventories.items()},
         "titles": {name: entry["title"] or name for name, entry in options["config"]["sets"].items()},
         "sets": sets,
         "stats": stats,
         "models": models,
+        "noise": noise,
+        "uniformity": uniformity,
         "vignetting": vignetting,
         "preset": options["preset"],
         "preset_vignetting": preset,

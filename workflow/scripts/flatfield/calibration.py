@@ -112,6 +112,36 @@ def divide(light, flat):
     return np.divide(light, flat, out=np.full(light.shape, np.nan, np.float32), where=flat > 0)
 
 
+def light_error(signal, flat, flat_error, cfa, gains, read_noises):
+    """Standard error of a calibrated light: photon and read noise of the light, and the error of the flat.
+
+    sqrt((sigma_S / F)^2 + (S / F sigma_F / F)^2) with sigma_S^2 = read_noise^2 + max(S, 0) / gain, in DN.
+
+    Parameters
+    ----------
+    signal : numpy.ndarray, float32, ``(rows, columns)``
+        Of the light, DN above black.
+    flat, flat_error : numpy.ndarray, float32, ``(rows, columns)``
+        Normalised flat and its standard error.
+    cfa : ColorFilterArray
+    gains : sequence of float
+        Of each channel, e-/DN.
+    read_noises : sequence of float
+        Of each channel, e-.
+
+    Returns
+    -------
+    numpy.ndarray, float32, ``(rows, columns)``
+        DN; NaN where the flat is not above 0.
+    """
+    variance, p = np.maximum(signal, 0), cfa.period
+    for i, j, color in cfa.phases():
+        gain, read_noise = gains[CHANNEL_OF_COLOR[color]], read_noises[CHANNEL_OF_COLOR[color]]
+        variance[i::p, j::p] = variance[i::p, j::p] / np.float32(gain) + np.float32((read_noise / gain) ** 2)
+    variance += (divide(signal, flat) * flat_error) ** 2
+    return divide(np.sqrt(variance), flat)
+
+
 def compare_regions(stages, channels, regions):
     """Centre, corner and their ratio for each stage and channel.
 

@@ -237,7 +237,7 @@ def gain_and_read_noise(fit, measured=None):
     return values, []
 
 
-def measure_response(value, error, good, cfa, channel):
+def measure_response(value, variance, good, cfa, channel):
     """Pixel response non-uniformity: scatter of a flat between neighbours that is not noise (EMVA 1288, PRNU).
 
     The flat of each colour is divided by its mean in boxes, twice, so that gradients and curvature go. What is left
@@ -245,8 +245,8 @@ def measure_response(value, error, good, cfa, channel):
 
     Parameters
     ----------
-    value, error : numpy.ndarray, float32, ``(rows, columns)``
-        Master mosaic and its standard error, DN above black.
+    value, variance : numpy.ndarray, ``(rows, columns)``
+        Master mosaic, DN above black, and the variance of its noise, DN^2.
     good : numpy.ndarray of bool, ``(rows, columns)``
     cfa : ColorFilterArray
     channel : int
@@ -265,7 +265,7 @@ def measure_response(value, error, good, cfa, channel):
     for i, j, color in cfa.phases():
         if CHANNEL_OF_COLOR[color] != channel:
             continue
-        plane, scatter, kept = (image[i::p, j::p] for image in (value, error, good))
+        plane, scatter, kept = (image[i::p, j::p] for image in (value, variance, good))
         if min(plane.shape) <= 4 * SMOOTHING:
             return None, None, "pixel response: the frame is too small"
         plane = np.where(kept, plane, np.median(plane[kept]) if kept.any() else 1).astype(np.float64)
@@ -274,13 +274,13 @@ def measure_response(value, error, good, cfa, channel):
         near = uniform_filter(kept.astype(np.float64), 2 * SMOOTHING - 1)[inner] > 0.999999
         with np.errstate(all="ignore"):
             left = _high_pass(plane / smooth - 1)[inner]
-            part = (scatter.astype(np.float64) / smooth)[inner] ** 2
+            part = (scatter / smooth**2)[inner]
         near &= np.isfinite(left) & np.isfinite(part)
         for _ in range(3):
             near &= np.abs(left) <= OUTLIER * left[near].std() if near.any() else near
         total, noise, pixels = total + (left[near] ** 2).sum(), noise + part[near].sum(), pixels + int(near.sum())
     if not pixels:
-        return None, None, "pixel response: the standard error of the flat is not known"
+        return None, None, "pixel response: the noise of the flat is not known"
     total, noise = total / pixels / gain_of_filter, noise / pixels
     variance, uncertainty = total - noise, total * np.sqrt(2 / pixels)
     if variance < 3 * uncertainty:

@@ -12,6 +12,7 @@ PANEL_COLUMNS = 500
 PERCENTILES = (0.5, 99.5)
 #: Width of a figure below which its title is cut, inches.
 MINIMUM_WIDTH = 5.5
+NOISE_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)  # percent
 IMAGE_COLORS = "viridis"
 DIFFERENCE_COLORS = "RdBu_r"  # blue and red, with white for 0; told apart by colour-blind readers
 CHANNEL_COLORS = {"RED": "#d55e00", "GREEN": "#009e73", "BLUE": "#0072b2", "MONO": "#444444"}
@@ -26,11 +27,12 @@ def plot_rows(path, title, rows):
     title : str
     rows : list of dict
         For each row: ``panels``, a list of ``(title, image)``; ``unit`` of the colour bar; ``signed``, whether
-        0 is in the middle of the colour scale; ``shared``, whether all panels of the row have one colour scale.
+        0 is in the middle of the colour scale; ``shared``, whether all panels of the row have one colour scale;
+        ``shape``, rows and columns of the frame, where the images are averages over blocks of it.
         An image of ``(rows, columns, 3)``, uint8, is shown as it is.
     """
     columns = max(len(row["panels"]) for row in rows)
-    shape = rows[0]["panels"][0][1].shape[:2]
+    shape = rows[0].get("shape", rows[0]["panels"][0][1].shape[:2])
     width = 4.6
     height = (width - 1.3) * shape[0] / shape[1]
     figure = Figure(
@@ -85,12 +87,74 @@ def plot_planes_and_profiles(path, title, planes, channels):
     save(figure, path)
 
 
+def plot_noise(path, title, transfer, depth, wanted_percent):
+    """Draw variance against level with its fit, and the noise of masters against the number of frames.
+
+    Parameters
+    ----------
+    path : str
+    title : str
+    transfer : list of dict
+        channel, level_dn, variance_dn2, error_dn2, fit_dn2, fitted (yes or no).
+    depth : list of dict
+        channel, frames, noise_percent, noise_error_percent, predicted_percent.
+    wanted_percent : float
+        Error to be marked.
+    """
+    figure = Figure(figsize=(2 * MINIMUM_WIDTH, 4.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    figure.suptitle(title, fontsize="x-large", parse_math=False)
+    for channel, color in CHANNEL_COLORS.items():
+        points = [row for row in transfer if row["channel"] == channel]
+        if points:
+            x, y, error, fit = (
+                np.array([row[name] for row in points]) for name in ("level_dn", "variance_dn2", "error_dn2", "fit_dn2")
+            )
+            fitted = np.array([row["fitted"] for row in points])
+            left.errorbar(x, y, error, fmt="none", ecolor=color, alpha=0.5)
+            left.plot(x[fitted], y[fitted], ".", color=color, label=channel)
+            left.plot(x[~fitted], y[~fitted], "o", color=color, mfc="none")
+            left.plot(x, fit, color=color, linewidth=1)
+        points = [row for row in depth if row["channel"] == channel]
+        if points:
+            x, y, error, predicted = (
+                np.array([row[name] for row in points])
+                for name in ("frames", "noise_percent", "noise_error_percent", "predicted_percent")
+            )
+            right.errorbar(x, y, error, fmt=".", color=color, label=channel)
+            right.plot(x, predicted, color=color, linewidth=1)
+    left.set(xlabel="level, DN above black", ylabel="variance of a pixel of one frame, DN²", title="Photon transfer")
+    right.set(
+        xlabel="frames in a master", ylabel="noise of a pixel at the centre, percent", title="How many are enough"
+    )
+    right.axhline(wanted_percent, color="0.4", linestyle="--", linewidth=1, label=f"wanted: {wanted_percent:g} %")
+    if depth:
+        right.set(xscale="log", yscale="log")
+        ticks = sorted({row["frames"] for row in depth})
+        right.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        right.minorticks_off()
+        low, high = right.get_ylim()
+        right.set_yticks([tick for tick in NOISE_TICKS if low <= tick <= high])
+        right.yaxis.set_major_formatter("{x:g}")
+    for axis, rows, reason in (
+        (left, transfer, "not determined: see noise.tsv"),
+        (right, depth, "not determined: too few frames"),
+    ):
+        axis.grid(alpha=0.3)
+        if rows:
+            axis.legend()
+        else:
+            axis.text(0.5, 0.5, reason, ha="center", va="center", transform=axis.transAxes)
+    save(figure, path)
+
+
 def _draw_row(figure, row, axes):
-    images = [shrink(image) for _, image in row["panels"]]
+    images = [image if "shape" in row else shrink(image) for _, image in row["panels"]]
     measured = [image for image in images if image.ndim == 2]
     shared = color_limits(np.concatenate([image.ravel() for image in measured]), row["signed"])
     for axis, image, (title, original) in zip(axes, images, row["panels"], strict=False):
-        extent = (-0.5, original.shape[1] - 0.5, original.shape[0] - 0.5, -0.5)
+        rows, columns = row.get("shape", original.shape[:2])
+        extent = (-0.5, columns - 0.5, rows - 0.5, -0.5)
         axis.set_title(title, parse_math=False)
         if image.ndim == 3:
             axis.imshow(image, extent=extent)

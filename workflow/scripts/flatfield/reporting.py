@@ -2,21 +2,25 @@
 
 from collections import defaultdict
 
-from flatfield.tables import format_exposure
+from flatfield.tables import format_exposure, number_of
 
 #: A corrected light whose centre and corner agree within this is called even, percent.
 EVEN_PERCENT = 3.0
 
 
-def conclude(sets, inventories, models, lights, preset, demo):
+def conclude(sets, inventories, measured, lights, preset, demo):
     """Draw the conclusions.
 
     Parameters
     ----------
     sets : list of dict
         ``sets.tsv``.
-    inventories, models, lights : dict
-        Rows of ``frames.tsv`` and ``models.tsv`` by set, of ``vignetting.tsv`` by light.
+    inventories : dict
+        Rows of ``frames.tsv`` by set.
+    measured : tuple of dict
+        Rows of ``noise.tsv``, ``uniformity.tsv`` and ``models.tsv`` by set.
+    lights : dict
+        Rows of ``vignetting.tsv`` by light.
     preset : tuple of str and dict
         Name of the preset (None without one), and its ``vignetting.tsv`` by light.
     demo : list of dict
@@ -28,9 +32,12 @@ def conclude(sets, inventories, models, lights, preset, demo):
         Sentences.
     """
     name, preset_lights = preset
+    noise, uniformity, models = measured
     return [
         _frames(inventories),
         *_best_set(sets),
+        *[sentence for each, rows in uniformity.items() for sentence in _evenness(each, rows)],
+        *[sentence for each, rows in noise.items() for sentence in _noise(each, rows)],
         _models(sets, models),
         *[sentence for light, rows in lights.items() for sentence in _light(f"Light {light}", rows)],
         *[sentence for light, rows in preset_lights.items() for sentence in _light(f"Preset {name}, {light}", rows)],
@@ -41,10 +48,50 @@ def conclude(sets, inventories, models, lights, preset, demo):
 def _frames(inventories):
     frames = [row for rows in inventories.values() for row in rows]
     unused = sum(row["used"] != "yes" for row in frames)
+    kept = sum(row["used"] == "yes" and bool(row["reason"]) for row in frames)
     sets = f"{len(inventories)} {'set' if len(inventories) == 1 else 'sets'}"
     verb = "is" if unused == 1 else "are"
     rest = f"{unused} {verb} not used, for the reasons below." if unused else "all of them are used."
-    return f"{len(frames)} flat-field frames in {sets}: {rest}"
+    doubtful = f" {kept} failed a test and {'is' if kept == 1 else 'are'} used nevertheless: see below." if kept else ""
+    return f"{len(frames)} flat-field frames in {sets}: {rest}{doubtful}"
+
+
+def _evenness(name, rows):
+    """What the differences of the subsets of a set say of its light source."""
+    judged = [row for row in rows if row["significant"] in ("yes", "no")]
+    if not judged:
+        return []
+    significant = [row for row in judged if row["significant"] == "yes"]
+    if not significant:
+        return [f"The subsets of {name} do not differ by more than noise: the light source was even, or did not turn."]
+    worst = max(significant, key=lambda row: float(row["rms_percent"]))
+    rms, noise, gradient, error = (
+        float(worst[key]) for key in ("rms_percent", "noise_percent", "gradient_percent", "gradient_error")
+    )
+    return [
+        f"The light source of {name} was uneven: {worst['pair']} differ in {worst['channel']} by {rms:.2g} % rms "
+        f"(noise {noise:.1g} %), with a gradient of {gradient:.2g} ± {error:.1g} % across the frame."
+    ]
+
+
+def _noise(name, rows):
+    """How good the flat of a set is."""
+    masters = [number_of(row["snr_master"]) for row in rows]
+    known = [100 / snr for snr in masters if snr]
+    if not known:
+        return [f"How good the flat of {name} is cannot be told: {rows[0]['reason'] or 'its noise is not known'}."]
+    sentence = f"The standard error of a pixel of the flat of {name} is {_span(known, '.2g')} % at the centre"
+    needed = [number_of(row["frames_needed"]) for row in rows]
+    if all(needed):
+        wanted = float(rows[0]["wanted_error_percent"])
+        sentence += f"; {max(needed):.0f} frames suffice for {wanted:g} % in all channels"
+    added = [number_of(row["adds_to_light_percent"]) for row in rows]
+    if all(value is not None for value in added):
+        sentence += f"; it adds {max(added):.2g} % to the noise of a light as bright as one flat"
+    gains = [number_of(row["gain_e_per_dn"]) for row in rows]
+    if all(gains):
+        sentence += f". Gain: {_span(gains, '.3g')} e-/DN"
+    return [sentence + "."]
 
 
 def _best_set(sets):
@@ -119,7 +166,8 @@ def summarize_inventory(rows):
     Returns
     -------
     dict
-        frames, used, subsets, camera, lens, settings, size, time, unused (rows of the frames that are not used).
+        frames, used, subsets, camera, lens, settings, size, time, unused (rows of the frames that are not used), kept
+        (of those used although a test failed).
     """
     used = [row for row in rows if row["used"] == "yes"]
 
@@ -138,4 +186,5 @@ def summarize_inventory(rows):
         "size": f"{used[0]['rows']} x {used[0]['columns']}, {used[0]['cfa']}",
         "time": " to ".join(dict.fromkeys((times[0], times[-1]))) if times else "unknown",
         "unused": [row for row in rows if row["used"] != "yes"],
+        "kept": [row for row in used if row["reason"]],
     }

@@ -97,8 +97,8 @@ def screen_frames(frames, owners, tests, min_frames, bad_frames):
     tests : dict
         Section ``frame_tests`` of the configuration: thresholds.
     min_frames : int
-        A subset is left as it is where fewer would remain; its frames then have a reason that begins with `KEPT`, as
-        have frames that are unlike the others in what most of the others are too (twilights with stars).
+        No more are taken out of a subset than leave so many. Those that stay for this have a reason that begins with
+        `KEPT`, as have those that differ from the others as most do (twilights with stars), or where all are bad.
     bad_frames : {"exclude", "error"}
 
     Raises
@@ -112,26 +112,34 @@ def screen_frames(frames, owners, tests, min_frames, bad_frames):
             subsets[owner].append(frame)
     copies = _find_copies([frame for frame in frames if frame["used"]])
     for members in subsets.values():
-        reasons = {id(frame): _judge_alone(frame, tests) or copies.get(id(frame)) for frame in members}
-        common = set()
+        reasons, common = {}, set()  # the reasons in order: the surest first
+        for frame in members:
+            reason = _judge_alone(frame, tests) or copies.get(id(frame))
+            reasons |= {id(frame): reason} if reason else {}
         for judge in (_judge_drift, _judge_departure):
-            good = [frame for frame in members if not reasons[id(frame)]]
+            good = [frame for frame in members if id(frame) not in reasons]
             if len(good) >= ENOUGH:
                 found = judge(good, tests)
-                reasons.update(found)
+                reasons |= found
                 common |= set(found) if len(found) > len(good) / 2 else set()
-        bad = [frame for frame in members if reasons[id(frame)]]
+        bad = {id(frame): frame for frame in members if id(frame) in reasons}
         if bad and bad_frames == "error":
+            key, reason = next(iter(reasons.items()))
             more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
             raise InventoryError(
-                f"{bad[0]['file']} does not belong in a flat: {reasons[id(bad[0])]}{more}; take it out, change its "
+                f"{bad[key]['file']} does not belong in a flat: {reason}{more}; take it out, change its "
                 "threshold in `frame_tests`, or set `bad_frames: exclude`"
             )
-        few = len(members) - sum(id(frame) not in common for frame in bad) < min_frames
-        for frame in bad:
-            kept = few or id(frame) in common
-            prefix = f"{KEPT}, as fewer than {min_frames} would be left: " if few else f"{KEPT}, as most are so: "
-            frame.update(used=kept, reason=prefix * kept + reasons[id(frame)])
+        room = len(members) - min_frames if len(bad) < len(members) else 0
+        for key, reason in reasons.items():
+            why = ""
+            if len(bad) == len(members) or key in common:
+                why = f"{KEPT}, as most are so: "
+            elif room <= 0:
+                why = f"{KEPT}, as fewer than {min_frames} would be left: "
+            else:
+                room -= 1
+            bad[key].update(used=bool(why), reason=why + reason)
 
 
 def _judge_alone(frame, tests):

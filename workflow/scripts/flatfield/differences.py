@@ -1,0 +1,142 @@
+"""Differences of two subsets: in percent, in standard errors, and whether the light source was even."""
+
+import numpy as np
+from scipy.ndimage import uniform_filter
+from scipy.stats import chi2
+
+from flatfield.cfa import CHANNEL_OF_COLOR
+from flatfield.regions import average_channels
+
+#: Difference maps are averaged over blocks, about so many across, so that pixel noise does not count.
+BLOCKS_ACROSS = 24
+#: Side of the box, in pixels of one colour, over which the variances of neighbours are averaged.
+NEIGHBOURS = 15
+#: Probability above which the scatter of a pixel is put down to chance, so that the variance of its neighbours counts.
+CHANCE = 1e-4
+#: Probability below which a difference is significant, and gradient over its error above which it is.
+SIGNIFICANT, SIGNIFICANT_SIGMA = 1e-3, 4.0
+
+
+def percent_difference(a, b):
+    """100 (a - b) / ((a + b) / 2) per pixel, float32; NaN where a + b is not above 0."""
+    total = a + b
+    return np.divide(200 * (a - b), total, out=np.full(a.shape, np.nan, np.float32), where=total > 0)
+
+
+def significance(a, b, errors, counts, cfa):
+    """Difference of two masters in standard errors, z = (a - b) / sqrt(sa^2 + sb^2), per pixel.
+
+    The standard error of a pixel from n frames is itself uncertain by 1 / sqrt(2 (n - 1)), so that z would have
+    tails. The variance is therefore that of the neighbours of its colour, unless its own is larger than chance
+    explains (hot pixels). For normal noise z then has a standard deviation of 1 for any number of frames.
+
+    Parameters
+    ----------
+    a, b : numpy.ndarray, float32, ``(rows, columns)``
+        DN above black.
+    errors : tuple of numpy.ndarray
+        Their standard errors, DN.
+    counts : tuple of int
+        Frames that each is made of.
+    cfa : ColorFilterArray
+
+    Returns
+    -------
+    numpy.ndarray, float32, ``(rows, columns)``
+        NaN where the errors are not known.
+    """
+    z, p = np.full(a.shape, np.nan, np.float32), cfa.period
+    freedom = max(sum(counts) - 2, 1)
+    limit = chi2.isf(CHANCE, freedom) / freedom
+    for i, j, _ in cfa.phases():
+        part = np.s_[i::p, j::p]
+        own = sum(error[part].astype(np.float64) ** 2 for error in errors)
+        if not np.isfinite(own).all() or not own.size:
+            continue
+        usual = np.ones(own.shape, bool)
+        for _ in range(2):
+            weight = uniform_filter(usual.astype(np.float64), NEIGHBOURS)
+            near = uniform_filter(np.where(usual, own, 0), NEIGHBOURS) / np.maximum(weight, 1e-9)
+            usual = own <= limit * near
+        variance = np.where(usual, near, own)
+        z[part] = np.divide(a[part] - b[part], np.sqrt(variance), out=np.zeros(own.shape), where=variance > 0)
+    return z
+
+
+def measure_uniformity(a, b, errors, z, cfa):
+    """How two masters differ at large, and in which direction, for each channel.
+
+    Means over blocks of a - b, in percent of the mean of both; a plane is fitted to them by least squares weighted
+    with their errors.
+
+    Parameters
+    ----------
+    a, b, errors, cfa
+        As for `significance`.
+    z : numpy.ndarray, float32, ``(rows, columns)``
+
+    Returns
+    -------
+    list of dict
+        rms_percent (of the blocks about their mean), noise_percent (what noise alone would give), gradient_percent
+        (of the plane, its range over the frame) and gradient_error, direction_deg (in which a is brighter,
+        counter-clockwise from the right) and direction_error, z_mean, z_std, significant (True, False, or None
+        where not determined), reason.
+    """
+    size = block_size(a.shape, cfa)
+    mean = average_channels((a + b) / 2, cfa, size)
+    percent = 100 * average_channels(a - b, cfa, size) / np.where(mean > 0, mean, np.nan)
+    variance = average_channels(errors[0].astype(np.float64) ** 2 + errors[1].astype(np.float64) ** 2, cfa, size)
+    rows, channel_map = [], cfa.channel_map(a.shape)
+    for channel in range(len(cfa.channels)):
+        pixels = sum(CHANNEL_OF_COLOR[color] == channel for _, _, color in cfa.phases()) * (size // cfa.period) ** 2
+        error = 100 * np.sqrt(variance[channel] / pixels) / mean[channel]
+        values = z[(channel_map == channel) & np.isfinite(z)]
+        row = _measure_map(percent[channel], error, a.shape)
+        row["z_mean"] = float(values.mean(dtype=np.float64)) if values.size else None
+        row["z_std"] = float(values.std(dtype=np.float64)) if values.size else None
+        rows.append(row)
+    return rows
+
+
+def block_size(shape, cfa):
+    """Side of the blocks, pixels: a multiple of the period of the colour pattern."""
+    size = max(round(shape[1] / (BLOCKS_ACROSS * cfa.period)), 1)
+    return min(size, min(shape) // cfa.period) * cfa.period
+
+
+def _measure_map(percent, error, shape):
+    names = ("rms_percent", "noise_percent", "gradient_percent", "gradient_error", "direction_deg", "direction_error")
+    row = dict.fromkeys((*names, "significant")) | {"reason": ""}
+    if np.isfinite(percent).any():
+        row["rms_percent"] = float(np.nanstd(percent))
+    known = np.isfinite(percent) & np.isfinite(error) & (error > 0)
+    if known.sum() < 4:
+        row["reason"] = "the standard errors of a subset are not known: it has one frame, or frames without noise"
+        return row
+    values, weight = percent[known], 1 / error[known] ** 2
+    row["noise_percent"] = float(np.sqrt(np.mean(error[known] ** 2)))
+    # from the centre, in parts of the width and of the height
+    y, x = np.mgrid[: percent.shape[0], : percent.shape[1]]
+    y, x = 0.5 - (y + 0.5) / percent.shape[0], (x + 0.5) / percent.shape[1] - 0.5
+    terms = np.column_stack([np.ones(values.size), x[known], y[known]])
+    covariance = np.linalg.pinv(terms.T * weight @ terms)
+    solution = covariance @ (terms.T * weight @ values)
+    chance = chi2.sf((weight * (values - np.average(values, weights=weight)) ** 2).sum(), values.size - 1)
+    freedom = values.size - 3
+    rest = (weight * (values - terms @ solution) ** 2).sum() / freedom if freedom else 1.0
+    slope, errors = solution[1:], covariance[1:, 1:]
+    sign = np.sign(slope)
+    gradient, gradient_error = float(np.abs(slope).sum()), float(np.sqrt(sign @ errors @ sign))
+    row["significant"] = bool(chance < SIGNIFICANT or gradient > SIGNIFICANT_SIGMA * gradient_error)
+    errors = errors * max(rest, 1)  # what no plane describes makes it less certain
+    row.update(gradient_percent=gradient, gradient_error=float(np.sqrt(sign @ errors @ sign)))
+    if gradient < 2 * row["gradient_error"]:
+        row["reason"] = "direction: the gradient is less than twice its error"
+        return row
+    per_pixel = slope / (shape[1], shape[0])
+    length = np.hypot(*per_pixel)
+    across = np.array([-per_pixel[1], per_pixel[0]]) / length / (shape[1], shape[0])
+    row["direction_deg"] = float(np.degrees(np.arctan2(per_pixel[1], per_pixel[0])))
+    row["direction_error"] = float(np.degrees(np.sqrt(across @ errors @ across) / length))
+    return row
