@@ -11,6 +11,8 @@ from flatfield.products import read_image
 from flatfield.regions import locate_box
 from flatfield.tables import NOT_DETERMINED, read_table, write_table
 
+#: Standard deviations by which bias frames and flats must differ for a warning.
+DISAGREEMENT = 5
 NOISE_COLUMNS = [
     *["channel", "pairs", "gain_e_per_dn", "gain_error", "read_noise_e", "read_noise_error", "prnu_percent"],
     *["prnu_error", "saturation_dn", "nonlinearity_percent", "nonlinearity_error", "snr_frame", "snr_frame_error"],
@@ -100,11 +102,25 @@ def measure_channel(index, channel, seen, rows, read_variances, options):
             values, reasons = noise.gain_and_read_noise(fit, measured)
             row.update(values, nonlinearity_percent=fit.nonlinearity_percent)
             row.update(nonlinearity_error=fit.nonlinearity_error_percent)
-            row["reason"] += reasons
+            row["reason"] += reasons + (contradict(parts, full_signal(rows, saturations), measured) if measured else [])
         row.update(measure_frames([each[index] for each in seen.box_variances]))
     else:
         row["reason"].append("gain and read noise: no two consecutive frames of a subset are at one level")
     return row, fit, measure_depth(row, index, channel, seen, rows, fit, options)
+
+
+def contradict(parts, full, measured):
+    """Whether bias frames and flats disagree on the read noise."""
+    free, _ = noise.fit_photon_transfer(*parts, full)
+    if free is None:
+        return []
+    error = float(np.hypot(measured[1], np.sqrt(free.covariance[0, 0])))
+    if abs(free.intercept - measured[0]) <= DISAGREEMENT * error:
+        return []
+    return [
+        f"read noise: the variance of bias frames is {measured[0]:.3g} DN^2, but flats lead to {free.intercept:.3g} at "
+        "level 0"
+    ]
 
 
 def full_signal(rows, saturations):

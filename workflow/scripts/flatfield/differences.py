@@ -46,7 +46,7 @@ def significance(a, b, errors, counts, cfa):
         NaN where the errors are not known.
     """
     z, p = np.full(a.shape, np.nan, np.float32), cfa.period
-    freedom = max(sum(counts) - 2, 1)
+    freedom = max(min(counts) - 1, 1)  # at least (Welch)
     limit = chi2.isf(CHANCE, freedom) / freedom
     for i, j, _ in cfa.phases():
         part = np.s_[i::p, j::p]

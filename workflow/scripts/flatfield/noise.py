@@ -39,7 +39,7 @@ class TileNoise:
     variance : list of numpy.ndarray
         Of one frame, DN^2.
     count : list of numpy.ndarray
-        Pixels of each tile that count.
+        Pixels of each tile that count, less the parameters of its light.
     """
 
     level: list
@@ -50,7 +50,7 @@ class TileNoise:
 def measure_tiles(first, second, factors, cfa):
     """Noise of two frames in tiles, from their difference, so that fixed patterns cancel.
 
-    Variance of a tile: that of (f1 S1 - f2 S2) / sqrt(2) about its mean (which holds what light changed at large),
+    Variance of a tile: that of (f1 S1 - f2 S2) / sqrt(2) about a plane (which holds what the light changed at large),
     without pixels more than `OUTLIER` standard deviations off. At one level f1 and f2 are near 1, and it is
     read_noise^2 + level / gain but for (f - 1)^2.
 
@@ -75,10 +75,10 @@ def measure_tiles(first, second, factors, cfa):
             _cut(frame[i::p, j::p], side) * np.float32(factor)
             for frame, factor in zip((first, second), factors[:, channel], strict=True)
         )
-        variance, count = _clipped_variance((a - b) / np.float32(np.sqrt(2)))
+        variance, count = _clipped_variance(_flatten((a - b) / np.float32(np.sqrt(2)), side))
         found.level[channel].append((a.mean(axis=1) + b.mean(axis=1)) / 2)
         found.variance[channel].append(variance)
-        found.count[channel].append(count)
+        found.count[channel].append(count - 2)  # a plane has two parameters more than a mean
     for name in ("level", "variance", "count"):
         setattr(found, name, [np.concatenate(parts) for parts in getattr(found, name)])
     return found
@@ -91,19 +91,39 @@ def _cut(plane, side):
     return tiles.swapaxes(1, 2).reshape(rows * columns, side * side)
 
 
+def _flatten(tiles, side):
+    """Tiles without their mean and linear gradient."""
+    step = np.arange(side, dtype=np.float32) - np.float32((side - 1) / 2)
+    result = tiles - tiles.mean(axis=1, keepdims=True)
+    for ramp in (np.repeat(step, side), np.tile(step, side)):
+        result -= (result @ ramp / (ramp @ ramp))[:, None] * ramp
+    return result
+
+
 def _clipped_variance(tiles):
-    """Variance of each tile about its mean without outliers, and the number of pixels left."""
+    """Variance of each flattened tile without outliers, and the number of pixels left."""
+    square = tiles * tiles
     kept = np.ones(tiles.shape, bool)
     for _ in range(3):
         count = kept.sum(axis=1)
-        mean = np.where(kept, tiles, 0).sum(axis=1, dtype=np.float64) / count
-        deviation = (tiles - mean[:, None].astype(np.float32)) ** 2
-        variance = np.where(kept, deviation, 0).sum(axis=1, dtype=np.float64) / np.maximum(count - 1, 1)
-        inside = deviation <= OUTLIER**2 * np.maximum(variance, 1e-12)[:, None]
+        variance = np.where(kept, square, 0).sum(axis=1, dtype=np.float64) / np.maximum(count - 3, 1)
+        inside = square <= OUTLIER**2 * np.maximum(variance, 1e-12)[:, None]
         if inside[kept].all():
             break
         kept &= inside
     return variance, count
+
+
+def variance_of(values):
+    """Variance of values about their mean without outliers, and how many are left."""
+    values = np.asarray(values, np.float64)
+    for _ in range(5):
+        mean, variance = values.mean(), values.var(ddof=1)
+        inside = (values - mean) ** 2 <= OUTLIER**2 * variance
+        if inside.all():
+            break
+        values = values[inside]
+    return float(variance), len(values)
 
 
 @dataclass(frozen=True)
@@ -153,12 +173,12 @@ def fit_photon_transfer(level, variance, count, full=None, read_variance=None):
         Why there is none; empty where there is.
     """
     points = _average_levels(level, variance, count)
+    if not (variance > 0).any():
+        return None, "the frames have no noise"
     linear = np.array([full is None or point["level_dn"] < LINEAR_PART * full for point in points], bool)
     if not linear.any():
         return None, f"all levels are above {100 * LINEAR_PART:.0f} % of saturation"
     x, y, n = (np.array([point[key] for point in points]) for key in ("level_dn", "variance_dn2", "count"))
-    if not (y[linear] > 0).any():
-        return None, "the frames have no noise"
     if np.median(y[linear]) < LEAST_VARIANCE:
         return None, f"noise below {LEAST_VARIANCE**0.5:g} DN is lost in the steps of the digitisation"
     model = np.maximum(y, y[y > 0].min())
@@ -319,9 +339,9 @@ def measure_depth(box, options, factors):
             (a - b).astype(np.float64) for a, b in zip(masters[::2], masters[1::2], strict=False) if a is not None
         ]
         if differences:
-            variance = np.mean([difference.var(ddof=1) for difference in differences]) / 2
-            noise = 100 * np.sqrt(variance) / mean
-            freedom = len(differences) * (box.shape[1] - 1)
+            variances, counts = zip(*map(variance_of, differences), strict=True)
+            noise = 100 * np.sqrt(np.mean(variances) / 2) / mean
+            freedom = sum(counts) - len(counts)
             rows.append(
                 {"frames": count, "noise_percent": float(noise), "noise_error_percent": noise / np.sqrt(2 * freedom)}
             )

@@ -58,10 +58,10 @@ def look_at_flats(rows, paths, cfa, master, options, threads):
             [part * factor for part, factor in zip(seen.boxes[file], row, strict=True)]
             for file, row in zip(pair, factors, strict=True)
         ]
-        inside = [
-            ((a.mean() + b.mean()) / 2, (a - b).var(ddof=1, dtype=np.float64) / 2, a.size)
-            for a, b in zip(*boxes, strict=True)
-        ]
+        inside = []
+        for a, b in zip(*boxes, strict=True):
+            variance, count = noise.variance_of(a - b)
+            inside.append(((a.mean() + b.mean()) / 2, variance / 2, count))
         return noise.measure_tiles(*signals, factors, cfa), inside
 
     found = [each for each in read_each([paths[pair[0]] for pair in pairs], work, threads) if each]
