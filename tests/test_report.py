@@ -43,7 +43,7 @@ def test_every_figure_is_visible_and_nothing_fails(finished, tmp_path, width):
     console = browse(copy, tmp_path, width)
     assert len(console) == 1, console  # the probe's line and no other
     counts = dict(re.findall(r"(\w+)=(-?\d+)", console[0]))
-    assert counts == {"images": str(4 + 3 + 1), "hidden": "0", "overflow": "0"}
+    assert counts == {"images": str(5 + 4 + 1), "hidden": "0", "overflow": "0"}
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt-get install chromium)")
@@ -66,7 +66,7 @@ def test_page_of_a_monochrome_set(tmp_path):
     copy = tmp_path / "report.html"
     copy.write_text(project.path("report.html").read_text().replace("</body>", PROBE + "</body>"))
     console = browse(copy, tmp_path, 1300)
-    assert console and "images=4 hidden=0 overflow=0" in console[0], console
+    assert console and "images=5 hidden=0 overflow=0" in console[0], console
     header = fits.getheader(project.path("mono/flat_cfa.fits"))
     assert header["BIASFILE"] == "mono/bias.fits" and header["BLACKLVL"] == 0
     assert header["BIASSUM"] == fits.getheader(project.path("mono/bias.fits"))["DATASUM"]

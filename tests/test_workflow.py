@@ -241,7 +241,7 @@ def test_headers_tell_a_stranger_what_he_has(finished, frames):
 
 def test_every_fits_file_has_valid_checksums_and_every_product_is_there(finished, recwarn):
     products = sorted(finished.path("").rglob("*.fits"))
-    assert len(products) == 4 + 3 + 2 * 4 + 2
+    assert len(products) == 4 + 3 + 2 * 5 + 2
     for path in products:
         with fits.open(path, checksum=True) as hdus:
             for hdu in hdus:
@@ -282,12 +282,12 @@ def test_little_memory_gives_the_same_bytes(tmp_path, algorithm):
     products = ("subsets/all.fits", "flat_cfa.fits", "flat.fits")
     targets = [f"results/only/{name}" for name in products]
     found = []
-    for memory in (4000, 255):
+    for memory in (4000, 256):
         project.configure(config | {"memory_mb": memory})
         project.run("--forceall", "--default-resources", f"tmpdir='{scratch}'", "--", *targets)
         found.append([project.path(f"only/{name}").read_bytes() for name in products])
         logs = "".join(path.read_text() for path in project.path("logs/only").glob("**/*.log"))
-        assert ("in memory" in logs, f"in a scratch file in {scratch}" in logs) == (memory == 4000, memory == 255)
+        assert ("in memory" in logs, f"in a scratch file in {scratch}" in logs) == (memory == 4000, memory == 256)
         assert not list(scratch.iterdir())
     assert found[0] == found[1]
 
