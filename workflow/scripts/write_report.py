@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 from docutils.core import publish_parts
 from flatfield.job import logged_job
-from flatfield.reporting import conclude, summarize_inventory
+from flatfield.reporting import conclude, summarize_inventory, tabulate_noise
 from flatfield.tables import read_table
 from flatfield.version import VERSION
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -53,7 +53,7 @@ def main(inputs, report, options):
         "sets": sets,
         "stats": stats,
         "models": models,
-        "noise": noise,
+        "noise": {name: tabulate_noise(rows) for name, rows in noise.items()},
         "uniformity": uniformity,
         "vignetting": vignetting,
         "preset": options["preset"],
@@ -63,6 +63,7 @@ def main(inputs, report, options):
         "set_plots": {name: select(plots, f"{name}/plots/") for name in options["sets"]},
         "light_plots": {name: select(plots, f"lights/{name}/") for name in options["lights"]},
         "preset_plots": {light: select(plots, f"{name}/lights/{light}/") for light in options["lights"]},
+        "config_noise": options["config"]["noise"],
         "config": yaml.safe_dump(options["config"], sort_keys=False, allow_unicode=True),
         "versions": {"flatfield": VERSION} | {package: version(package) for package in PACKAGES},
         "digest": digest([*inventories.values(), *lights.values()]),

@@ -1,5 +1,6 @@
 """What the report says: conclusions drawn from the tables, with their figures."""
 
+import math
 from collections import defaultdict
 
 from flatfield.tables import format_exposure, number_of
@@ -148,6 +149,52 @@ def _demo(demo):
         return []
     parts = [f"{quantity} by at most {max(values):.2g} %" for quantity, values in errors.items()]
     return [f"Against the truth of the demo, off are: {'; '.join(parts)}."]
+
+
+#: Columns of ``noise.tsv`` in words, with the column of their error, in the order of the report.
+NOISE_WORDS = {
+    "gain, e-/DN": ("gain_e_per_dn", "gain_error"),
+    "read noise, e-": ("read_noise_e", "read_noise_error"),
+    "pixel response (PRNU), %": ("prnu_percent", "prnu_error"),
+    "saturation, DN": ("saturation_dn", None),
+    "non-linearity at high level, %": ("nonlinearity_percent", "nonlinearity_error"),
+    "S/N of a pixel of one frame": ("snr_frame", "snr_frame_error"),
+    "S/N of a pixel of the master": ("snr_master", "snr_master_error"),
+    "the same, predicted": ("snr_predicted", None),
+    "slope of log noise against log frames": ("depth_slope", "depth_slope_error"),
+    "frames needed for the wanted error": ("frames_needed", None),
+    "added to the noise of a light as bright as one flat, %": ("adds_to_light_percent", None),
+    "pairs of frames measured": ("pairs", None),
+}
+
+
+def tabulate_noise(rows):
+    """``noise.tsv`` with a row a quantity and a column a channel, values with their errors.
+
+    Parameters
+    ----------
+    rows : list of dict
+
+    Returns
+    -------
+    list of dict
+        quantity, and a text for each channel.
+    """
+    table = []
+    for words, (column, error) in NOISE_WORDS.items():
+        table.append({"quantity": words} | {row["channel"]: _with_error(row, column, error) for row in rows})
+    return [*table, {"quantity": "not determined"} | {row["channel"]: row["reason"] or "-" for row in rows}]
+
+
+def _with_error(row, column, error):
+    value = number_of(row[column])
+    if value is None:
+        return row[column]
+    uncertainty = number_of(row[error]) if error else None
+    if not uncertainty:
+        return f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"
+    digits = min(max(1 - math.floor(math.log10(uncertainty)), 0), 6)
+    return f"{value:.{digits}f} ± {uncertainty:.{digits}f}"
 
 
 def _span(values, form):
