@@ -5,6 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 SCRIPTS = Path(__file__).parent.parent / "workflow/scripts"
+FRAME_TESTS = {
+    **{"drift_percent": 10, "drift_sigma": 8, "dark_percent": 1, "snr": 5, "saturated_percent": 0.5},
+    **{"departure_percent": 1, "departure_sigma": 8},
+}
 CLIPPING = {"kappa_low": 3, "kappa_high": 3, "iterations": 5, "nlow": 1, "nhigh": 1}
 
 
@@ -33,6 +37,7 @@ def ours(rule, options, output, *frames):
         import inspect_frames
 
         choices = {"files": files, "overscan": False, "mismatch": "error", "exposure_span": 2}
+        choices |= {"subsets": ["A"] * len(files), "bad_frames": "exclude", "min_frames": 3, "tests": FRAME_TESTS}
         inspect_frames.main(frames, None, output, choices, 2)
     elif rule == "combine_subset":
         import combine_subset

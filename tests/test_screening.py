@@ -130,6 +130,21 @@ def test_frames_are_compared_within_their_subset(tmp_path):
     assert all(row["used"] for row in screen(paths, owners=["A"] * 6 + ["B"] * 6))
 
 
+@pytest.mark.parametrize("drift", [lambda i: 1 + 0.03 * np.sin(i / 4), lambda i: 1 + 0.05 * np.sin(i / 4)])
+def test_a_wrong_exposure_is_found_beside_drift(tmp_path, drift):
+    levels = [6000 * drift(index) * (1.15 if index == 7 else 0.85 if index == 20 else 1) for index in range(30)]
+    rows = screen(write(tmp_path, [clean(seed, level) for seed, level in enumerate(levels)]))
+    assert [index for index, row in enumerate(rows) if not row["used"]] == [7, 20]
+
+
+def test_a_faint_shadow_is_found_in_noisy_frames(tmp_path):
+    """At S/N 14, where no single block tells."""
+    mosaics = [clean(seed, 400) for seed in range(12)]
+    mosaics[3] = times(lambda y, x: np.where(x + y < 100, 0.92, 1))(mosaics[3])
+    rows = screen(write(tmp_path, mosaics))
+    assert [index for index, row in enumerate(rows) if not row["used"]] == [3]
+
+
 def test_a_fading_twilight_is_kept(tmp_path):
     rows = screen(write(tmp_path, [clean(seed, 9000 - 500 * seed) for seed in range(10)]))
     assert all(row["used"] for row in rows)

@@ -1,5 +1,6 @@
 """Combine all used frames of a set per pixel: the master mosaic."""
 
+import numpy as np
 from flatfield.combining import combine_stack, warm_up
 from flatfield.job import limits_of, logged_job
 from flatfield.products import (
@@ -9,6 +10,7 @@ from flatfield.products import (
     describe_frames,
     describe_mosaic,
     image_hdu,
+    read_image,
     write_fits,
 )
 from flatfield.stacks import mask_pixels, read_used_stack
@@ -39,6 +41,8 @@ def main(frames, files, inspected, bias, flat, options, overscan, limits):
     warm_up(combine_stack)
     stack, rows = read_used_stack(frames, files, inspected, bias, options["scale"], overscan, limits)
     value, error, used = combine_stack(stack, options)
+    if bias:  # its noise is the same in all frames
+        error = np.hypot(error, read_image(bias, "UNCERT")[0])
     mask = mask_pixels(stack, value, [row["saturation_dn"] for row in rows])
     header = describe_frames(rows)
     if bias:

@@ -18,11 +18,14 @@ def main(inventories, stats, uniformity, sets, pairs):
     pairs : dict
         Names of the pairs of subsets of each set.
     """
-    rows = []
+    rows, doubtful = [], set()
     for (name, labels), inventory, table, even in zip(pairs.items(), inventories, stats, uniformity, strict=True):
         frames = used_frames(read_table(inventory))
         center = [row for row in read_table(table) if row["region"] == "center"]
         measured = read_table(even)
+        failed = [frame for frame in frames if frame["reason"]]
+        if 2 * len(failed) > len(frames) or any(row["significant"] not in ("yes", "no") for row in measured):
+            doubtful.add(name)  # nothing tells whether its subsets differ by more than noise
         residuals = {label: rms([row for row in measured if row["pair"] == label]) for label in labels}
         known = [value for value in residuals.values() if value is not None]
         rows.append(
@@ -36,9 +39,9 @@ def main(inventories, stats, uniformity, sets, pairs):
                 **{f"snr_{row['channel'].lower()}": row["snr"] and float(row["snr"]) for row in center},
             }
         )
-    known = [row["rms_percent"] for row in rows if row["rms_percent"] is not None]
+    known = [row["rms_percent"] for row in rows if row["rms_percent"] is not None and row["set"] not in doubtful]
     for row in rows:
-        comparable = len(known) > 1 and row["rms_percent"] is not None
+        comparable = len(known) > 1 and row["rms_percent"] is not None and row["set"] not in doubtful
         row["most_uniform"] = row["rms_percent"] == min(known) if comparable else None
     columns = list(dict.fromkeys(name for row in rows for name in row))
     first = ["set", "most_uniform", "frames", "exposure_s", "iso"]

@@ -5,11 +5,11 @@ from threading import Lock
 import numpy as np
 from flatfield.cfa import ColorFilterArray
 from flatfield.combining import combine_interpolated, combine_stack, warm_up
-from flatfield.demosaicing import develop
+from flatfield.demosaicing import develop, interpolate_variance
 from flatfield.errors import FrameError
 from flatfield.inventory import scale_factors, used_frames
 from flatfield.job import limits_of, logged_job
-from flatfield.products import cite_file, describe_combination, describe_frames, write_planes
+from flatfield.products import cite_file, describe_combination, describe_frames, read_image, write_planes
 from flatfield.reading import read_each
 from flatfield.stacks import Stack, allocate, read_used_stack, select_used
 from flatfield.tables import read_table
@@ -46,6 +46,9 @@ def main(frames, files, inspected, bias, flat, uncert, options, debayer, oversca
         stack, rows = read_used_stack(frames, files, inspected, bias, options["scale"], overscan, limits, step)
         planes, errors = combine_interpolated(stack, options)
         channels = stack.cfa.channels
+        if bias:  # its noise is the same in all frames
+            shared = interpolate_variance(read_image(bias, "UNCERT")[0] ** 2, stack.cfa)
+            errors = np.sqrt(errors**2 + shared)
     else:
         warm_up(combine_stack)
         paths, rows = select_used(frames, files, inspected, step)

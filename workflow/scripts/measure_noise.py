@@ -6,6 +6,7 @@ from flatfield.cfa import ColorFilterArray
 from flatfield.combining import scatter_of_master
 from flatfield.inventory import used_frames
 from flatfield.job import logged_job
+from flatfield.names import is_fits
 from flatfield.pairs import cut_channels, look_at_flats, measure_offsets
 from flatfield.products import read_image
 from flatfield.regions import locate_box
@@ -49,20 +50,26 @@ def main(frames, bias, flat, products, options, threads):
             rows[file]["subset"] = subset
     cfa = ColorFilterArray.from_name(next(iter(rows.values()))["cfa"])
     master = read_image(bias)[0] if bias else None
+    first = next(iter(rows.values()))
+    known = bias or options["overscan"] or not is_fits(first["file"]) or set(first["black_dn"].split()) != {"0"}
+    options = options | {"has_black": bool(known)}
     seen = look_at_flats(rows, paths, cfa, master, options, threads)
-    read_variances = measure_offsets(frames, cfa, options["overscan"], threads)
+    read_variances, why_not = measure_offsets(frames, cfa, options["overscan"], threads)
     value, error, good = read_master(flat)
+    shared = read_image(bias, "UNCERT")[0].astype(np.float64) ** 2 if bias else np.zeros(value.shape)
+    where = locate_box("center", options["center"], value.shape)
     tables = {"noise": [], "transfer": [], "depth": []}
     for index, channel in enumerate(cfa.channels):
-        row, fit, depth = measure_channel(index, channel, seen, rows, read_variances, options)
+        offset = float(np.mean(cut_channels(shared, cfa, where)[index]))
+        row, fit, depth = measure_channel(index, channel, seen, rows, read_variances, offset, options)
         variance = error.astype(np.float64) ** 2
         if fit:  # without what turned with the camera, which the scatter of all frames holds
             scatter = scatter_of_master(options["combine"], len(rows))
-            variance = np.maximum(fit.intercept + fit.slope * value, 0) * scatter**2
+            variance = np.maximum(fit.intercept + fit.slope * value, 0) * scatter**2 + shared
         prnu, prnu_error, why = noise.measure_response(value, variance, good, cfa, index)
         row.update(prnu_percent=prnu, prnu_error=prnu_error)
         row.update(measure_master(value, error, good, cfa, index, options["center"]))
-        row["reason"] += [why] * bool(why)
+        row["reason"] += [text for text in (why, why_not) if text]
         if row["snr_frame"] and row["snr_master"]:
             row["adds_to_light_percent"] = 100 * (np.hypot(1, row["snr_frame"] / row["snr_master"]) - 1)
         tables["noise"].append(row)
@@ -79,8 +86,11 @@ def main(frames, bias, flat, products, options, threads):
         write_table(products[name], table, columns[name])
 
 
-def measure_channel(index, channel, seen, rows, read_variances, options):
-    """A row of ``noise.tsv``, the fit of photon transfer or None, and rows of ``depth.tsv``, of one channel."""
+def measure_channel(index, channel, seen, rows, read_variances, offset, options):
+    """A row of ``noise.tsv``, the fit of photon transfer or None, and rows of ``depth.tsv``, of one channel.
+
+    `offset` is the variance that the master of the offset frames adds in the box, DN^2.
+    """
     row = dict.fromkeys(NOISE_COLUMNS) | {"channel": channel, "pairs": len(seen.tiles), "reason": []}
     row["wanted_error_percent"] = options["wanted_error_percent"]
     saturations = [float(each["saturation_dn"]) for each in rows.values() if each["saturation_dn"]]
@@ -106,7 +116,10 @@ def measure_channel(index, channel, seen, rows, read_variances, options):
         row.update(measure_frames([each[index] for each in seen.box_variances]))
     else:
         row["reason"].append("gain and read noise: no two consecutive frames of a subset are at one level")
-    return row, fit, measure_depth(row, index, channel, seen, rows, fit, options)
+    if not options["has_black"]:
+        row.update(read_noise_e=None, read_noise_error=None)
+        row["reason"].append("read noise: the black level is not known; give the set bias frames or overscan")
+    return row, fit, measure_depth(row, index, channel, seen, rows, fit, offset, options)
 
 
 def contradict(parts, full, measured):
@@ -140,7 +153,7 @@ def measure_frames(inside):
     return {"snr_frame": snr, "snr_frame_error": snr / np.sqrt(2 * freedom)}
 
 
-def measure_depth(row, index, channel, seen, rows, fit, options):
+def measure_depth(row, index, channel, seen, rows, fit, offset, options):
     """Noise against the number of frames, measured and predicted; fills in what `row` says of it."""
     combine = options["combine"]
     files = [file for file in rows if file in seen.boxes]
@@ -161,8 +174,12 @@ def measure_depth(row, index, channel, seen, rows, fit, options):
         point.update(predicted_percent=one * scatter, effective_frames=scatter**-2)
     row["depth_slope"], row["depth_slope_error"] = noise.fit_slope(depth)
     if one:
-        row["snr_predicted"] = 100 / (one * scatter_of_master(combine, len(files)))
-        row["frames_needed"] = noise.frames_needed(one, options["wanted_error_percent"], combine)
+        bias, wanted = 100 * np.sqrt(offset) / level, options["wanted_error_percent"]
+        row["snr_predicted"] = 100 / np.hypot(one * scatter_of_master(combine, len(files)), bias)
+        if bias < wanted:
+            row["frames_needed"] = noise.frames_needed(one, np.sqrt(wanted**2 - bias**2), combine)
+        else:
+            row["reason"].append(f"frames needed: the bias frames alone leave {bias:.2g} %; take more of them")
     return depth
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import rawpy
+from scipy.ndimage import convolve
 
 from flatfield.combining import combine_interpolated
 from flatfield.errors import FrameError
@@ -36,6 +37,29 @@ def interpolate_bilinear(mosaic, cfa, threads=1):
     levels = np.zeros((1, 4), np.float32)
     stack = stack_frames([mosaic.astype(np.float32)], levels, levels + 1, cfa, threads=threads)
     return combine_interpolated(stack, {"method": "mean"}, with_error=False)[0]
+
+
+def interpolate_variance(variance, cfa):
+    """Variance of bilinearly interpolated pixels, from that of the recorded ones, which are independent.
+
+    Parameters
+    ----------
+    variance : numpy.ndarray, float32, ``(rows, columns)``
+    cfa : ColorFilterArray
+
+    Returns
+    -------
+    numpy.ndarray, float32, ``(channels, rows, columns)``
+        Sum of w^2 variance over the square of the sum of w, with the weights w of `interpolate_bilinear`.
+    """
+    kernel, channel_map = np.outer([1, 2, 1], [1, 2, 1]).astype(np.float32), cfa.channel_map(variance.shape)
+    planes = np.empty((len(cfa.channels), *variance.shape), np.float32)
+    for channel, plane in enumerate(planes):
+        here = (channel_map == channel).astype(np.float32)
+        weights = convolve(here, kernel, mode="constant")
+        spread = convolve(here * variance, kernel**2, mode="constant")
+        plane[:] = np.where(here > 0, variance, spread / np.maximum(weights, 1) ** 2)
+    return planes
 
 
 def noise_of_interpolation(cfa):

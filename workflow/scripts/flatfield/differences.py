@@ -27,7 +27,8 @@ def significance(a, b, errors, counts, cfa):
     """Difference of two masters in standard errors, z = (a - b) / sqrt(sa^2 + sb^2), per pixel.
 
     The standard error of a pixel from n frames is itself uncertain by 1 / sqrt(2 (n - 1)), so that z would have
-    tails. The variance is therefore that of the neighbours of its colour, unless its own is larger than chance
+    tails. Nor is the common level of the subsets known better than its own noise; what is left of a difference in level
+    is taken out. The variance is therefore that of the neighbours of its colour, unless its own is larger than chance
     explains (hot pixels). For normal noise z then has a standard deviation of 1 for any number of frames.
 
     Parameters
@@ -59,7 +60,13 @@ def significance(a, b, errors, counts, cfa):
             near = uniform_filter(np.where(usual, own, 0), NEIGHBOURS) / np.maximum(weight, 1e-9)
             usual = own <= limit * near
         variance = np.where(usual, near, own)
-        z[part] = np.divide(a[part] - b[part], np.sqrt(variance), out=np.zeros(own.shape), where=variance > 0)
+        known = variance > 0
+        if not known.any():
+            continue
+        difference, mean = (a[part] - b[part]).astype(np.float64), (a[part].astype(np.float64) + b[part]) / 2
+        weight = np.divide(1, variance, out=np.zeros(own.shape), where=known)
+        level = (weight * difference * mean).sum() / (weight * mean**2).sum()
+        z[part] = np.where(known, (difference - level * mean) * np.sqrt(weight), 0)
     return z
 
 
@@ -92,7 +99,7 @@ def measure_uniformity(a, b, errors, z, cfa):
         pixels = sum(CHANNEL_OF_COLOR[color] == channel for _, _, color in cfa.phases()) * (size // cfa.period) ** 2
         error = 100 * np.sqrt(variance[channel] / pixels) / mean[channel]
         values = z[(channel_map == channel) & np.isfinite(z)]
-        row = _measure_map(percent[channel], error, a.shape)
+        row = _measure_map(percent[channel], error, size, a.shape)
         row["z_mean"] = float(values.mean(dtype=np.float64)) if values.size else None
         row["z_std"] = float(values.std(dtype=np.float64)) if values.size else None
         rows.append(row)
@@ -105,20 +112,20 @@ def block_size(shape, cfa):
     return min(size, min(shape) // cfa.period) * cfa.period
 
 
-def _measure_map(percent, error, shape):
+def _measure_map(percent, error, size, shape):
     names = ("rms_percent", "noise_percent", "gradient_percent", "gradient_error", "direction_deg", "direction_error")
     row = dict.fromkeys((*names, "significant")) | {"reason": ""}
     if np.isfinite(percent).any():
         row["rms_percent"] = float(np.nanstd(percent))
     known = np.isfinite(percent) & np.isfinite(error) & (error > 0)
     if known.sum() < 4:
-        row["reason"] = "the standard errors of a subset are not known: it has one frame, or frames without noise"
+        row["reason"] = "the standard errors of a subset are not known: one frame, or one value kept, or no noise"
         return row
     values, weight = percent[known], 1 / error[known] ** 2
     row["noise_percent"] = float(np.sqrt(np.mean(error[known] ** 2)))
     # from the centre, in parts of the width and of the height
     y, x = np.mgrid[: percent.shape[0], : percent.shape[1]]
-    y, x = 0.5 - (y + 0.5) / percent.shape[0], (x + 0.5) / percent.shape[1] - 0.5
+    y, x = 0.5 - size * (y + 0.5) / shape[0], size * (x + 0.5) / shape[1] - 0.5
     terms = np.column_stack([np.ones(values.size), x[known], y[known]])
     covariance = np.linalg.pinv(terms.T * weight @ terms)
     solution = covariance @ (terms.T * weight @ values)
@@ -136,6 +143,9 @@ def _measure_map(percent, error, shape):
         return row
     per_pixel = slope / (shape[1], shape[0])
     length = np.hypot(*per_pixel)
+    if not length:
+        row["reason"] = "direction: there is no gradient"
+        return row
     across = np.array([-per_pixel[1], per_pixel[0]]) / length / (shape[1], shape[0])
     row["direction_deg"] = float(np.degrees(np.arctan2(per_pixel[1], per_pixel[0])))
     row["direction_error"] = float(np.degrees(np.sqrt(across @ errors @ across) / length))

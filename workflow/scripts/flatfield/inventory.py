@@ -330,9 +330,10 @@ def scale_factors(used, rows, scale):
     for name in names:
         dark = [row for row in rows if float(row[name]) <= 0]
         if dark:
+            verb = "is" if len(dark) == 1 else "are"
             raise InventoryError(
-                f"{_names(dark)} is not brighter than black ({name} {dark[0][name]}), so that frames cannot be "
-                "scaled; take it out, mend the black level, or set `combine: {scale: none}`"
+                f"{_names(dark)} {verb} not brighter than black ({name} {dark[0][name]}), so that frames cannot be "
+                "scaled; take out what is dark, mend the black level, or set `combine: {scale: none}`"
             )
         mean = np.mean([float(row[name]) for row in used])
         factors.append([mean / float(row[name]) for row in rows])

@@ -23,7 +23,7 @@ LEVELS = 40
 #: Variance of two frames below which the steps of the digitisation (1/12 DN^2) spoil it, DN^2.
 LEAST_VARIANCE = 0.25
 #: Relative errors above which a gain and a read noise are not determined.
-GAIN_ERROR, READ_NOISE_ERROR = 0.1, 0.2
+GAIN_ERROR, READ_NOISE_ERROR = 0.1, 0.1
 #: Side of the box, in pixels of one colour, whose mean is the low frequency that is no pixel response.
 SMOOTHING = 5
 

@@ -13,6 +13,8 @@ from flatfield.tables import read_table
 
 #: Pixels of pairs of frames that photon transfer takes, all in all; more pairs add time and no certainty that counts.
 PAIR_PIXELS = 150_000_000
+#: Part of the pixels of a bias frame that may have its lowest value.
+PILED_UP = 0.005
 
 
 @dataclass
@@ -65,8 +67,15 @@ def look_at_flats(rows, paths, cfa, master, options, threads):
         return noise.measure_tiles(*signals, factors, cfa), inside
 
     found = [each for each in read_each([paths[pair[0]] for pair in pairs], work, threads) if each]
+    if any(has_noise(tiles) for tiles, _ in found):  # copies of a frame tell nothing
+        found = [each for each in found if has_noise(each[0])]
     seen.tiles, seen.box_variances = [each[0] for each in found], [each[1] for each in found]
     return seen
+
+
+def has_noise(tiles):
+    """Whether two frames differ at all."""
+    return any(variance.any() for variance in tiles.variance)
 
 
 def pair_frames(rows):
@@ -97,25 +106,40 @@ def cut_channels(mosaic, cfa, where):
 
 
 def measure_offsets(frames, cfa, overscan, threads):
-    """Variance of offset frames and its error for each channel, DN^2, from pairs; None without two of them."""
+    """Noise of offset frames, from pairs.
+
+    Returns
+    -------
+    variances : list of tuple, or None
+        For each channel the variance and its error, DN^2; None without two frames that tell it.
+    reason : str
+        Why there are none, where the set has offset frames.
+    """
     if not frames["bias_inventory"]:
-        return None
+        return None, ""
     rows = [row["file"] for row in used_frames(read_table(frames["bias_inventory"]))]
     paths = {file: path for path, file in frames["bias"].items()}
     pairs = list(zip(rows[::2], rows[1::2], strict=False))
     if not pairs:
-        return None
+        return None, "read noise: one bias frame tells none"
 
     def work(index):
-        signals = [read_signal(paths[file], None, overscan)[0] for file in pairs[index]]
-        return noise.measure_tiles(*signals, np.ones((2, len(cfa.channels))), cfa)
+        read = [read_signal(paths[file], None, overscan) for file in pairs[index]]
+        piled = max(np.mean(frame.mosaic == frame.mosaic.min()) for _, frame in read)
+        tiles = noise.measure_tiles(*(signal for signal, _ in read), np.ones((2, len(cfa.channels))), cfa)
+        return tiles, piled
 
-    tiles = read_each([paths[pair[0]] for pair in pairs], work, threads)
+    found = read_each([paths[pair[0]] for pair in pairs], work, threads)
+    found = [each for each in found if has_noise(each[0])]
+    if not found:
+        return None, "read noise: the bias frames have no noise"
+    if max(piled for _, piled in found) > PILED_UP:
+        return None, "read noise: bias frames are cut off at their lowest value, or it is below the digital step"
     variances = []
     for channel in range(len(cfa.channels)):
         variance, count = (
-            np.concatenate([getattr(each, name)[channel] for each in tiles]) for name in ("variance", "count")
+            np.concatenate([getattr(tiles, name)[channel] for tiles, _ in found]) for name in ("variance", "count")
         )
         mean = float(np.average(variance, weights=count - 1))
         variances.append((mean, max(mean, 1e-9) * float(np.sqrt(2 / (count - 1).sum()))))
-    return variances
+    return variances, ""

@@ -36,6 +36,7 @@ def conclude(sets, inventories, measured, lights, preset, demo):
     noise, uniformity, models = measured
     return [
         _frames(inventories),
+        *[sentence for each, rows in inventories.items() for sentence in _doubtful(each, rows)],
         *_best_set(sets),
         *[sentence for each, rows in uniformity.items() for sentence in _evenness(each, rows)],
         *[sentence for each, rows in noise.items() for sentence in _noise(each, rows)],
@@ -49,20 +50,29 @@ def conclude(sets, inventories, measured, lights, preset, demo):
 def _frames(inventories):
     frames = [row for rows in inventories.values() for row in rows]
     unused = sum(row["used"] != "yes" for row in frames)
-    kept = sum(row["used"] == "yes" and bool(row["reason"]) for row in frames)
     sets = f"{len(inventories)} {'set' if len(inventories) == 1 else 'sets'}"
     verb = "is" if unused == 1 else "are"
     rest = f"{unused} {verb} not used, for the reasons below." if unused else "all of them are used."
-    doubtful = f" {kept} failed a test and {'is' if kept == 1 else 'are'} used nevertheless: see below." if kept else ""
-    return f"{len(frames)} flat-field frames in {sets}: {rest}{doubtful}"
+    return f"{len(frames)} flat-field frames in {sets}: {rest}"
+
+
+def _doubtful(name, rows):
+    """A warning of frames that failed a test and are used nevertheless."""
+    kept = [row for row in rows if row["used"] == "yes" and row["reason"]]
+    if not kept:
+        return []
+    are = "frame failed a test and is" if len(kept) == 1 else "frames failed a test and are"
+    example = f"{kept[0]['file']}: {kept[0]['reason']}"
+    return [f"Beware: in {name} {len(kept)} {are} used nevertheless, for example {example}."]
 
 
 def _evenness(name, rows):
     """What the differences of the subsets of a set say of its light source."""
-    judged = [row for row in rows if row["significant"] in ("yes", "no")]
-    if not judged:
+    if not rows:
         return []
-    significant = [row for row in judged if row["significant"] == "yes"]
+    if any(row["significant"] not in ("yes", "no") for row in rows):
+        return [f"Whether the light source of {name} was even is not determined: {rows[0]['reason']}."]
+    significant = [row for row in rows if row["significant"] == "yes"]
     if not significant:
         return [f"The subsets of {name} do not differ by more than noise: the light source was even, or did not turn."]
     worst = max(significant, key=lambda row: float(row["rms_percent"]))
@@ -71,7 +81,8 @@ def _evenness(name, rows):
     )
     return [
         f"The light source of {name} was uneven: {worst['pair']} differ in {worst['channel']} by {rms:.2g} % rms "
-        f"(noise {noise:.1g} %), with a gradient of {gradient:.2g} ± {error:.1g} % across the frame."
+        f"(noise {noise:.1g} %)"
+        + (f", with a gradient of {gradient:.2g} ± {error:.1g} % across the frame." if gradient > 2 * error else ".")
     ]
 
 
@@ -80,7 +91,8 @@ def _noise(name, rows):
     masters = [number_of(row["snr_master"]) for row in rows]
     known = [100 / snr for snr in masters if snr]
     if not known:
-        return [f"How good the flat of {name} is cannot be told: {rows[0]['reason'] or 'its noise is not known'}."]
+        reasons = [text for text in rows[0]["reason"].split("; ") if not text.startswith("saturation")]
+        return [f"How good the flat of {name} is cannot be told: {'; '.join(reasons) or 'its noise is not known'}."]
     sentence = f"The standard error of a pixel of the flat of {name} is {_span(known, '.2g')} % at the centre"
     needed = [number_of(row["frames_needed"]) for row in rows]
     if all(needed):

@@ -6,13 +6,18 @@ from collections import defaultdict
 import numpy as np
 
 from flatfield.errors import InventoryError
-from flatfield.regions import average_channels
+from flatfield.names import is_fits
+from flatfield.regions import average_channels, block_average
 from flatfield.robust import SIGMA_PER_MAD
 
 #: Frames are compared with each other in blocks: about so many across, none smaller than so many pixels.
 BLOCKS_ACROSS, SMALLEST_BLOCK = 256, 8
 #: Rows and columns in the centre in which the noise of a frame is measured.
 NOISE_BOX = 256
+#: Frames before and after one with which its level is compared.
+NEIGHBOURS = 3
+#: Blocks are compared as they are, and as means over so many in each direction, which see what is large and faint.
+COARSENINGS = (1, 4)
 #: Frames of a subset without which none can be told from the others.
 ENOUGH = 3
 #: Beginning of the reason of a frame that fails a test and is used nevertheless.
@@ -147,13 +152,14 @@ def _judge_alone(frame, tests):
     if frame["constant"] is not None:
         return f"blank: every pixel is {frame['constant']:g} DN"
     level, white = frame["level_dn"], frame["white_dn"]
-    full = None if white is None else white - np.mean([float(text) for text in frame["black_dn"].split()])
+    unknown = white is None or is_fits(frame["file"])  # FITS tells the range of its numbers, not of the camera
+    full = None if unknown else white - np.mean([float(text) for text in frame["black_dn"].split()])
     if level <= 0:
         return f"too dark: its level is {level:.4g} DN above black"
     if full is not None and 100 * level / full < tests["dark_percent"]:
         return f"too dark: its level is {level:.4g} DN, {100 * level / full:.2g} % of {full:.6g} DN"
     if frame["snr"] is not None and frame["snr"] < tests["snr"]:
-        return f"too noisy: S/N of a pixel is {frame['snr']:.2g}, less than {tests['snr']:g}"
+        return f"too noisy: S/N of a pixel is {frame['snr']:.3g}, less than {tests['snr']:g}"
     for name, percent in frame.items():
         if name.startswith("saturated_") and percent is not None and percent > tests["saturated_percent"]:
             return f"saturated: {percent:.2g} % of {name.split('_')[1].upper()}"
@@ -170,14 +176,17 @@ def _find_copies(frames):
 
 
 def _judge_drift(frames, tests):
-    """Levels far from the median of the subset, and further than the others scatter."""
-    levels = np.array([frame["level_dn"] for frame in frames])
-    usual = np.median(levels)
+    """Levels far from those of the neighbours in the subset, and further than others are from theirs."""
+    levels, near = np.array([frame["level_dn"] for frame in frames]), range(-NEIGHBOURS, NEIGHBOURS + 1)
+    usual = [
+        np.median([levels[index + step] for step in near if step and 0 <= index + step < len(levels)])
+        for index in range(len(levels))
+    ]
     deviation = levels / usual - 1
     scatter = SIGMA_PER_MAD * np.median(np.abs(deviation))
     limit = max(tests["drift_percent"] / 100, tests["drift_sigma"] * scatter)
     return {
-        id(frame): f"exposure: its level is {100 * each:+.1f} % off the median of its subset"
+        id(frame): f"exposure: its level is {100 * each:+.1f} % off those of its neighbours"
         for frame, each in zip(frames, deviation, strict=True)
         if abs(each) > limit
     }
@@ -212,6 +221,21 @@ def find_departures(maps, limits, labels):
     label, percent, sigma, where
         Signed departure, its absolute significance, and the place in words.
     """
+    found = [_find_departures(maps, limits)]
+    for step in COARSENINGS[1:]:
+        if min(maps[0].shape[1:]) >= 3 * step:  # enough for a gradient to be told
+            found.append(_find_departures([_coarsen(each, step) for each in maps], limits))
+    for label, *candidates in zip(labels, *found, strict=True):
+        yield label, *max(candidates, key=lambda each: min(abs(each[0]) / limits[0], each[1] / limits[1]))
+
+
+def _coarsen(planes, step):
+    """Means over `step` x `step` blocks; a remainder is left out."""
+    return np.array([block_average(plane, step) for plane in planes])
+
+
+def _find_departures(maps, limits):
+    """Percent, sigma and place of the largest departure of each map."""
     levels = np.array([np.median(each, axis=(1, 2)) for each in maps])
     relative = [each / np.where(level > 0, level, 1)[:, None, None] for each, level in zip(maps, levels, strict=True)]
     usual = np.maximum(np.median(relative, axis=0), 1e-6)
@@ -219,7 +243,8 @@ def find_departures(maps, limits, labels):
     steps = [_scatter((a - b) / np.sqrt(usual)) for a, b in zip(relative, relative[1:] + relative[:1], strict=True)]
     noise = np.percentile(steps, 25, axis=0, method="lower") / np.sqrt(2)
     noise = np.maximum(noise * np.sqrt(1 + np.pi / 2 / len(maps)), 1e-9)[:, None, None]
-    for label, each in zip(labels, relative, strict=True):
+    departures = []
+    for each in relative:
         percent = 100 * np.array([_flatten(plane) for plane in each / usual - 1])
         sigma = np.abs(percent) / 100 * np.sqrt(usual) / noise
         channel, row, column = np.unravel_index(
@@ -227,7 +252,8 @@ def find_departures(maps, limits, labels):
         )
         share = (row + 0.5) / percent.shape[1], (column + 0.5) / percent.shape[2]
         where = f"at {100 * share[0]:.0f} % of the height, {100 * share[1]:.0f} % of the width"
-        yield label, float(percent[channel, row, column]), float(sigma[channel, row, column]), where
+        departures.append((float(percent[channel, row, column]), float(sigma[channel, row, column]), where))
+    return departures
 
 
 def _scatter(planes):
