@@ -22,7 +22,9 @@ FIRST_SET = {
     "measure_flat": 1,
     "measure_uniformity": 1,
     "model_flat": 1,
+    "plot_illumination": 1,
     "plot_noise": 1,
+    "solve_illumination": 1,
     "plot_subsets": 1,
     "plot_differences": 1,
     "plot_flat": 1,
@@ -82,7 +84,10 @@ CHANGES = {
     "memory": (config(memory_mb=2000), {"write_report": 1}),
     "a title": (
         config(sets__first__title="new"),
-        {"plot_subsets": 1, "plot_differences": 1, "plot_flat": 1, "plot_noise": 1, "write_report": 1},
+        {
+            **{"plot_subsets": 1, "plot_differences": 1, "plot_illumination": 1, "plot_flat": 1, "plot_noise": 1},
+            "write_report": 1,
+        },
     ),
     "mismatch of a set": (config(sets__first__mismatch="exclude"), FIRST_SET | LIGHT | SUMMARY),
     "a rotation": (
@@ -90,6 +95,7 @@ CHANGES = {
         {
             **{"inventory_frames": 1, "check_inventories": 1, "combine_subset": 1, "subtract_subsets": 2},
             **{"plot_subsets": 1, "plot_differences": 1, "measure_uniformity": 1, **SUMMARY},
+            **{"solve_illumination": 1, "plot_illumination": 1},
         },
     ),
     "a frame moved to another subset": (  # frames are tested beside the others of their subset
@@ -121,6 +127,8 @@ CHANGES = {
             "check_inventories": 1,
             "subtract_subsets": 3,
             "plot_differences": 1,
+            "plot_illumination": 1,
+            "solve_illumination": 2,
             "combine_subset": 4,
             **dict.fromkeys(("combine_flat", "debayer_flat", "check_flat", "measure_flat", "model_flat"), 2),
             **dict.fromkeys(("measure_noise", "measure_uniformity", "plot_noise", "plot_subsets", "plot_flat"), 2),
@@ -135,7 +143,10 @@ CHANGES = {
     ),
     "plot module": (
         replace("workflow/scripts/flatfield/plotting.py", r"PANEL_COLUMNS = \d+", "PANEL_COLUMNS = 300"),
-        {"plot_subsets": 2, "plot_differences": 1, "plot_flat": 2, "plot_noise": 2, "plot_light": 1, "write_report": 1},
+        {
+            **{"plot_subsets": 2, "plot_differences": 1, "plot_illumination": 1, "plot_flat": 2, "plot_noise": 2},
+            **{"plot_light": 1, "write_report": 1},
+        },
     ),
     "combining module": (
         replace("workflow/scripts/flatfield/combining.py", r"count > 200", "count > 201"),
@@ -143,6 +154,8 @@ CHANGES = {
             "combine_subset": 4,
             "subtract_subsets": 3,
             "plot_differences": 1,
+            "plot_illumination": 1,
+            "solve_illumination": 2,
             **dict.fromkeys(("combine_flat", "debayer_flat", "check_flat", "measure_flat", "model_flat"), 2),
             **dict.fromkeys(("measure_noise", "measure_uniformity", "plot_noise", "plot_subsets", "plot_flat"), 2),
             **LIGHT,
@@ -152,6 +165,10 @@ CHANGES = {
     "a script": (
         replace("workflow/scripts/compare_sets.py", r"len\(known\) > 1", "len(known) >= 2"),
         {"compare_sets": 1, "write_report": 1},
+    ),
+    "degree of the light source": (
+        config(illumination__degree=3),
+        {"solve_illumination": 2, "plot_illumination": 1, "write_report": 1},
     ),
     "wanted error": (
         config(noise__wanted_error_percent=0.1),

@@ -102,6 +102,11 @@ def names_of_subsets(wildcards):
     return list(SETS[wildcards.set].subsets)
 
 
+def rotations_of_set(wildcards):
+    """Angles of the camera in the subsets."""
+    return {"rotations": [subset.rotation for subset in SETS[wildcards.set].subsets.values()]}
+
+
 def pairs_of_set(wildcards):
     """The two subsets of each pair, by its name."""
     return {"pairs": PAIRS[wildcards.set]}
@@ -237,6 +242,11 @@ def noise_options(wildcards):
     }
 
 
+def truth_of_set(wildcards):
+    """The true light source, where the demo simulated the set."""
+    return "<resources>/demo/truth/{set}.fits" if wildcards.set in DEMO_SETS else []
+
+
 def title_of_set(wildcards):
     return config["sets"][wildcards.set]["title"] or wildcards.set
 
@@ -303,6 +313,7 @@ def vignetting_of_light(wildcards):
 def set_products():
     """All products of all sets."""
     names = ["flat_cfa.fits", "flat.fits", "flat_check.tsv", "stats.tsv", "noise.tsv", "uniformity.tsv", "models.tsv"]
+    names += ["illumination.tsv", "illumination_tests.tsv", "illumination.fits", "response.fits", "response_rgb.fits"]
     products = [f"<results>/{name}/{product}" for name in SETS for product in names]
     products += [f"<results>/{name}/differences/{pair}.fits" for name in SETS for pair in PAIRS[name]]
     return products + set_plots()
@@ -310,9 +321,12 @@ def set_products():
 
 def set_plots():
     """Figures of all sets; a set with one subset has no differences."""
-    names = ("subsets", "differences", "flat", "noise", "models")
+    names = ("subsets", "differences", "illumination", "flat", "noise", "models")
     return [
-        f"<results>/{name}/plots/{plot}.png" for name in SETS for plot in names if PAIRS[name] or plot != "differences"
+        f"<results>/{name}/plots/{plot}.png"
+        for name in SETS
+        for plot in names
+        if PAIRS[name] or plot not in ("differences", "illumination")
     ]
 
 

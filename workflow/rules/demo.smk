@@ -36,6 +36,7 @@ rule compare_truth:
     input:
         flats=expand("<results>/{set}/flat.fits", set=DEMO_SETS),
         masters=expand("<results>/{set}/flat_cfa.fits", set=DEMO_SETS),
+        responses=expand("<results>/{set}/response.fits", set=DEMO_SETS),
         noise=expand("<results>/{set}/noise.tsv", set=DEMO_SETS),
         truths=expand("<resources>/demo/truth/{set}.fits", set=DEMO_SETS),
         lights=[f"<results>/lights/{name}/{stem}.fits" for name in DEMO_LIGHTS for stem in LIGHTS[name]],

@@ -85,6 +85,28 @@ rule debayer_flat:
         "../scripts/debayer_flat.py"
 
 
+rule solve_illumination:
+    """The light source told from the camera by the angles of the subsets, and the flat without it."""
+    input:
+        subsets=subsets_of_set,
+        flat="<results>/{set}/flat_cfa.fits",
+        bias=bias_of_set,
+    output:
+        terms="<results>/{set}/illumination.tsv",
+        tests="<results>/{set}/illumination_tests.tsv",
+        source="<results>/{set}/illumination.fits",
+        response="<results>/{set}/response.fits",
+        rgb="<results>/{set}/response_rgb.fits",
+    log:
+        "<logs>/{set}/illumination.log",
+    params:
+        subsets=names_of_subsets,
+        rotations=rotations_of_set,
+        degree=config["illumination"],
+    script:
+        "../scripts/solve_illumination.py"
+
+
 rule check_flat:
     """The debayered master read back: extensions, bands, sizes, types, checksums."""
     input:

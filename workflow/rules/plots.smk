@@ -39,6 +39,28 @@ rule plot_differences:
         "../scripts/plot_differences.py"
 
 
+rule plot_illumination:
+    """The light source as each subset saw it, what was solved for, and what is left over."""
+    input:
+        subsets=subsets_of_set,
+        source="<results>/{set}/illumination.fits",
+        response="<results>/{set}/response.fits",
+        truth=truth_of_set,
+    output:
+        plot=report(
+            "<results>/{set}/plots/illumination.png",
+            caption="../report/illumination.rst",
+            category="{set}",
+            labels={"figure": "illumination"},
+        ),
+    log:
+        "<logs>/{set}/plots/illumination.log",
+    params:
+        title=title_of_set,
+    script:
+        "../scripts/plot_illumination.py"
+
+
 rule plot_noise:
     """Variance against level, and noise of masters against the number of frames."""
     input:

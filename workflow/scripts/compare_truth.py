@@ -14,6 +14,7 @@ from flatfield.tables import number_of, read_table, write_table
 #: Side of the blocks in which the shape of a flat is compared, pixels.
 BLOCK = 12
 SHAPE = f"shape of the master, rms error over {BLOCK} x {BLOCK} pixels"
+RESPONSE = "the same, light source divided out"
 VIGNETTING, LIGHT = "vignetting, centre / corner", "calibrated light, centre / corner"
 CAMERA = {
     ("gain_e_per_dn", "gain, e-/DN"): GAIN,
@@ -23,14 +24,14 @@ CAMERA = {
 COLUMNS = ["subject", "channel", "quantity", "recovered", "true", "error_percent"]
 
 
-def main(flats, masters, noise, truths, lights, scenes, sets, truth, options):
+def main(flats, masters, responses, noise, truths, lights, scenes, sets, truth, options):
     """Write ``demo.tsv``.
 
     Parameters
     ----------
-    flats, masters, noise, truths : list of str
-        ``flat.fits``, ``flat_cfa.fits``, ``noise.tsv`` and the truth of each of the demo's sets, in the order of
-        ``options["sets"]``.
+    flats, masters, responses, noise, truths : list of str
+        ``flat.fits``, ``flat_cfa.fits``, ``response.fits``, ``noise.tsv`` and the truth of each of the demo's sets,
+        in the order of ``options["sets"]``.
     lights : list of str
         Calibrated mosaics of the demo's lights.
     scenes : str or None
@@ -43,9 +44,11 @@ def main(flats, masters, noise, truths, lights, scenes, sets, truth, options):
         sets (names), regions (boxes center and corner).
     """
     rows = []
-    for name, flat, master, camera, response in zip(options["sets"], flats, masters, noise, truths, strict=True):
+    files = flats, masters, responses, noise, truths
+    for name, flat, master, response, camera, true in zip(options["sets"], *files, strict=True):
         rows += compare_camera(name, read_table(camera))
-        rows += compare_flat(name, read_planes(flat), read_image(master)[0], read_image(response), options["regions"])
+        mosaics = {SHAPE: read_image(master)[0], RESPONSE: read_image(response)[0]}
+        rows += compare_flat(name, read_planes(flat), mosaics, read_image(true), options["regions"])
     for path in lights:
         rows += compare_light(path, scenes, options["regions"])
     named = [row["set"] for row in read_table(sets) if row["most_uniform"] == "yes"]
@@ -55,16 +58,17 @@ def main(flats, masters, noise, truths, lights, scenes, sets, truth, options):
     write_table(truth, rows, COLUMNS)
 
 
-def compare_flat(name, flat, master, response, regions):
-    """Vignetting in the boxes, and the shape of the whole flat, against the true response."""
+def compare_flat(name, flat, mosaics, truth, regions):
+    """Vignetting in the boxes, and the shape of whole mosaics, against the true response."""
     planes, channels, _ = flat
-    true, header = response
+    true, header = truth
     cfa = ColorFilterArray.from_name(header["BAYERPAT"])
     true_planes = interpolate_bilinear(true, cfa)
     rows = _compare_ratios(name, VIGNETTING, planes, true_planes, channels, regions)
-    for channel, plane, true_plane in zip(channels, interpolate_bilinear(master, cfa), true_planes, strict=True):
-        ratio = block_average(plane / true_plane, BLOCK)
-        rows.append(_row(name, channel, SHAPE, "", "", 100 * float(ratio.std() / ratio.mean())))
+    for quantity, mosaic in mosaics.items():
+        for channel, plane, true_plane in zip(channels, interpolate_bilinear(mosaic, cfa), true_planes, strict=True):
+            ratio = block_average(plane / true_plane, BLOCK)
+            rows.append(_row(name, channel, quantity, "", "", 100 * float(ratio.std() / ratio.mean())))
     return rows
 
 
@@ -108,6 +112,7 @@ if "snakemake" in globals():
         main(
             snakemake.input.flats,
             snakemake.input.masters,
+            snakemake.input.responses,
             snakemake.input.noise,
             snakemake.input.truths,
             snakemake.input.lights,

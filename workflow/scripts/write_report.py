@@ -27,8 +27,8 @@ def main(inputs, report, options):
     Parameters
     ----------
     inputs : dict
-        template, captions, inventories, stats, noise, uniformity, models, sets, plots, lights (their inventories),
-        vignetting, preset, preset_plots, demo: paths.
+        template, captions, inventories, stats, noise, uniformity, illumination, models, sets, plots, lights (their
+        inventories), vignetting, preset, preset_plots, demo: paths.
     report : str
         HTML file to write.
     options : dict
@@ -41,12 +41,16 @@ def main(inputs, report, options):
     vignetting = by_folder(inputs["vignetting"])
     preset, preset_stats = (by_folder(inputs["preset"], name) for name in ("vignetting.tsv", "stats.tsv"))
     name = options["preset"] and options["preset"]["name"]
-    lights, noise, uniformity = (by_folder(inputs[name]) for name in ("lights", "noise", "uniformity"))
+    lights, noise, uniformity, illumination = (
+        by_folder(inputs[name]) for name in ("lights", "noise", "uniformity", "illumination")
+    )
     sets, demo = read_table(inputs["sets"]), [row for path in inputs["demo"] for row in read_table(path)]
     plots = {os.path.relpath(path, root): embed(path) for path in [*inputs["plots"], *inputs["preset_plots"]]}
     content = {
         "title": "Flat-field report",
-        "conclusions": conclude(sets, inventories, (noise, uniformity, models), vignetting, (name, preset), demo),
+        "conclusions": conclude(
+            sets, inventories, (noise, uniformity, illumination, models), vignetting, (name, preset), demo
+        ),
         "captions": {Path(path).stem: render_caption(path) for path in inputs["captions"]},
         "summaries": {name: summarize_inventory(rows) for name, rows in inventories.items()},
         "titles": {name: entry["title"] or name for name, entry in options["config"]["sets"].items()},
@@ -55,6 +59,7 @@ def main(inputs, report, options):
         "models": models,
         "noise": {name: tabulate_noise(rows) for name, rows in noise.items()},
         "uniformity": uniformity,
+        "illumination": illumination,
         "vignetting": vignetting,
         "preset": options["preset"],
         "preset_vignetting": preset,

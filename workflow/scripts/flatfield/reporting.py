@@ -19,7 +19,7 @@ def conclude(sets, inventories, measured, lights, preset, demo):
     inventories : dict
         Rows of ``frames.tsv`` by set.
     measured : tuple of dict
-        Rows of ``noise.tsv``, ``uniformity.tsv`` and ``models.tsv`` by set.
+        Rows of ``noise.tsv``, ``uniformity.tsv``, ``illumination_tests.tsv`` and ``models.tsv`` by set.
     lights : dict
         Rows of ``vignetting.tsv`` by light.
     preset : tuple of str and dict
@@ -33,12 +33,13 @@ def conclude(sets, inventories, measured, lights, preset, demo):
         Sentences.
     """
     name, preset_lights = preset
-    noise, uniformity, models = measured
+    noise, uniformity, illumination, models = measured
     return [
         _frames(inventories),
         *[sentence for each, rows in inventories.items() for sentence in _doubtful(each, rows)],
         *_best_set(sets),
         *[sentence for each, rows in uniformity.items() for sentence in _evenness(each, rows)],
+        *[sentence for each, rows in illumination.items() for sentence in _source(each, rows)],
         *[sentence for each, rows in noise.items() for sentence in _noise(each, rows)],
         _models(sets, models),
         *[sentence for light, rows in lights.items() for sentence in _light(f"Light {light}", rows)],
@@ -84,6 +85,22 @@ def _evenness(name, rows):
         f"(noise {noise:.1g} %)"
         + (f", with a gradient of {gradient:.2g} ± {error:.1g} % across the frame." if gradient > 2 * error else ".")
     ]
+
+
+def _source(name, rows):
+    """What was found of the light source of a set, and what cannot be."""
+    tests = {row["test"]: row for row in rows}
+    if "solvable" in tests:
+        return []  # said where it matters: a set with one subset has nothing to turn
+    sentences = []
+    if tests["light source uneven"]["verdict"] == "yes":
+        hidden = tests["cannot be seen"]["evidence"]
+        limit = f"; what these angles cannot tell from the lens stays in it: {hidden}" if hidden else ""
+        sentences.append(f"response.fits of {name} is without the unevenness that turned with the camera{limit}.")
+    if tests["angles"]["verdict"] != "as given":
+        angles = tests["angles"]
+        sentences.append(f"Beware: the rotations of {name} are {angles['verdict']}; {angles['evidence']}.")
+    return sentences
 
 
 def _noise(name, rows):

@@ -1,0 +1,69 @@
+"""Plot the light source as each subset saw it, what was solved for, and what is left over."""
+
+import numpy as np
+from astropy.io import fits
+from flatfield.cfa import ColorFilterArray
+from flatfield.differences import block_size
+from flatfield.job import logged_job
+from flatfield.plotting import plot_rows
+from flatfield.products import read_image
+from flatfield.regions import average_channels
+
+
+def main(subsets, source, response, truth, plot, title):
+    """Write a PNG.
+
+    Parameters
+    ----------
+    subsets : list of str
+        Combined mosaics.
+    source, response : str
+        ``illumination.fits`` and ``response.fits``.
+    truth : str or None
+        The demo's true light source.
+    plot : str
+        PNG to write.
+    title : str
+        Of the set.
+    """
+    flat, header = read_image(response)
+    cfa = ColorFilterArray.from_name(header.get("BAYERPAT", "MONO"))
+    size = max(block_size(flat.shape, cfa) // 2 // cfa.period, 1) * cfa.period
+    channel = len(cfa.channels) // 2  # green, which has the least noise
+    rows = {"subset": [], "found": [], "left over": []}
+    for path in subsets:
+        mosaic, header = read_image(path)
+        name = header["SUBSET"]
+        with np.errstate(all="ignore"):
+            ratio = average_channels(mosaic, cfa, size)[channel] / average_channels(flat, cfa, size)[channel]
+        before = 100 * (ratio / np.nanmedian(ratio) - 1)
+        model = average_channels(read_image(source, name)[0], cfa, size)[channel]
+        left = 100 * ((1 + before / 100) / (1 + model / 100) - 1)
+        label = f"{name}, camera at {header['ROTATION']:g}°"
+        rows["subset"].append((label, before))
+        rows["found"].append((f"{name}: found", model - np.nanmedian(model)))
+        rows["left over"].append((f"{name}: left over", left - np.nanmedian(left)))
+    figures = [
+        {"panels": panels, "unit": "percent", "signed": True, "shared": True, "shape": flat.shape}
+        for panels in rows.values()
+    ]
+    if truth:
+        found = average_channels(read_image(source)[0], cfa, size)[channel]
+        with fits.open(truth) as hdus:
+            true = average_channels(100 * (hdus["SOURCE"].data.astype(np.float32) - 1), cfa, size)[channel]
+        panels = [("found, camera at 0°", found), ("true", true), ("true - found", true - found)]
+        figures.append({"panels": panels, "unit": "percent", "signed": True, "shared": True, "shape": flat.shape})
+    of_channel = f", {cfa.channels[channel]}" if len(cfa.channels) > 1 else ""
+    plot_rows(plot, f"{title}: the light source{of_channel}", figures)
+
+
+if "snakemake" in globals():
+    with logged_job(snakemake.log[0]):
+        main(
+            snakemake.input.subsets,
+            snakemake.input.source,
+            snakemake.input.response,
+            snakemake.input.truth or None,
+            snakemake.output.plot,
+            snakemake.params.title,
+        )

@@ -1,0 +1,178 @@
+"""Tell the light source from the camera: what turned between the subsets is divided out of the flat."""
+
+import numpy as np
+from scipy.stats import chi2
+from flatfield import illumination as source
+from flatfield.cfa import ColorFilterArray
+from flatfield.demosaicing import interpolate_bilinear
+from flatfield.job import logged_job
+from flatfield.products import describe_mosaic, image_hdu, read_image, write_fits, write_planes
+from flatfield.tables import NOT_DETERMINED, write_table
+
+TERM_COLUMNS = ["channel", "n", "m", "kind", "percent", "error", "sigma", "reason"]
+TEST_COLUMNS = ["test", "verdict", "evidence"]
+#: Probability below which something is called significant.
+SIGNIFICANT = 1e-3
+
+
+def main(subsets, flat, bias, products, rotations, degree):
+    """Write the light source, as far as the angles tell it, and the flat without it.
+
+    Parameters
+    ----------
+    subsets : dict
+        Combined mosaic of each subset by name.
+    flat : str
+        ``flat_cfa.fits``.
+    bias : str or None
+        Master of the offset frames.
+    products : dict
+        Files to write: terms and tests (tables), source (FITS, percent: in the frame of the source, and an extension
+        as the camera saw it in each subset), response (mosaic like `flat`) and rgb (like ``flat.fits``).
+    rotations : list of float
+        Of the subsets, degrees.
+    degree : int
+        Of the Zernike terms.
+    """
+    images = {name: (*read_image(path), read_image(path, "UNCERT")[0]) for name, path in subsets.items()}
+    value, header = read_image(flat)
+    error, mask = read_image(flat, "UNCERT")[0], read_image(flat, "MASK")[0].astype(np.uint8)
+    cfa = ColorFilterArray.from_name(header.get("BAYERPAT", "MONO"))
+    solved, reason = solve(images, rotations, degree, mask, cfa)
+    write_table(products["terms"], describe_terms(solved, degree, rotations, reason), TERM_COLUMNS)
+    write_table(products["tests"], solved["tests"] if solved else [verdict("solvable", "no", reason)], TEST_COLUMNS)
+    seen = dict.fromkeys(images, np.zeros(value.shape, np.float32))
+    own = np.zeros(value.shape, np.float32)
+    if solved:
+        value, error, seen = correct(images, rotations, solved, degree, cfa)
+        own = draw(solved["common"], degree, value.shape, 0)
+        if bias:
+            error = np.hypot(error, read_image(bias, "UNCERT")[0])
+    layout = describe_mosaic(cfa.name)
+    maps = [image_hdu(100 * np.expm1(own), unit="percent")]
+    maps += [image_hdu(100 * np.expm1(each), name=name, unit="percent") for name, each in seen.items()]
+    write_fits(products["source"], maps)
+    for name in ("CHECKSUM", "DATASUM"):
+        header.remove(name, ignore_missing=True)
+    header["IMAGETYP"] = "Response"
+    header["ILLUMIN"] = (degree if solved else 0, "degree of the source divided out")
+    hdus = [image_hdu(value, header), image_hdu(error, layout, "UNCERT", utype="StdDevUncertainty")]
+    write_fits(products["response"], [*hdus, image_hdu(mask, layout, "MASK")])
+    for name in layout:
+        header.remove(name, ignore_missing=True)
+    write_planes(products["rgb"], interpolate_bilinear(value, cfa), cfa.channels, header, "Response")
+
+
+def solve(images, rotations, degree, mask, cfa):
+    """Solutions common to all channels and of each, and what was tested; or None and why there are none."""
+    if len({rotation % 360 for rotation in rotations}) < 2:
+        return None, "all subsets were taken at one angle: the light source cannot be told from the camera"
+    blocks = [source.average_blocks(value, error, mask == 0, cfa) for value, _, error in images.values()]
+    x, y = blocks[0][2:]
+    logs, errors = (np.array([each[part] for each in blocks]) for part in (0, 1))  # (subsets, channels, rows, columns)
+    channels = []
+    for index in range(len(cfa.channels)):
+        known = np.isfinite(logs[:, index]).all(axis=0) & (errors[:, index] > 0).all(axis=0)
+        known &= np.isfinite(errors[:, index]).all(axis=0)
+        if known.sum() < 4 * (degree + 1) ** 2:
+            return None, f"too few blocks of {cfa.channels[index]} have a level and a standard error"
+        channels.append((logs[:, index][:, known], errors[:, index][:, known], x[known], y[known]))
+    common = source.solve_illumination(channels, rotations, degree)
+    if common is None:
+        return None, "no term changes with these angles"
+    single = [source.solve_illumination([channel], rotations, degree) for channel in channels]
+    return {"common": common, "channels": single, "tests": run_tests(common, single, channels, rotations, degree)}, ""
+
+
+def verdict(test, text, evidence):
+    return dict(zip(TEST_COLUMNS, (test, text, evidence), strict=True))
+
+
+def run_tests(common, single, channels, rotations, degree):
+    """What the solution is worth: rows of the table of tests."""
+    scale = max(common.chi2 / common.freedom, 1.0)
+    chance = chi2.sf((common.chi2_even - common.chi2) / scale, len(common.terms))
+    rows = [
+        verdict("light source uneven", "yes" if chance < SIGNIFICANT else "no", f"probability of chance {chance:.2g}")
+    ]
+    fit = common.chi2 / common.freedom
+    rows.append(verdict("fit", "good" if fit < 1.2 else "structure is left", f"chi^2 per degree of freedom {fit:.3g}"))
+    if len(single) > 1:
+        chance = source.compare_channels(single)
+        rows.append(verdict("channels differ", "yes" if chance < SIGNIFICANT else "no", f"probability {chance:.2g}"))
+    angles = source.better_angles(channels, rotations, degree)
+    if angles is None:
+        words = "neither the opposite sign nor other quarter turns fit better"
+        two = len({rotation % 360 for rotation in rotations}) == 2
+        rows.append(verdict("angles", "as given", "two angles do not tell the sign" if two else words))
+    else:
+        opposite = all(abs((a + b) % 360) < 1e-6 for a, b in zip(angles, rotations, strict=True))
+        words = "opposite sign" if opposite else "other angles"
+        listed = ", ".join(f"{angle % 360:g}" for angle in angles)
+        rows.append(verdict("angles", f"probably wrong: {words}", f"{listed} degrees fit much better"))
+    hidden = source.visible_terms(degree, rotations)[1]
+    rows.append(verdict("cannot be seen", f"{len(hidden)} terms", source.describe_hidden(hidden)))
+    return rows
+
+
+def describe_terms(solved, degree, rotations, reason):
+    """Rows of the table of terms."""
+    rows = []
+    names = ["ALL"] if not solved or len(solved["channels"]) < 2 else ["ALL", "RED", "GREEN", "BLUE"]
+    visible = source.visible_terms(degree, rotations)[0]
+    for name in names:
+        solution = solved and (solved["common"] if name == "ALL" else solved["channels"][names.index(name) - 1])
+        for term in source.zernike_terms(degree):
+            kind = "radial" if not term[1] else "cos" if term[1] > 0 else "sin"
+            row = {"channel": name, "n": term[0], "m": abs(term[1]), "kind": kind, "reason": ""}
+            row |= dict.fromkeys(("percent", "error", "sigma"), NOT_DETERMINED)
+            if not solved:
+                row["reason"] = reason
+            elif term not in visible:
+                row["reason"] = "looks the same at all angles"
+            else:
+                index = solution.terms.index(term)
+                value, error = solution.coefficients[index], np.sqrt(solution.covariance[index, index])
+                row.update(percent=100 * value, error=100 * error, sigma=abs(value) / error)
+            rows.append(row)
+    return rows
+
+
+def draw(solution, degree, shape, rotation):
+    """ln I at all pixels with the camera turned, float32."""
+    return source.draw_polynomial(lambda x, y: solution.log_ratio(x, y, rotation), degree, shape)
+
+
+def correct(images, rotations, solved, degree, cfa):
+    """Flat without the light source, its standard error, and ln I as each subset saw it."""
+    frames = np.array([header["NCOMBINE"] for _, header, _ in images.values()], float)
+    weights = frames / frames.sum()
+    shape = next(iter(images.values()))[0].shape
+    differ = any(row["test"] == "channels differ" and row["verdict"] == "yes" for row in solved["tests"])
+    solutions = solved["channels"] if differ else [solved["common"]]
+    channel_map = cfa.channel_map(shape) if differ else np.zeros(shape, np.uint8)
+    value, variance, seen = np.zeros(shape, np.float32), np.zeros(shape, np.float32), {}
+    for (name, (mosaic, _, error)), rotation, weight in zip(images.items(), rotations, weights, strict=True):
+        seen[name] = np.choose(channel_map, [draw(each, degree, shape, rotation) for each in solutions])
+        ratio = np.exp(seen[name])
+        value += np.float32(weight) * mosaic / ratio
+        variance += (np.float32(weight) * error / ratio) ** 2
+    of_solution = [
+        source.draw_polynomial(
+            lambda x, y, each=each: each.variance_of_mean(x, y, rotations, weights), 2 * degree, shape
+        )
+        for each in solutions
+    ]
+    return value, np.sqrt(variance + value**2 * np.choose(channel_map, of_solution)), seen
+
+
+if "snakemake" in globals():
+    with logged_job(snakemake.log[0]):
+        main(
+            dict(zip(snakemake.params.subsets, snakemake.input.subsets, strict=True)),
+            snakemake.input.flat,
+            snakemake.input.bias or None,
+            dict(snakemake.output.items()),
+            snakemake.params.rotations["rotations"],
+            snakemake.params.degree["degree"],
+        )
