@@ -150,10 +150,10 @@ def correct(images, rotations, solved, degree, cfa):
     shape = next(iter(images.values()))[0].shape
     differ = any(row["test"] == "channels differ" and row["verdict"] == "yes" for row in solved["tests"])
     solutions = solved["channels"] if differ else [solved["common"]]
-    channel_map = cfa.channel_map(shape) if differ else np.zeros(shape, np.uint8)
+    channel_map = cfa.channel_map(shape)
     value, variance, seen = np.zeros(shape, np.float32), np.zeros(shape, np.float32), {}
     for (name, (mosaic, _, error)), rotation, weight in zip(images.items(), rotations, weights, strict=True):
-        seen[name] = np.choose(channel_map, [draw(each, degree, shape, rotation) for each in solutions])
+        seen[name] = by_channel([draw(each, degree, shape, rotation) for each in solutions], channel_map)
         ratio = np.exp(seen[name])
         value += np.float32(weight) * mosaic / ratio
         variance += (np.float32(weight) * error / ratio) ** 2
@@ -163,7 +163,12 @@ def correct(images, rotations, solved, degree, cfa):
         )
         for each in solutions
     ]
-    return value, np.sqrt(variance + value**2 * np.choose(channel_map, of_solution)), seen
+    return value, np.sqrt(variance + value**2 * by_channel(of_solution, channel_map)), seen
+
+
+def by_channel(planes, channel_map):
+    """Each pixel from the plane of its channel; one plane is that of all."""
+    return planes[0] if len(planes) == 1 else np.choose(channel_map, planes)
 
 
 if "snakemake" in globals():

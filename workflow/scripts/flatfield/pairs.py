@@ -12,7 +12,7 @@ from flatfield.regions import locate_box
 from flatfield.tables import read_table
 
 #: Pixels of pairs of frames that photon transfer takes, all in all; more pairs add time and no certainty that counts.
-PAIR_PIXELS = 150_000_000
+PAIR_PIXELS = 60_000_000
 #: Part of the pixels of a bias frame that may have its lowest value.
 PILED_UP = 0.005
 
