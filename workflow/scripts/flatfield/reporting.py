@@ -39,7 +39,7 @@ def conclude(sets, inventories, measured, lights, preset, demo):
         *[sentence for each, rows in inventories.items() for sentence in _doubtful(each, rows)],
         *_best_set(sets),
         *[sentence for each, rows in uniformity.items() for sentence in _evenness(each, rows)],
-        *[sentence for each, rows in illumination.items() for sentence in _source(each, rows)],
+        *_sources(illumination),
         *[sentence for each, rows in noise.items() for sentence in _noise(each, rows)],
         _models(sets, models),
         *[sentence for light, rows in lights.items() for sentence in _light(f"Light {light}", rows)],
@@ -87,19 +87,25 @@ def _evenness(name, rows):
     ]
 
 
-def _source(name, rows):
-    """What was found of the light source of a set, and what cannot be."""
-    tests = {row["test"]: row for row in rows}
-    if "solvable" in tests:
-        return []  # said where it matters: a set with one subset has nothing to turn
+def _sources(illumination):
+    """What was found of the light sources, and what cannot be; a set with one subset has nothing to turn."""
+    solved = {name: {row["test"]: row for row in rows} for name, rows in illumination.items()}
+    solved = {name: tests for name, tests in solved.items() if "solvable" not in tests}
+    corrected = defaultdict(list)
+    for name, tests in solved.items():
+        if tests["light source uneven"]["verdict"] == "yes":
+            corrected[tests["cannot be seen"]["evidence"]].append(name)
     sentences = []
-    if tests["light source uneven"]["verdict"] == "yes":
-        hidden = tests["cannot be seen"]["evidence"]
+    for hidden, names in corrected.items():
         limit = f"; what these angles cannot tell from the lens stays in it: {hidden}" if hidden else ""
-        sentences.append(f"response.fits of {name} is without the unevenness that turned with the camera{limit}.")
-    if tests["angles"]["verdict"] != "as given":
+        sentences.append(
+            f"The response ({', '.join(f'{name}/response.fits' for name in names)}) is the flat without the unevenness "
+            f"that turned with the camera{limit}."
+        )
+    for name, tests in solved.items():
         angles = tests["angles"]
-        sentences.append(f"Beware: the rotations of {name} are {angles['verdict']}; {angles['evidence']}.")
+        if angles["verdict"] != "as given":
+            sentences.append(f"Beware: the rotations of {name} are {angles['verdict']}; {angles['evidence']}.")
     return sentences
 
 
