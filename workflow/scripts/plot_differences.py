@@ -2,7 +2,7 @@
 
 import numpy as np
 from flatfield.cfa import ColorFilterArray
-from flatfield.differences import block_size
+from flatfield.differences import plotted_size
 from flatfield.job import logged_job
 from flatfield.plotting import describe_exposure, plot_rows
 from flatfield.products import read_image
@@ -34,11 +34,6 @@ def main(differences, plot, title):
     title = ", ".join(filter(None, [title, describe_exposure(header)]))
     size = plotted_size(images[0][0].shape, cfa)
     plot_rows(plot, f"{title}: differences of subsets, in blocks of {size} x {size} pixels", rows)
-
-
-def plotted_size(shape, cfa):
-    """Side of the blocks that are plotted: half of that in which differences are measured."""
-    return max(block_size(shape, cfa) // 2 // cfa.period, 1) * cfa.period
 
 
 def average_blocks(image, cfa, is_significance):

@@ -3,7 +3,7 @@
 import numpy as np
 from astropy.io import fits
 from flatfield.cfa import ColorFilterArray
-from flatfield.differences import block_size
+from flatfield.differences import plotted_size
 from flatfield.job import logged_job
 from flatfield.plotting import plot_rows
 from flatfield.products import read_image
@@ -28,7 +28,7 @@ def main(subsets, source, response, truth, plot, title):
     """
     flat, header = read_image(response)
     cfa = ColorFilterArray.from_name(header.get("BAYERPAT", "MONO"))
-    size = max(block_size(flat.shape, cfa) // 2 // cfa.period, 1) * cfa.period
+    size = plotted_size(flat.shape, cfa)
     channel = len(cfa.channels) // 2  # green, which has the least noise
     rows = {"subset": [], "found": [], "left over": []}
     for path in subsets:

@@ -39,7 +39,7 @@ def main(subsets, flat, bias, products, rotations, degree):
     error, mask = read_image(flat, "UNCERT")[0], read_image(flat, "MASK")[0].astype(np.uint8)
     cfa = ColorFilterArray.from_name(header.get("BAYERPAT", "MONO"))
     solved, reason = solve(images, rotations, degree, mask, cfa)
-    write_table(products["terms"], describe_terms(solved, degree, rotations, reason), TERM_COLUMNS)
+    write_table(products["terms"], describe_terms(solved, degree, rotations, cfa.channels, reason), TERM_COLUMNS)
     write_table(products["tests"], solved["tests"] if solved else [verdict("solvable", "no", reason)], TEST_COLUMNS)
     seen = dict.fromkeys(images, np.zeros(value.shape, np.float32))
     own = np.zeros(value.shape, np.float32)
@@ -115,10 +115,10 @@ def run_tests(common, single, channels, rotations, degree):
     return rows
 
 
-def describe_terms(solved, degree, rotations, reason):
+def describe_terms(solved, degree, rotations, channels, reason):
     """Rows of the table of terms."""
     rows = []
-    names = ["ALL"] if not solved or len(solved["channels"]) < 2 else ["ALL", "RED", "GREEN", "BLUE"]
+    names = ["ALL", *channels] if solved and len(channels) > 1 else ["ALL"]
     visible = source.visible_terms(degree, rotations)[0]
     for name in names:
         solution = solved and (solved["common"] if name == "ALL" else solved["channels"][names.index(name) - 1])

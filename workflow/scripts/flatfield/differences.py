@@ -112,6 +112,11 @@ def block_size(shape, cfa):
     return min(size, min(shape) // cfa.period) * cfa.period
 
 
+def plotted_size(shape, cfa):
+    """Side of the blocks that are plotted, pixels: half of that in which differences are measured."""
+    return max(block_size(shape, cfa) // 2 // cfa.period, 1) * cfa.period
+
+
 def _measure_map(percent, error, size, shape):
     names = ("rms_percent", "noise_percent", "gradient_percent", "gradient_error", "direction_deg", "direction_error")
     row = dict.fromkeys((*names, "significant")) | {"reason": ""}

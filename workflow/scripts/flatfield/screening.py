@@ -5,6 +5,7 @@ from collections import defaultdict
 
 import numpy as np
 
+from flatfield.cfa import CHANNEL_OF_COLOR
 from flatfield.errors import InventoryError
 from flatfield.names import is_fits
 from flatfield.regions import average_channels, block_average
@@ -81,7 +82,7 @@ def _snr_of_frame(mosaic, means, cfa):
     rows, columns = means.shape[1:]
     center = means[:, rows // 4 : max(3 * rows // 4, 1), columns // 4 : max(3 * columns // 4, 1)]
     for channel in range(len(cfa.channels)):
-        i, j = next((i, j) for i, j, color in cfa.phases() if channel == (1 if color == 3 else color))
+        i, j = next((i, j) for i, j, color in cfa.phases() if channel == CHANNEL_OF_COLOR[color])
         step = np.diff(box[i::p, j::p].astype(np.float32), axis=1)
         # the mean deviation of normal noise is sqrt(2 / pi) of its standard deviation
         noise = np.sqrt(np.pi / 2) * np.abs(step - np.median(step)).mean() / np.sqrt(2)
