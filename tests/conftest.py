@@ -119,9 +119,11 @@ class Project:
     def configure(self, config):
         (self.folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
 
+    def configured(self):
+        return yaml.safe_load((self.folder / "config.yaml").read_text())
+
     def change_config(self, change):
-        path = self.folder / "config.yaml"
-        config = yaml.safe_load(path.read_text())
+        config = self.configured()
         change(config)
         self.configure(config)
 
@@ -172,7 +174,6 @@ BASE_CONFIG = {
         "center": {"row": "center", "column": "center", "size": 20},
         "corner": {"row": 4, "column": 6, "size": 12},
     },
-    "models": {"sigma": 5},
     "lights": {"night": {"frames": "lights/*.dng", "flat": "first"}},
 }
 

@@ -183,7 +183,7 @@ CASES = {
     "subset without frames": (setting("sets/first/subsets/C", {"rotation": 3}), "subsets.C", "slice"),
     "misspelt key": (setting("sets/first/subset", {}), "subset", "did you mean `subsets`"),
     "misspelt section": (setting("combin", {}), "combin", "did you mean `combine`"),
-    "wrong type": (setting("models/sigma", "wide"), "models.sigma", "number"),
+    "wrong type": (setting("models/crop_factor", "wide"), "models.crop_factor", "number"),
     "value out of range": (setting("debayer/step", 0), "debayer.step", "at least 1"),
     "unknown method": (setting("combine/method", "average"), "combine.method", "median, mean"),
     "set name with a slash": (slash_in_name, "a/b", "letters, digits"),
@@ -202,7 +202,7 @@ CASES = {
     "brace in a name": (brace_in_name, "DSC{1}.dng", "rename"),
     "light named as a product": (names_of_other_products, "sky_channels.dng", "rename"),
     "two pairs of one name": (pair_of_two_meanings, "A-B-C", "rename a subset"),
-    "not a number": (setting("models/sigma", float("nan")), "models.sigma", "finite"),
+    "not a number": (setting("models/distance_m", float("nan")), "models.distance_m", "finite"),
     "misspelt folder": (setting("pathvars", {"result": "x"}), "result", "did you mean `results`"),
     "minmax of too few debayered frames": (
         lambda project: (

@@ -28,6 +28,7 @@ FIRST_SET = {
     "plot_subsets": 1,
     "plot_differences": 1,
     "plot_flat": 1,
+    "plot_models": 1,
 }
 LIGHT = {"apply_flat": 1, "collect_vignetting": 1, "plot_light": 1}
 SUMMARY = {"compare_sets": 1, "write_report": 1}
@@ -86,6 +87,7 @@ CHANGES = {
         config(sets__first__title="new"),
         {
             **{"plot_subsets": 1, "plot_differences": 1, "plot_illumination": 1, "plot_flat": 1, "plot_noise": 1},
+            "plot_models": 1,
             "write_report": 1,
         },
     ),
@@ -95,7 +97,7 @@ CHANGES = {
         {
             **{"inventory_frames": 1, "check_inventories": 1, "combine_subset": 1, "subtract_subsets": 2},
             **{"plot_subsets": 1, "plot_differences": 1, "measure_uniformity": 1, **SUMMARY},
-            **{"solve_illumination": 1, "plot_illumination": 1},
+            **{"solve_illumination": 1, "plot_illumination": 1, "model_flat": 1, "plot_models": 1, **LIGHT},
         },
     ),
     "a frame moved to another subset": (  # frames are tested beside the others of their subset
@@ -120,7 +122,15 @@ CHANGES = {
             **SUMMARY,
         },
     ),
-    "smoothing": (config(models__sigma=4), {"model_flat": 2, "plot_flat": 2, "write_report": 1}),
+    "crop factor": (config(models__crop_factor=1.5), {"model_flat": 2, "plot_models": 2, "write_report": 1}),
+    "kind of flat": (
+        config(apply__flat_kind="flat"),
+        {"model_flat": 2, "plot_models": 2, **LIGHT, "write_report": 1},
+    ),
+    "part of the flat": (
+        config(apply__flat_part="model"),
+        {"apply_flat": 1, "collect_vignetting": 1, "plot_light": 1, "write_report": 1},
+    ),
     "method of combination": (
         config(combine__method="mean"),
         {
@@ -130,7 +140,7 @@ CHANGES = {
             "plot_illumination": 1,
             "solve_illumination": 2,
             "combine_subset": 4,
-            **dict.fromkeys(("combine_flat", "debayer_flat", "check_flat", "measure_flat", "model_flat"), 2),
+            **dict.fromkeys(("combine_flat", "debayer_flat", "check_flat", "measure_flat", "model_flat", "plot_models"), 2),
             **dict.fromkeys(("measure_noise", "measure_uniformity", "plot_noise", "plot_subsets", "plot_flat"), 2),
             **LIGHT,
             **SUMMARY,
@@ -145,7 +155,7 @@ CHANGES = {
         replace("workflow/scripts/flatfield/plotting.py", r"PANEL_COLUMNS = \d+", "PANEL_COLUMNS = 300"),
         {
             **{"plot_subsets": 2, "plot_differences": 1, "plot_illumination": 1, "plot_flat": 2, "plot_noise": 2},
-            **{"plot_light": 1, "write_report": 1},
+            **{"plot_models": 2, "plot_light": 1, "write_report": 1},
         },
     ),
     "combining module": (
@@ -156,7 +166,7 @@ CHANGES = {
             "plot_differences": 1,
             "plot_illumination": 1,
             "solve_illumination": 2,
-            **dict.fromkeys(("combine_flat", "debayer_flat", "check_flat", "measure_flat", "model_flat"), 2),
+            **dict.fromkeys(("combine_flat", "debayer_flat", "check_flat", "measure_flat", "model_flat", "plot_models"), 2),
             **dict.fromkeys(("measure_noise", "measure_uniformity", "plot_noise", "plot_subsets", "plot_flat"), 2),
             **LIGHT,
             **SUMMARY,
@@ -168,7 +178,11 @@ CHANGES = {
     ),
     "degree of the light source": (
         config(illumination__degree=3),
-        {"solve_illumination": 2, "plot_illumination": 1, "write_report": 1},
+        {
+            **{"solve_illumination": 2, "plot_illumination": 1, "model_flat": 2, "plot_models": 2},
+            **LIGHT,
+            **SUMMARY,
+        },
     ),
     "wanted error": (
         config(noise__wanted_error_percent=0.1),

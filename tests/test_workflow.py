@@ -150,13 +150,12 @@ def test_statistics_are_those_of_the_boxes(finished):
 
 def test_light_is_divided_by_the_normalised_flat(finished):
     light, colors = decode(finished.folder / "raws/lights/sky.dng")
-    master = fits.getdata(finished.path("first/flat_cfa.fits")).astype(float)
+    master = fits.getdata(finished.path("first/response.fits")).astype(float)
     calibrated = fits.getdata(finished.path("lights/night/sky.fits"))
     masks = channel_masks(colors)
-    with fits.open(finished.path("first/flat.fits")) as flat:
-        for mask, hdu in zip(masks, flat[1:], strict=True):
-            norm = hdu.data[36:56, 54:74].mean(dtype=float)
-            np.testing.assert_allclose(calibrated[mask], (light * norm / master)[mask], rtol=4 * EPSILON)
+    for mask in masks:
+        norm = bilinear(master, mask)[36:56, 54:74].mean()
+        np.testing.assert_allclose(calibrated[mask], (light * norm / master)[mask], rtol=4 * EPSILON)
     with fits.open(finished.path("lights/night/sky_rgb.fits")) as planes:
         for mask, hdu in zip(masks, planes[1:], strict=True):
             np.testing.assert_allclose(hdu.data, bilinear(calibrated, mask), rtol=8 * EPSILON)
@@ -167,7 +166,7 @@ def test_vignetting_ratios(finished):
     rows = {(row["channel"], row["stage"]): row for row in table(finished.path("lights/night/vignetting.tsv"))}
     assert len(rows) == 9
     with (
-        fits.open(finished.path("first/flat.fits")) as flat,
+        fits.open(finished.path("first/response_rgb.fits")) as flat,
         fits.open(finished.path("lights/night/sky_rgb.fits")) as after,
     ):
         for channel, mask in zip(("RED", "GREEN", "BLUE"), channel_masks(colors), strict=True):
@@ -385,7 +384,6 @@ def test_strange_names_and_equal_names_in_two_folders(tmp_path):
                 }
             },
             "regions": {"center": {"size": 20.0}, "corner": {"size": 12}},
-            "models": {"degree": 3.0, "sigma": 5},
             "debayer": {"step": 1.0},
             "lights": {"night": {"frames": "a b/$*.dng", "flat": "s"}},
         }

@@ -281,11 +281,24 @@ def flat_set(wildcards):
 
 
 def flat_of_light(wildcards):
-    return f"<results>/{flat_set(wildcards)}/flat.fits"
+    """Debayered flat, with or without its light source."""
+    names = {"flat": "flat.fits", "response": "response_rgb.fits"}
+    return f"<results>/{flat_set(wildcards)}/{names[config['apply']['flat_kind']]}"
 
 
 def mosaic_flat_of_light(wildcards):
-    return f"<results>/{flat_set(wildcards)}/flat_cfa.fits"
+    """What a light is divided by."""
+    names = {"whole": mosaic_flat(), "model": "models/model.fits", "detail": "models/detail.fits"}
+    return f"<results>/{flat_set(wildcards)}/{names[config['apply']['flat_part']]}"
+
+
+def mosaic_flat():
+    """Name of the mosaic flat that lights are divided by, with or without its light source."""
+    return {"flat": "flat_cfa.fits", "response": "response.fits"}[config["apply"]["flat_kind"]]
+
+
+def modelled_flat(wildcards):
+    return f"<results>/{wildcards.set}/{mosaic_flat()}"
 
 
 def noise_of_light(wildcards):
@@ -313,7 +326,17 @@ def vignetting_of_light(wildcards):
 def set_products():
     """All products of all sets."""
     names = ["flat_cfa.fits", "flat.fits", "flat_check.tsv", "stats.tsv", "noise.tsv", "uniformity.tsv", "models.tsv"]
-    names += ["illumination.tsv", "illumination_tests.tsv", "illumination.fits", "response.fits", "response_rgb.fits"]
+    names += [
+        "drift.tsv",
+        "models/model.fits",
+        "models/detail.fits",
+        "models/lensfun.xml",
+        "illumination.tsv",
+        "illumination_tests.tsv",
+        "illumination.fits",
+        "response.fits",
+        "response_rgb.fits",
+    ]
     products = [f"<results>/{name}/{product}" for name in SETS for product in names]
     products += [f"<results>/{name}/differences/{pair}.fits" for name in SETS for pair in PAIRS[name]]
     return products + set_plots()

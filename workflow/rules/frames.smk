@@ -50,6 +50,7 @@ rule inspect_frames:
         bias=bias_of_set,
     output:
         inspected="<results>/{set}/inspected.tsv",
+        drift="<results>/{set}/drift.tsv",
     log:
         "<logs>/{set}/inspected.log",
     priority: 100

@@ -5,8 +5,7 @@ rule apply_flat:
     """Calibrated light: mosaic, debayered planes, a picture, and its centre/corner ratios."""
     input:
         frame=frame_of_light,
-        flat=flat_of_light,
-        mosaic_flat=mosaic_flat_of_light,
+        flat=mosaic_flat_of_light,
         noise=noise_of_light,
         bias=bias_of_light,
         inventory="<results>/lights/{light}/frames.tsv",

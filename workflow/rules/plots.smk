@@ -43,6 +43,7 @@ rule plot_illumination:
     """The light source as each subset saw it, what was solved for, and what is left over."""
     input:
         subsets=subsets_of_set,
+        terms="<results>/{set}/illumination.tsv",
         source="<results>/{set}/illumination.fits",
         response="<results>/{set}/response.fits",
         truth=truth_of_set,
@@ -83,22 +84,15 @@ rule plot_noise:
 
 
 rule plot_flat:
-    """Channels of the debayered master in a row with profiles, and what its models leave over."""
+    """Channels of the debayered master in a row with profiles."""
     input:
         flat="<results>/{set}/flat.fits",
-        models=["<results>/{set}/models/polynomial.fits", "<results>/{set}/models/smooth.fits"],
     output:
-        flat=report(
+        plot=report(
             "<results>/{set}/plots/flat.png",
             caption="../report/flat.rst",
             category="{set}",
             labels={"figure": "flat"},
-        ),
-        models=report(
-            "<results>/{set}/plots/models.png",
-            caption="../report/models.rst",
-            category="{set}",
-            labels={"figure": "models"},
         ),
     log:
         "<logs>/{set}/plots/flat.log",
@@ -106,6 +100,27 @@ rule plot_flat:
         title=title_of_set,
     script:
         "../scripts/plot_flat.py"
+
+
+rule plot_models:
+    """What the chosen model leaves over, and how well each model predicts blocks that it was not fitted to."""
+    input:
+        models="<results>/{set}/models.tsv",
+        model="<results>/{set}/models/model.fits",
+        detail="<results>/{set}/models/detail.fits",
+    output:
+        plot=report(
+            "<results>/{set}/plots/models.png",
+            caption="../report/models.rst",
+            category="{set}",
+            labels={"figure": "models"},
+        ),
+    log:
+        "<logs>/{set}/plots/models.log",
+    params:
+        title=title_of_set,
+    script:
+        "../scripts/plot_models.py"
 
 
 rule plot_light:

@@ -26,6 +26,7 @@ rule write_report:
         stats=expand("<results>/{set}/stats.tsv", set=SETS),
         noise=expand("<results>/{set}/noise.tsv", set=SETS),
         illumination=expand("<results>/{set}/illumination_tests.tsv", set=SETS),
+        drift=expand("<results>/{set}/drift.tsv", set=SETS),
         uniformity=expand("<results>/{set}/uniformity.tsv", set=SETS),
         models=expand("<results>/{set}/models.tsv", set=SETS),
         lights=expand("<results>/lights/{light}/frames.tsv", light=LIGHTS),

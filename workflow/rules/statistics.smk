@@ -61,17 +61,19 @@ rule measure_uniformity:
 
 
 rule model_flat:
-    """A polynomial and a smoothed version of the debayered master, and what each leaves over."""
+    """Models of what lights are divided by, the one that predicts best with the fewest parameters, what it leaves over."""
     input:
-        flat="<results>/{set}/flat.fits",
+        flat=modelled_flat,
+        inspected="<results>/{set}/inspected.tsv",
     output:
         models="<results>/{set}/models.tsv",
-        polynomial="<results>/{set}/models/polynomial.fits",
-        smooth="<results>/{set}/models/smooth.fits",
+        model="<results>/{set}/models/model.fits",
+        detail="<results>/{set}/models/detail.fits",
+        lensfun="<results>/{set}/models/lensfun.xml",
     log:
         "<logs>/{set}/models.log",
     params:
-        options=config["models"],
+        options={"models": config["models"]},
     script:
         "../scripts/model_flat.py"
 
@@ -82,6 +84,8 @@ rule compare_sets:
         inventories=expand("<results>/{set}/frames.tsv", set=SETS),
         stats=expand("<results>/{set}/stats.tsv", set=SETS),
         uniformity=expand("<results>/{set}/uniformity.tsv", set=SETS),
+        noise=expand("<results>/{set}/noise.tsv", set=SETS),
+        sources=expand("<results>/{set}/illumination_tests.tsv", set=SETS),
     output:
         sets="<results>/sets.tsv",
     log:

@@ -19,7 +19,6 @@ from flatfield.products import (
     describe_mosaic,
     image_hdu,
     read_image,
-    read_planes,
     write_fits,
     write_picture,
     write_planes,
@@ -27,7 +26,7 @@ from flatfield.products import (
 from flatfield.tables import number_of, read_table, write_table
 
 
-def main(frame, file, flat, mosaic_flat, noise, bias, inventory, products, options, overscan):
+def main(frame, file, flat, noise, bias, inventory, products, options, overscan):
     """Write the calibrated light.
 
     Parameters
@@ -36,8 +35,8 @@ def main(frame, file, flat, mosaic_flat, noise, bias, inventory, products, optio
         Raw light frame.
     file : str
         Its name in the inventory.
-    flat, mosaic_flat : str
-        ``flat.fits`` (which gives the norms) and ``flat_cfa.fits`` (which is divided by) of the set.
+    flat : str
+        Mosaic to divide by: ``response.fits``, ``flat_cfa.fits``, or a part of it in ``models/``.
     noise : str
         ``noise.tsv`` of the set: gain and read noise.
     bias : str or None
@@ -52,10 +51,10 @@ def main(frame, file, flat, mosaic_flat, noise, bias, inventory, products, optio
     overscan : bool
     """
     before, light = read_signal(frame, read_image(bias)[0] if bias else None, overscan)
-    master, flat_header = read_image(mosaic_flat)
+    master, flat_header = read_image(flat)
     flat_cfa = flat_header.get("BAYERPAT", "MONO")
-    check_fit(frame, before.shape, light.cfa.name, mosaic_flat, master.shape, flat_cfa)
-    planes, channels, _ = read_planes(flat)
+    check_fit(frame, before.shape, light.cfa.name, flat, master.shape, flat_cfa)
+    planes, channels = interpolate_bilinear(master, light.cfa), light.cfa.channels
     norms = measure_norms(planes, channels, options["normalise"], options["regions"]["center"])
     relative = normalise_mosaic(master, light.cfa, norms)
     after = divide(before, relative)
@@ -65,7 +64,7 @@ def main(frame, file, flat, mosaic_flat, noise, bias, inventory, products, optio
     header["IMAGETYP"] = "Light Frame"
     if bias:
         header.update(cite_file("BIAS", bias, "subtracted"))
-    header.update(cite_file("FLAT", mosaic_flat, "divided by"))
+    header.update(cite_file("FLAT", flat, "divided by"))
     header["NORMALIS"] = (options["normalise"], "what was made 1 in the flat")
     write_planes(products["planes"], after_planes, channels, header, "Light Frame")
     header.update(describe_mosaic(light.cfa.name))
@@ -73,7 +72,7 @@ def main(frame, file, flat, mosaic_flat, noise, bias, inventory, products, optio
     camera = describe_noise(read_table(noise), flat_header.get("ISOSPEED"), light.metadata.iso)
     if camera:
         hdus[0].header.extend(camera["cards"])
-        flat_error = normalise_mosaic(read_image(mosaic_flat, "UNCERT")[0], light.cfa, norms)
+        flat_error = normalise_mosaic(read_image(flat, "UNCERT")[0], light.cfa, norms)
         error = light_error(before, relative, flat_error, light.cfa, camera["gains"], camera["read_noises"])
         layout = describe_mosaic(light.cfa.name)
         hdus.append(image_hdu(error, layout, "UNCERT", utype="StdDevUncertainty"))
@@ -128,7 +127,6 @@ if "snakemake" in globals():
             snakemake.input.frame,
             snakemake.params.file,
             snakemake.input.flat,
-            snakemake.input.mosaic_flat,
             snakemake.input.noise,
             snakemake.input.bias or None,
             snakemake.input.inventory,

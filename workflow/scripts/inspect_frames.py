@@ -4,12 +4,18 @@ from flatfield.cfa import ColorFilterArray
 from flatfield.inventory import columns, inspect_frames, reject_mismatches
 from flatfield.job import logged_job
 from flatfield.products import read_image
-from flatfield.screening import screen_frames
-from flatfield.tables import write_table
+from flatfield.screening import compare_halves, screen_frames
+from flatfield.tables import NOT_DETERMINED, write_table
 
 
-def main(frames, bias, inspected, options, threads):
-    """Write ``inspected.tsv``: ``frames.tsv`` but for subset and rotation.
+DRIFT_COLUMNS = [
+    *["subset", "channel", "rms_percent", "noise_percent", "gradient_percent", "gradient_error", "direction_deg"],
+    *["direction_error", "significant", "reason"],
+]
+
+
+def main(frames, bias, inspected, drift, options, threads):
+    """Write ``inspected.tsv`` (``frames.tsv`` but for subset and rotation) and ``drift.tsv``.
 
     Parameters
     ----------
@@ -17,8 +23,8 @@ def main(frames, bias, inspected, options, threads):
         In natural order.
     bias : str or None
         Master of the offset frames.
-    inspected : str
-        Table to write.
+    inspected, drift : str
+        Tables to write: a row a frame; and how the second half of each subset differs from the first.
     options : dict
         files (names for the table), overscan, mismatch, exposure_span, subsets (of each frame; frames are
         compared within), bad_frames, min_frames, tests (section ``frame_tests`` of the configuration).
@@ -35,6 +41,22 @@ def main(frames, bias, inspected, options, threads):
     screen_frames(rows, options["subsets"], options["tests"], options["min_frames"], options["bad_frames"])
     cfa = ColorFilterArray.from_name(next(row["cfa"] for row in rows if row["used"]))
     write_table(inspected, rows, columns(cfa.channels, screened=True))
+    write_table(drift, compare_subset_halves(rows, options["subsets"], cfa), DRIFT_COLUMNS)
+
+
+def compare_subset_halves(frames, owners, cfa):
+    """Rows of ``drift.tsv``: for each subset and channel what changed between its halves."""
+    rows = []
+    for subset in filter(None, dict.fromkeys(owners)):
+        members = [row for row, owner in zip(frames, owners, strict=True) if owner == subset and row["used"]]
+        if members:
+            measured = compare_halves(members, cfa, (members[0]["rows"], members[0]["columns"]))
+            rows += [
+                {"subset": subset, "channel": name} | row for name, row in zip(cfa.channels, measured, strict=True)
+            ]
+    for row in rows:
+        row.update({name: NOT_DETERMINED for name in DRIFT_COLUMNS if row[name] is None})
+    return rows
 
 
 if "snakemake" in globals():
@@ -43,6 +65,7 @@ if "snakemake" in globals():
             snakemake.input.frames,
             snakemake.input.bias or None,
             snakemake.output.inspected,
+            snakemake.output.drift,
             snakemake.params.options,
             snakemake.threads,
         )

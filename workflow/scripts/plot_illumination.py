@@ -7,18 +7,20 @@ from flatfield.differences import plotted_size
 from flatfield.job import logged_job
 from flatfield.plotting import plot_rows
 from flatfield.products import read_image
-from flatfield.regions import average_channels
+from flatfield.illumination import design
+from flatfield.regions import average_channels, block_positions
+from flatfield.tables import number_of, read_table
 
 
-def main(subsets, source, response, truth, plot, title):
+def main(subsets, terms, source, response, truth, plot, title):
     """Write a PNG.
 
     Parameters
     ----------
     subsets : list of str
         Combined mosaics.
-    source, response : str
-        ``illumination.fits`` and ``response.fits``.
+    terms, source, response : str
+        ``illumination.tsv``, ``illumination.fits`` and ``response.fits``.
     truth : str or None
         The demo's true light source.
     plot : str
@@ -30,6 +32,11 @@ def main(subsets, source, response, truth, plot, title):
     cfa = ColorFilterArray.from_name(header.get("BAYERPAT", "MONO"))
     size = plotted_size(flat.shape, cfa)
     channel = len(cfa.channels) // 2  # green, which has the least noise
+    name = cfa.channels[channel] if len(cfa.channels) > 1 else "ALL"
+    found = [row for row in read_table(terms) if row["channel"] == name and number_of(row["percent"]) is not None]
+    kinds = [(int(row["n"]), int(row["m"]) * (-1 if row["kind"] == "sin" else 1)) for row in found]
+    coefficients = np.array([float(row["percent"]) / 100 for row in found])
+    x, y = np.meshgrid(*(each[channel] for each in block_positions(flat.shape, size, cfa)))
     rows = {"subset": [], "found": [], "left over": []}
     for path in subsets:
         mosaic, header = read_image(path)
@@ -37,7 +44,9 @@ def main(subsets, source, response, truth, plot, title):
         with np.errstate(all="ignore"):
             ratio = average_channels(mosaic, cfa, size)[channel] / average_channels(flat, cfa, size)[channel]
         before = 100 * (ratio / np.nanmedian(ratio) - 1)
-        model = average_channels(read_image(source, name)[0], cfa, size)[channel]
+        model = np.zeros(x.shape)
+        if kinds:
+            model = 100 * np.expm1(design(kinds, x, y, header["ROTATION"]) @ coefficients)
         left = 100 * ((1 + before / 100) / (1 + model / 100) - 1)
         label = f"{name}, camera at {header['ROTATION']:g}°"
         rows["subset"].append((label, before))
@@ -61,6 +70,7 @@ if "snakemake" in globals():
     with logged_job(snakemake.log[0]):
         main(
             snakemake.input.subsets,
+            snakemake.input.terms,
             snakemake.input.source,
             snakemake.input.response,
             snakemake.input.truth or None,

@@ -10,7 +10,7 @@ from flatfield.products import describe_mosaic, image_hdu, read_image, write_fit
 from flatfield.tables import NOT_DETERMINED, write_table
 
 TERM_COLUMNS = ["channel", "n", "m", "kind", "percent", "error", "sigma", "reason"]
-TEST_COLUMNS = ["test", "verdict", "evidence"]
+TEST_COLUMNS = ["test", "verdict", "percent", "error", "evidence"]
 #: Probability below which something is called significant.
 SIGNIFICANT = 1e-3
 
@@ -27,8 +27,8 @@ def main(subsets, flat, bias, products, rotations, degree):
     bias : str or None
         Master of the offset frames.
     products : dict
-        Files to write: terms and tests (tables), source (FITS, percent: in the frame of the source, and an extension
-        as the camera saw it in each subset), response (mosaic like `flat`) and rgb (like ``flat.fits``).
+        Files to write: terms and tests (tables), source (FITS, percent, in the frame of the source), response (mosaic
+        like `flat`) and rgb (like ``flat.fits``).
     rotations : list of float
         Of the subsets, degrees.
     degree : int
@@ -38,24 +38,26 @@ def main(subsets, flat, bias, products, rotations, degree):
     value, header = read_image(flat)
     error, mask = read_image(flat, "UNCERT")[0], read_image(flat, "MASK")[0].astype(np.uint8)
     cfa = ColorFilterArray.from_name(header.get("BAYERPAT", "MONO"))
-    solved, reason = solve(images, rotations, degree, mask, cfa)
+    channels, reason = average_channels_of(images, rotations, degree, mask, cfa)
+    solved = None if reason else solve(channels, rotations, degree)
+    tests = run_tests(solved, channels, rotations, degree) if solved else unsolved(channels, reason)
     write_table(products["terms"], describe_terms(solved, degree, rotations, cfa.channels, reason), TERM_COLUMNS)
-    write_table(products["tests"], solved["tests"] if solved else [verdict("solvable", "no", reason)], TEST_COLUMNS)
-    seen = dict.fromkeys(images, np.zeros(value.shape, np.float32))
+    write_table(products["tests"], tests, TEST_COLUMNS)
+    found = {row["test"]: row["verdict"] for row in tests}
     own = np.zeros(value.shape, np.float32)
     if solved:
-        value, error, seen = correct(images, rotations, solved, degree, cfa)
         own = draw(solved["common"], degree, value.shape, 0)
+    divided = bool(solved) and found["angles"] == "as given"
+    if divided:
+        value, error = correct(images, rotations, solved, found["channels differ"] == "yes", degree, cfa)
         if bias:
             error = np.hypot(error, read_image(bias, "UNCERT")[0])
     layout = describe_mosaic(cfa.name)
-    maps = [image_hdu(100 * np.expm1(own), unit="percent")]
-    maps += [image_hdu(100 * np.expm1(each), name=name, unit="percent") for name, each in seen.items()]
-    write_fits(products["source"], maps)
+    write_fits(products["source"], [image_hdu(100 * np.expm1(own), unit="percent")])
     for name in ("CHECKSUM", "DATASUM"):
         header.remove(name, ignore_missing=True)
     header["IMAGETYP"] = "Response"
-    header["ILLUMIN"] = (degree if solved else 0, "degree of the source divided out")
+    header["ILLUMIN"] = (degree if divided else 0, "degree of the source divided out")
     hdus = [image_hdu(value, header), image_hdu(error, layout, "UNCERT", utype="StdDevUncertainty")]
     write_fits(products["response"], [*hdus, image_hdu(mask, layout, "MASK")])
     for name in layout:
@@ -63,10 +65,10 @@ def main(subsets, flat, bias, products, rotations, degree):
     write_planes(products["rgb"], interpolate_bilinear(value, cfa), cfa.channels, header, "Response")
 
 
-def solve(images, rotations, degree, mask, cfa):
-    """Solutions common to all channels and of each, and what was tested; or None and why there are none."""
-    if len({rotation % 360 for rotation in rotations}) < 2:
-        return None, "all subsets were taken at one angle: the light source cannot be told from the camera"
+def average_channels_of(images, rotations, degree, mask, cfa):
+    """Blocks of the channels that the solution is fitted to; and why there is none, or nothing."""
+    if len(images) < 2:
+        return [], "there is one subset only"
     blocks = [source.average_blocks(value, error, mask == 0, cfa) for value, _, error in images.values()]
     x, y = blocks[0][2:]
     logs, errors = (np.array([each[part] for each in blocks]) for part in (0, 1))  # (subsets, channels, rows, columns)
@@ -75,31 +77,58 @@ def solve(images, rotations, degree, mask, cfa):
         known = np.isfinite(logs[:, index]).all(axis=0) & (errors[:, index] > 0).all(axis=0)
         known &= np.isfinite(errors[:, index]).all(axis=0)
         if known.sum() < 4 * (degree + 1) ** 2:
-            return None, f"too few blocks of {cfa.channels[index]} have a level and a standard error"
-        channels.append((logs[:, index][:, known], errors[:, index][:, known], x[known], y[known]))
-    common = source.solve_illumination(channels, rotations, degree)
-    if common is None:
-        return None, "no term changes with these angles"
-    single = [source.solve_illumination([channel], rotations, degree) for channel in channels]
-    return {"common": common, "channels": single, "tests": run_tests(common, single, channels, rotations, degree)}, ""
+            return [], f"too few blocks of {cfa.channels[index]} have a level and a standard error"
+        channels.append((logs[:, index][:, known], errors[:, index][:, known], x[index][known], y[index][known]))
+    if len({rotation % 360 for rotation in rotations}) < 2:
+        return channels, "all subsets were taken at one angle: the light source cannot be told from the camera"
+    if not source.visible_terms(degree, rotations)[0]:
+        return channels, "no term changes with these angles"
+    return channels, ""
 
 
-def verdict(test, text, evidence):
-    return dict(zip(TEST_COLUMNS, (test, text, evidence), strict=True))
+def solve(channels, rotations, degree):
+    """Solutions common to all channels, and of each."""
+    return {
+        "common": source.solve_illumination(channels, rotations, degree),
+        "channels": [source.solve_illumination([channel], rotations, degree) for channel in channels],
+    }
 
 
-def run_tests(common, single, channels, rotations, degree):
+def verdict(test, text, evidence="", rms=None, error=None):
+    """A row of the table of tests; `rms` and `error` are relative."""
+    numbers = (NOT_DETERMINED if each is None else 100 * each for each in (rms, error))
+    return dict(zip(TEST_COLUMNS, (test, text, *numbers, evidence), strict=True))
+
+
+def unsolved(channels, reason):
+    """What can be said where no source is solved for: whether the subsets repeat."""
+    rows = [verdict("solvable", "no", reason)]
+    return [*rows, judge_repeatability(source.solve_illumination(channels, [0, 0], 1), channels)] if channels else rows
+
+
+def judge_repeatability(solution, channels):
+    """What is left of the differences of the subsets."""
+    noise = float(np.sqrt(np.mean(np.concatenate([errors.ravel() for _, errors, *_ in channels]) ** 2)))
+    fit = solution.chi2 / solution.freedom
+    text = "noise" if chi2.sf(solution.chi2, solution.freedom) > SIGNIFICANT else "more than noise"
+    return verdict("left over", text, f"chi^2 per degree of freedom {fit:.3g}", *source.left_over(solution, noise))
+
+
+def run_tests(solved, channels, rotations, degree):
     """What the solution is worth: rows of the table of tests."""
+    common, single = solved["common"], solved["channels"]
     scale = max(common.chi2 / common.freedom, 1.0)
     chance = chi2.sf((common.chi2_even - common.chi2) / scale, len(common.terms))
+    uneven = "yes" if chance < SIGNIFICANT else "no"
+    x, y = channels[len(channels) // 2][2:]
     rows = [
-        verdict("light source uneven", "yes" if chance < SIGNIFICANT else "no", f"probability of chance {chance:.2g}")
+        verdict("light source uneven", uneven, f"probability of chance {chance:.2g}", *source.unevenness(common, x, y)),
+        verdict("gradient", *judge_part(source.unevenness(common, x, y, lambda term: term[0] == 1))),
+        verdict("higher terms", *judge_part(source.unevenness(common, x, y, lambda term: term[0] > 1))),
+        judge_repeatability(common, channels),
     ]
-    fit = common.chi2 / common.freedom
-    rows.append(verdict("fit", "good" if fit < 1.2 else "structure is left", f"chi^2 per degree of freedom {fit:.3g}"))
-    if len(single) > 1:
-        chance = source.compare_channels(single)
-        rows.append(verdict("channels differ", "yes" if chance < SIGNIFICANT else "no", f"probability {chance:.2g}"))
+    chance = source.compare_channels(single) if len(single) > 1 else 1.0
+    rows.append(verdict("channels differ", "yes" if chance < SIGNIFICANT else "no", f"probability {chance:.2g}"))
     angles = source.better_angles(channels, rotations, degree)
     if angles is None:
         words = "neither the opposite sign nor other quarter turns fit better"
@@ -109,10 +138,17 @@ def run_tests(common, single, channels, rotations, degree):
         opposite = all(abs((a + b) % 360) < 1e-6 for a, b in zip(angles, rotations, strict=True))
         words = "opposite sign" if opposite else "other angles"
         listed = ", ".join(f"{angle % 360:g}" for angle in angles)
-        rows.append(verdict("angles", f"probably wrong: {words}", f"{listed} degrees fit much better"))
+        evidence = f"{listed} degrees fit much better; nothing was divided out"
+        rows.append(verdict("angles", f"probably wrong: {words}", evidence))
     hidden = source.visible_terms(degree, rotations)[1]
     rows.append(verdict("cannot be seen", f"{len(hidden)} terms", source.describe_hidden(hidden)))
     return rows
+
+
+def judge_part(size):
+    """Verdict, evidence and size of some terms."""
+    rms, error = size
+    return "significant" if rms > 4 * error else "not significant", "rms over the frame", rms, error
 
 
 def describe_terms(solved, degree, rotations, channels, reason):
@@ -143,27 +179,27 @@ def draw(solution, degree, shape, rotation):
     return source.draw_polynomial(lambda x, y: solution.log_ratio(x, y, rotation), degree, shape)
 
 
-def correct(images, rotations, solved, degree, cfa):
-    """Flat without the light source, its standard error, and ln I as each subset saw it."""
+def correct(images, rotations, solved, differ, degree, cfa):
+    """Flat without the light source, and its standard error."""
     frames = np.array([header["NCOMBINE"] for _, header, _ in images.values()], float)
     weights = frames / frames.sum()
     shape = next(iter(images.values()))[0].shape
-    differ = any(row["test"] == "channels differ" and row["verdict"] == "yes" for row in solved["tests"])
     solutions = solved["channels"] if differ else [solved["common"]]
-    channel_map = cfa.channel_map(shape)
-    value, variance, seen = np.zeros(shape, np.float32), np.zeros(shape, np.float32), {}
-    for (name, (mosaic, _, error)), rotation, weight in zip(images.items(), rotations, weights, strict=True):
-        seen[name] = by_channel([draw(each, degree, shape, rotation) for each in solutions], channel_map)
-        ratio = np.exp(seen[name])
-        value += np.float32(weight) * mosaic / ratio
-        variance += (np.float32(weight) * error / ratio) ** 2
+    channel_map = cfa.channel_map(shape) if differ else None
+    value, variance = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    for (mosaic, _, error), rotation, weight in zip(images.values(), rotations, weights, strict=True):
+        factor = by_channel([draw(each, degree, shape, rotation) for each in solutions], channel_map)
+        factor = np.float32(weight) * np.exp(-factor)
+        value += factor * mosaic
+        factor *= error
+        variance += factor * factor
     of_solution = [
         source.draw_polynomial(
             lambda x, y, each=each: each.variance_of_mean(x, y, rotations, weights), 2 * degree, shape
         )
         for each in solutions
     ]
-    return value, np.sqrt(variance + value**2 * by_channel(of_solution, channel_map)), seen
+    return value, np.sqrt(variance + value**2 * by_channel(of_solution, channel_map))
 
 
 def by_channel(planes, channel_map):

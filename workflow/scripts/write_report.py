@@ -27,8 +27,8 @@ def main(inputs, report, options):
     Parameters
     ----------
     inputs : dict
-        template, captions, inventories, stats, noise, uniformity, illumination, models, sets, plots, lights (their
-        inventories), vignetting, preset, preset_plots, demo: paths.
+        template, captions, inventories, stats, noise, uniformity, illumination, drift, models, sets, plots, lights
+        (their inventories), vignetting, preset, preset_plots, demo: paths.
     report : str
         HTML file to write.
     options : dict
@@ -44,12 +44,13 @@ def main(inputs, report, options):
     lights, noise, uniformity, illumination = (
         by_folder(inputs[name]) for name in ("lights", "noise", "uniformity", "illumination")
     )
+    drift = by_folder(inputs["drift"])
     sets, demo = read_table(inputs["sets"]), [row for path in inputs["demo"] for row in read_table(path)]
     plots = {os.path.relpath(path, root): embed(path) for path in [*inputs["plots"], *inputs["preset_plots"]]}
     content = {
         "title": "Flat-field report",
         "conclusions": conclude(
-            sets, inventories, (noise, uniformity, illumination, models), vignetting, (name, preset), demo
+            sets, inventories, (noise, uniformity, illumination, models, drift), vignetting, (name, preset), demo
         ),
         "captions": {Path(path).stem: render_caption(path) for path in inputs["captions"]},
         "summaries": {name: summarize_inventory(rows) for name, rows in inventories.items()},
@@ -60,6 +61,7 @@ def main(inputs, report, options):
         "noise": {name: tabulate_noise(rows) for name, rows in noise.items()},
         "uniformity": uniformity,
         "illumination": illumination,
+        "drift": drift,
         "vignetting": vignetting,
         "preset": options["preset"],
         "preset_vignetting": preset,

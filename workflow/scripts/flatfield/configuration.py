@@ -87,6 +87,8 @@ def validate(config, schema):
     _check_names(config)
     _check_debayering(config)
     _check_combination(config["combine"])
+    if config["apply"]["light"] == "picture" and config["apply"]["flat_part"] != "whole":
+        raise ConfigurationError("key `apply.flat_part` must be whole where `apply.light` is picture")
     return config
 
 

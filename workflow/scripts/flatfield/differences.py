@@ -5,7 +5,8 @@ from scipy.ndimage import uniform_filter
 from scipy.stats import chi2
 
 from flatfield.cfa import CHANNEL_OF_COLOR
-from flatfield.regions import average_channels
+from flatfield.gradients import measure_map
+from flatfield.regions import average_channels, block_side
 
 #: Difference maps are averaged over blocks, about so many across, so that pixel noise does not count.
 BLOCKS_ACROSS = 24
@@ -13,8 +14,6 @@ BLOCKS_ACROSS = 24
 NEIGHBOURS = 15
 #: Probability above which the scatter of a pixel is put down to chance, so that the variance of its neighbours counts.
 CHANCE = 1e-4
-#: Probability below which a difference is significant, and gradient over its error above which it is.
-SIGNIFICANT, SIGNIFICANT_SIGMA = 1e-3, 4.0
 
 
 def percent_difference(a, b):
@@ -99,7 +98,7 @@ def measure_uniformity(a, b, errors, z, cfa):
         pixels = sum(CHANNEL_OF_COLOR[color] == channel for _, _, color in cfa.phases()) * (size // cfa.period) ** 2
         error = 100 * np.sqrt(variance[channel] / pixels) / mean[channel]
         values = z[(channel_map == channel) & np.isfinite(z)]
-        row = _measure_map(percent[channel], error, size, a.shape)
+        row = measure_map(percent[channel], error, size, a.shape)
         row["z_mean"] = float(values.mean(dtype=np.float64)) if values.size else None
         row["z_std"] = float(values.std(dtype=np.float64)) if values.size else None
         rows.append(row)
@@ -107,51 +106,10 @@ def measure_uniformity(a, b, errors, z, cfa):
 
 
 def block_size(shape, cfa):
-    """Side of the blocks, pixels: a multiple of the period of the colour pattern."""
-    size = max(round(shape[1] / (BLOCKS_ACROSS * cfa.period)), 1)
-    return min(size, min(shape) // cfa.period) * cfa.period
+    """Side of the blocks in which subsets are compared, pixels."""
+    return block_side(shape, cfa, BLOCKS_ACROSS)
 
 
 def plotted_size(shape, cfa):
     """Side of the blocks that are plotted, pixels: half of that in which differences are measured."""
     return max(block_size(shape, cfa) // 2 // cfa.period, 1) * cfa.period
-
-
-def _measure_map(percent, error, size, shape):
-    names = ("rms_percent", "noise_percent", "gradient_percent", "gradient_error", "direction_deg", "direction_error")
-    row = dict.fromkeys((*names, "significant")) | {"reason": ""}
-    if np.isfinite(percent).any():
-        row["rms_percent"] = float(np.nanstd(percent))
-    known = np.isfinite(percent) & np.isfinite(error) & (error > 0)
-    if known.sum() < 4:
-        row["reason"] = "the standard errors of a subset are not known: one frame, or one value kept, or no noise"
-        return row
-    values, weight = percent[known], 1 / error[known] ** 2
-    row["noise_percent"] = float(np.sqrt(np.mean(error[known] ** 2)))
-    # from the centre, in parts of the width and of the height
-    y, x = np.mgrid[: percent.shape[0], : percent.shape[1]]
-    y, x = 0.5 - size * (y + 0.5) / shape[0], size * (x + 0.5) / shape[1] - 0.5
-    terms = np.column_stack([np.ones(values.size), x[known], y[known]])
-    covariance = np.linalg.pinv(terms.T * weight @ terms)
-    solution = covariance @ (terms.T * weight @ values)
-    chance = chi2.sf((weight * (values - np.average(values, weights=weight)) ** 2).sum(), values.size - 1)
-    freedom = values.size - 3
-    rest = (weight * (values - terms @ solution) ** 2).sum() / freedom if freedom else 1.0
-    slope, errors = solution[1:], covariance[1:, 1:]
-    sign = np.sign(slope)
-    gradient, gradient_error = float(np.abs(slope).sum()), float(np.sqrt(sign @ errors @ sign))
-    row["significant"] = bool(chance < SIGNIFICANT or gradient > SIGNIFICANT_SIGMA * gradient_error)
-    errors = errors * max(rest, 1)  # what no plane describes makes it less certain
-    row.update(gradient_percent=gradient, gradient_error=float(np.sqrt(sign @ errors @ sign)))
-    if gradient < 2 * row["gradient_error"]:
-        row["reason"] = "direction: the gradient is less than twice its error"
-        return row
-    per_pixel = slope / (shape[1], shape[0])
-    length = np.hypot(*per_pixel)
-    if not length:
-        row["reason"] = "direction: there is no gradient"
-        return row
-    across = np.array([-per_pixel[1], per_pixel[0]]) / length / (shape[1], shape[0])
-    row["direction_deg"] = float(np.degrees(np.arctan2(per_pixel[1], per_pixel[0])))
-    row["direction_error"] = float(np.degrees(np.sqrt(across @ errors @ across) / length))
-    return row

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.polynomial.legendre import legvander
 from scipy.stats import chi2
 
-from flatfield.regions import average_channels
+from flatfield.regions import average_good, block_positions, block_side
 
 #: Subset maps are averaged over blocks, about so many across.
 BLOCKS_ACROSS = 48
@@ -191,12 +191,10 @@ def solve_illumination(channels, rotations, degree):
 
     Returns
     -------
-    Illumination or None
-        None where no term can be seen (all subsets at one angle).
+    Illumination
+        Without terms where none can be seen (all subsets at one angle).
     """
     terms = list(visible_terms(degree, rotations)[0])
-    if not terms:
-        return None
     parts = [normal_equations(logs, errors, rotations, terms, x, y) for logs, errors, x, y in channels]
     matrix, right, square, freedom = (sum(values) for values in zip(*parts, strict=True))
     covariance = np.linalg.inv(matrix)
@@ -204,6 +202,50 @@ def solve_illumination(channels, rotations, degree):
     left, freedom = square - right @ coefficients, freedom - len(terms)
     widened = covariance * max(left / freedom, 1.0)
     return Illumination(terms, coefficients, widened, left, freedom, square)
+
+
+def unevenness(solution, x, y, chosen=lambda term: True):
+    """How uneven a light source is: rms of ln I over points of the frame, about its mean.
+
+    Parameters
+    ----------
+    solution : Illumination
+    x, y : numpy.ndarray
+        Points, half diagonals.
+    chosen : callable
+        Says of each term whether it counts.
+
+    Returns
+    -------
+    rms, error : float
+        What the noise of the coefficients adds to the square is taken off.
+    """
+    which = [index for index, term in enumerate(solution.terms) if chosen(term)]
+    if not which:
+        return 0.0, 0.0
+    values = design([solution.terms[index] for index in which], x, y, 0).reshape(-1, len(which))
+    values = values - values.mean(axis=0)
+    gram, covariance = values.T @ values / len(values), solution.covariance[np.ix_(which, which)]
+    coefficients = solution.coefficients[which]
+    square, noise = coefficients @ gram @ coefficients, float(np.trace(gram @ covariance))
+    rms = float(np.sqrt(max(square - noise, 0)))
+    slope = gram @ coefficients
+    return rms, float(np.sqrt(slope @ covariance @ slope)) / rms if square > 4 * noise else float(np.sqrt(noise))
+
+
+def left_over(solution, noise):
+    """What the subsets differ by that neither source nor noise explains, rms, and its error.
+
+    Parameters
+    ----------
+    solution : Illumination
+    noise : float
+        Rms standard error of a block.
+    """
+    fit = solution.chi2 / max(solution.freedom, 1)
+    uncertain = np.sqrt(2 / max(solution.freedom, 1))
+    excess = max(fit - 1, 0)
+    return noise * np.sqrt(excess), noise * uncertain / (2 * np.sqrt(max(excess, uncertain)))
 
 
 def average_blocks(value, error, good, cfa):
@@ -221,23 +263,17 @@ def average_blocks(value, error, good, cfa):
     -------
     logs, errors : numpy.ndarray, ``(channels, block rows, block columns)``
         NaN where less than half of a block is good, or it is not brighter than black.
-    x, y : numpy.ndarray, ``(block rows, block columns)``
+    x, y : numpy.ndarray, ``(channels, block rows, block columns)``
         To the right and up from the centre of the frame, half diagonals.
     """
-    size = (
-        min(max(round(value.shape[1] / (BLOCKS_ACROSS * cfa.period)), 1), min(value.shape) // cfa.period) * cfa.period
-    )
-    share = average_channels(good.astype(np.float32), cfa, size)
-    mean = average_channels(np.where(good, value, 0), cfa, size)
-    variance = average_channels(np.where(good, error, 0).astype(np.float64) ** 2, cfa, size)
-    tile = cfa.channel_map((cfa.period, cfa.period))
-    pixels = np.bincount(tile.ravel()) * (size // cfa.period) ** 2
+    size = block_side(value.shape, cfa, BLOCKS_ACROSS)
+    mean, counts = average_good(value, good, cfa, size)
+    variance, _ = average_good(error.astype(np.float64) ** 2, good, cfa, size)
     with np.errstate(all="ignore"):
-        logs = np.where((share >= 0.5) & (mean > 0), np.log(mean / share), np.nan)
-        errors = np.sqrt(variance / pixels[:, None, None]) / mean
-    i, j = np.mgrid[: mean.shape[1], : mean.shape[2]]
-    half = np.hypot(*value.shape) / 2
-    return logs, errors, (size * (j + 0.5) - value.shape[1] / 2) / half, (value.shape[0] / 2 - size * (i + 0.5)) / half
+        logs = np.where(mean > 0, np.log(mean), np.nan)
+        errors = np.sqrt(variance / counts) / mean
+    x, y = block_positions(value.shape, size, cfa)
+    return logs, errors, *np.broadcast_arrays(x[:, None, :], y[:, :, None])
 
 
 def draw_polynomial(function, degree, shape):
@@ -297,11 +333,7 @@ def better_angles(channels, rotations, degree):
     if len(rotations) <= MOST_TURNED:
         candidates += [[0, *turns] for turns in product((0, 90, 180, 270), repeat=len(rotations) - 1)]
     tried = [(solve_illumination(channels, angles, degree), angles) for angles in candidates]
-    best, angles = min(
-        ((each, angles) for each, angles in tried if each), key=lambda pair: pair[0].chi2, default=(None, None)
-    )
-    if best is None or given is None:
-        return None
+    best, angles = min(tried, key=lambda pair: pair[0].chi2)
     gain = (given.chi2 - best.chi2) / max(best.chi2 / best.freedom, 1.0)
     return angles if gain > BETTER * max(len(given.terms), 1) else None
 

@@ -38,7 +38,8 @@ def columns(channels, placed=False, screened=False):
     """
     saturated = [f"saturated_{channel.lower()}_percent" for channel in channels]
     return [
-        *["file", *(["subset", "rotation_deg"] if placed else []), "time", "camera", "lens", "filter"],
+        *["file", *(["subset", "rotation_deg"] if placed else []), "time", "maker", "camera", "lens"],
+        *["filter", "distance_m", "orientation"],
         *["focal_length_mm", "aperture", "iso", "exposure_s", "rows", "columns", "cfa"],
         *["black_dn", "white_dn", "level_dn", *(f"level_{channel.lower()}_dn" for channel in channels)],
         *["saturation_dn", "saturated", *([*saturated, "snr", *DEPARTURE] if screened else [])],
@@ -93,7 +94,10 @@ def _inspect(path, overscan, bias, look):
     seen = look_at_frame(frame.mosaic, black, frame.cfa, saturation, bias) if look else {}
     return {
         **seen,
-        **{name: meta[name] for name in ("time", "camera", "lens", "filter", "aperture", "iso")},
+        **{
+            name: meta[name] for name in ("time", "maker", "camera", "lens", "filter", "aperture", "iso", "orientation")
+        },
+        "distance_m": meta["distance"],
         "focal_length_mm": meta["focal_length"],
         "exposure_s": meta["exposure"],
         "rows": frame.mosaic.shape[0],

@@ -16,7 +16,7 @@ class Metadata:
     ----------
     time : str
         Capture time, ISO 8601 (``2026-05-01T10:00:00``), in the camera's own clock.
-    camera, lens, filter : str
+    maker, camera, lens, filter : str
     focal_length : float
         Millimetres.
     aperture : float
@@ -24,9 +24,14 @@ class Metadata:
     iso : float
     exposure : float
         Seconds.
+    distance : float
+        Focus distance, metres.
+    orientation : int
+        How the camera was held, 1 to 8 as in EXIF.
     """
 
     time: str | None = None
+    maker: str | None = None
     camera: str | None = None
     lens: str | None = None
     focal_length: float | None = None
@@ -34,6 +39,8 @@ class Metadata:
     iso: float | None = None
     exposure: float | None = None
     filter: str | None = None
+    distance: float | None = None
+    orientation: int | None = None
 
 
 def from_exif(source, libraw=None):
@@ -68,12 +75,15 @@ def from_exif(source, libraw=None):
 
     return Metadata(
         time=first(["DateTimeOriginal", "DateTimeDigitized", "DateTime"], _time, lambda: libraw.other.timestamp),
+        maker=first(["Make"], _text, lambda: None),
         camera=first(["Model"], _text, lambda: None),
         lens=first(["LensModel"], _text, lambda: libraw.lens.model),
         focal_length=first(["FocalLength"], _positive, lambda: libraw.other.focal_length),
         aperture=first(["FNumber"], _positive, lambda: libraw.other.aperture),
         iso=first(["ISOSpeedRatings", "PhotographicSensitivity"], _positive, lambda: libraw.other.iso_speed),
         exposure=first(["ExposureTime"], _positive, lambda: libraw.other.shutter_speed),
+        distance=first(["SubjectDistance"], _positive, lambda: None),
+        orientation=first(["Orientation"], _orientation, lambda: None),
     )
 
 
@@ -121,6 +131,11 @@ def _number(value):
 def _positive(value):
     number = _number(value)
     return number if number is not None and number > 0 else None
+
+
+def _orientation(value):
+    number = _number(value)
+    return int(number) if number in range(1, 9) else None
 
 
 def _text(value):

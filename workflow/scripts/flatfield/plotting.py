@@ -148,6 +148,50 @@ def plot_noise(path, title, transfer, depth, wanted_percent):
     save(figure, path)
 
 
+def plot_models(path, title, panels, shape, ladder):
+    """Draw what a model leaves over in each channel, and below it the errors of prediction of all models.
+
+    Parameters
+    ----------
+    path : str
+    title : str
+    panels : list of tuple
+        Title and image, percent, of each channel.
+    shape : tuple of int
+        Rows and columns of the frame.
+    ladder : list of dict
+        Rows of ``models.tsv``.
+    """
+    count, (rows, columns) = len(panels), shape
+    width = 4.6
+    height = (width - 1.3) * rows / columns + 1.3
+    names = list(dict.fromkeys(row["model"] for row in ladder))
+    below = 0.28 * len(names) + 1.2
+    figure = Figure(figsize=(max(width * count, 2 * MINIMUM_WIDTH), height + below), layout="constrained")
+    upper, lower = figure.subfigures(2, 1, height_ratios=(height, below))
+    upper.suptitle(title, fontsize="x-large", parse_math=False)
+    axes = upper.subplots(1, count, sharex=True, sharey=True, squeeze=False)[0]
+    _draw_row(upper, {"panels": panels, "unit": "percent", "signed": True, "shared": True, "shape": shape}, axes)
+    axes[0].set_ylabel("row")
+    for axis in axes:
+        axis.set_xlabel("column")
+    axis = lower.subplots()
+    for channel, color in CHANNEL_COLORS.items():
+        own = [row for row in ladder if row["channel"] == channel]
+        if own:
+            where = [names.index(row["model"]) for row in own]
+            axis.plot([float(row["cv_rms_percent"]) for row in own], where, "o", color=color, label=channel)
+            axis.axvline(float(own[0]["noise_percent"]), color=color, linestyle="--", linewidth=1)
+    chosen = {row["model"] for row in ladder if row["chosen"] == "yes"}
+    axis.set_yticks(range(len(names)), [f"{name} (chosen)" if name in chosen else name for name in names])
+    axis.set(xscale="log", xlabel="rms error of prediction of blocks left out, percent (dashed: noise of a block)")
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.invert_yaxis()
+    axis.grid(alpha=0.3, which="both")
+    axis.legend()
+    save(figure, path)
+
+
 def _draw_row(figure, row, axes):
     images = [image if "shape" in row else shrink(image) for _, image in row["panels"]]
     measured = [image for image in images if image.ndim == 2]

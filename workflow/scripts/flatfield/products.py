@@ -220,6 +220,13 @@ def write_picture(path, picture):
     os.replace(part, path)
 
 
+def write_text(path, text):
+    """Write a text file (UTF-8), complete or not at all."""
+    part = Path(f"{path}.part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
 def read_image(path, extension=0):
     """Read one image as float32 ``(rows, columns)``, with its header."""
     with fits.open(path, memmap=True) as hdus:

@@ -148,7 +148,65 @@ def average_channels(mosaic, cfa, size):
     return sums / counts
 
 
-def residual_percent(plane, model):
-    """Deviation of the flat from a model, 100 (flat - model) / model, percent."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return 100 * (plane.astype(np.float64) - model) / model
+def average_good(mosaic, good, cfa, size):
+    """Mean of the pixels that count of each channel in blocks, and their number.
+
+    Parameters
+    ----------
+    mosaic : numpy.ndarray, ``(rows, columns)``
+    good : numpy.ndarray of bool, ``(rows, columns)``
+        Pixels that count.
+    cfa, size
+        As for `average_channels`.
+
+    Returns
+    -------
+    mean : numpy.ndarray, float64, ``(channels, rows // size, columns // size)``
+        NaN where less than half of the pixels of a block count.
+    counts : numpy.ndarray, float64, same shape
+    """
+    share = average_channels(good.astype(np.float32), cfa, size)
+    total = average_channels(np.where(good, mosaic, np.float32(0)), cfa, size)
+    pixels = np.bincount(cfa.channel_map((cfa.period, cfa.period)).ravel()) * (size // cfa.period) ** 2
+    with np.errstate(all="ignore"):
+        return np.where(share >= 0.5, total / share, np.nan), share * pixels[:, None, None]
+
+
+def block_side(shape, cfa, across):
+    """Side of blocks of which about `across` lie side by side, pixels: a multiple of the period of the pattern."""
+    size = max(round(shape[1] / (across * cfa.period)), 1)
+    return min(size, min(shape) // cfa.period) * cfa.period
+
+
+def pixel_positions(shape):
+    """Where pixels lie from the centre of the frame, half diagonals: x ``(columns,)`` right, y ``(rows,)`` up."""
+    half = np.hypot(*shape) / 2
+    rows, columns = (np.arange(length) + 0.5 for length in shape)
+    return (columns - shape[1] / 2) / half, (shape[0] / 2 - rows) / half
+
+
+def block_positions(shape, size, cfa):
+    """Where the pixels of each channel in blocks lie on average, as red and blue ones of a tile do not lie alike.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the frame.
+    size : int
+        Side of a block, pixels.
+    cfa : ColorFilterArray
+
+    Returns
+    -------
+    x : numpy.ndarray, ``(channels, columns // size)``
+        To the right from the centre of the frame, half diagonals.
+    y : numpy.ndarray, ``(channels, rows // size)``
+        Up from there.
+    """
+    half, (rows, columns) = np.hypot(*shape) / 2, (np.arange(length // size) for length in shape)
+    channel_map = cfa.channel_map((cfa.period, cfa.period))
+    centers = [np.argwhere(channel_map == index).mean(axis=0) + 0.5 for index in range(len(cfa.channels))]
+    middle = (size - cfa.period) / 2  # of the tiles in a block, above the first
+    x = [(size * columns + middle + column - shape[1] / 2) / half for _, column in centers]
+    y = [(shape[0] / 2 - size * rows - middle - row) / half for row, _ in centers]
+    return np.array(x), np.array(y)

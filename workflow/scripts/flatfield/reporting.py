@@ -19,7 +19,7 @@ def conclude(sets, inventories, measured, lights, preset, demo):
     inventories : dict
         Rows of ``frames.tsv`` by set.
     measured : tuple of dict
-        Rows of ``noise.tsv``, ``uniformity.tsv``, ``illumination_tests.tsv`` and ``models.tsv`` by set.
+        Rows of ``noise.tsv``, ``uniformity.tsv``, ``illumination_tests.tsv``, ``models.tsv`` and ``drift.tsv`` by set.
     lights : dict
         Rows of ``vignetting.tsv`` by light.
     preset : tuple of str and dict
@@ -33,15 +33,17 @@ def conclude(sets, inventories, measured, lights, preset, demo):
         Sentences.
     """
     name, preset_lights = preset
-    noise, uniformity, illumination, models = measured
+    noise, uniformity, illumination, models, drift = measured
     return [
         _frames(inventories),
         *[sentence for each, rows in inventories.items() for sentence in _doubtful(each, rows)],
+        *_verdicts(sets),
         *_best_set(sets),
         *[sentence for each, rows in uniformity.items() for sentence in _evenness(each, rows)],
         *_sources(illumination),
         *[sentence for each, rows in noise.items() for sentence in _noise(each, rows)],
-        _models(sets, models),
+        *_drifts(drift),
+        *_models(models),
         *[sentence for light, rows in lights.items() for sentence in _light(f"Light {light}", rows)],
         *[sentence for light, rows in preset_lights.items() for sentence in _light(f"Preset {name}, {light}", rows)],
         *_demo(demo),
@@ -140,13 +142,78 @@ def _best_set(sets):
     return [f"The most uniform set is {best['set']}: its subsets differ by {rms} % rms, those of {listed}."]
 
 
-def _models(sets, models):
-    best = next((row["set"] for row in sets if row["most_uniform"] == "yes"), next(iter(models)))
-    residuals = defaultdict(list)
-    for row in models[best]:
-        residuals[row["model"]].append(float(row["rms_percent"]))
-    parts = [f"a {model} leaves {_span(values, '.2g')} % rms over" for model, values in residuals.items()]
-    return f"Models of the flat of {best}: {', '.join(parts)}, pixel response and noise included."
+def _verdicts(sets):
+    """Which set to use for each optics, with its figures."""
+    sentences = []
+    for optics in dict.fromkeys(row["optics"] for row in sets):
+        members = [row for row in sets if row["optics"] == optics]
+        good = [row for row in members if row["verdict"] in ("use", "equal")]
+        of = f" for {optics}" if optics else ""
+        if len(members) > 1 and good:
+            names = " or ".join(row["set"] for row in good)
+            why = f", which cannot be told apart: {_quality(good[0])}" if len(good) > 1 else f": {_quality(good[0])}"
+            others = "; ".join(f"{row['set']}: {row['reason']}{_unevenness(row)}" for row in members if row not in good)
+            tail = f" ({others})" if others else ""
+            sentences.append(f"Use {names}{of}{why}{tail}.")
+        elif len(members) > 1:
+            listed = "; ".join(f"{row['set']}: {row['reason']}" for row in members)
+            sentences.append(f"Which set to use{of} cannot be told ({listed}).")
+        elif len(sets) > 1 and members[0]["verdict"] == "only":
+            sentences.append(f"{members[0]['set']} is the only set{of}: {_quality(members[0])}.")
+    return sentences
+
+
+def _unevenness(row):
+    return "" if number_of(row["uneven_percent"]) is None else f", {_measured(row, 'uneven')}"
+
+
+def _quality(row):
+    """Figures of a set."""
+    parts = []
+    if number_of(row["uneven_percent"]) is not None:
+        parts.append(f"its light source is uneven by {_measured(row, 'uneven')} rms")
+    if number_of(row["noise_percent"]) is not None:
+        parts.append(f"the error of a pixel of its flat is {float(row['noise_percent']):.2g} %")
+    if number_of(row["repeat_percent"]) is not None:
+        parts.append(f"its subsets repeat within {max(float(row['repeat_percent']), float(row['repeat_error'])):.1g} %")
+    parts.append(f"{float(row['saturated_percent']):.2g} % of the pixels are saturated")
+    return ", ".join(parts)
+
+
+def _measured(row, name):
+    value, error = float(row[f"{name}_percent"]), float(row[f"{name}_error"])
+    digits = min(max(-math.floor(math.log10(error)), 1), 6) if error > 0 else 3
+    return f"{value:.{digits}f} ± {error:.{digits}f} %"
+
+
+def _drifts(drift):
+    """Light sources that changed while a subset was taken."""
+    sentences = []
+    for name, rows in drift.items():
+        found = [row for row in rows if row["significant"] == "yes"]
+        if found:
+            worst = max(found, key=lambda row: float(row["rms_percent"]))
+            subsets = ", ".join(dict.fromkeys(row["subset"] for row in found))
+            sentences.append(
+                f"Beware: the light of {name} changed its distribution during subset {subsets}: halves differ by up to "
+                f"{float(worst['rms_percent']):.2g} % rms (noise {float(worst['noise_percent']):.1g} %)."
+            )
+    return sentences
+
+
+def _models(models):
+    """Which model was chosen, by how it predicts; sets with the same in one sentence."""
+    chosen = defaultdict(list)
+    for name, rows in models.items():
+        best = [row for row in rows if row["chosen"] == "yes"]
+        predicts = _span([float(row["cv_rms_percent"]) for row in best], ".2g")
+        noise = _span([float(row["noise_percent"]) for row in best], ".2g")
+        chosen[best[0]["model"]].append(f"{name} {predicts} %, noise {noise} %")
+    return [
+        f"The simplest model of the flat that predicts as well as any is a {model} (error of blocks left out: "
+        f"{'; '.join(parts)})."
+        for model, parts in chosen.items()
+    ]
 
 
 def _light(subject, rows):

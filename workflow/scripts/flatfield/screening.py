@@ -7,6 +7,7 @@ import numpy as np
 
 from flatfield.cfa import CHANNEL_OF_COLOR
 from flatfield.errors import InventoryError
+from flatfield.gradients import measure_map
 from flatfield.names import is_fits
 from flatfield.regions import average_channels, block_average
 from flatfield.robust import SIGMA_PER_MAD
@@ -202,6 +203,38 @@ def _judge_departure(frames, tests):
         if abs(percent) > limits[0] and sigma > limits[1]:
             reasons[id(frame)] = f"departs from the others by {percent:+.2g} % ({sigma:.3g} sigma) {where}"
     return reasons
+
+
+def compare_halves(frames, cfa, shape):
+    """How the light source changed during a subset: its second half against its first, level taken out.
+
+    Parameters
+    ----------
+    frames : list of dict
+        The used frames of the subset, in order, with their ``map``.
+    cfa : ColorFilterArray
+    shape : tuple of int
+        Of a frame.
+
+    Returns
+    -------
+    list of dict
+        For each channel what `flatfield.gradients.measure_map` tells of the difference in percent.
+    """
+    step = min(COARSENINGS[-1], min(frames[0]["map"].shape[1:]))
+    size = block_size(shape, cfa) * step
+    maps = np.array([_coarsen(frame["map"], step) for frame in frames])
+    if len(maps) < 2 * ENOUGH:
+        unknown = dict.fromkeys(measure_map(np.full((1, 1), np.nan), np.zeros((1, 1)), size, shape))
+        return [unknown | {"reason": f"fewer than {2 * ENOUGH} frames"} for _ in cfa.channels]
+    level = np.median(maps, axis=(2, 3), keepdims=True)
+    relative = maps / np.where(level > 0, level, 1)
+    half, usual = len(maps) // 2, np.maximum(np.median(relative, axis=0), 1e-6)
+    difference = (relative[half:].mean(axis=0) - relative[:half].mean(axis=0)) / usual
+    # photon noise: the relative variance of a block goes with 1 / level
+    noise = np.sqrt(np.mean(np.diff(relative, axis=0) ** 2 / usual / 2, axis=(0, 2, 3)))
+    error = noise[:, None, None] / np.sqrt(usual) * np.sqrt(1 / half + 1 / (len(maps) - half))
+    return [measure_map(100 * a, 100 * b, size, shape) for a, b in zip(difference, error, strict=True)]
 
 
 def find_departures(maps, limits, labels):

@@ -1,0 +1,251 @@
+"""Models of the flat: fitted, chosen, written and exported, against simulated truth."""
+
+from collections import Counter
+
+import lensfunpy
+import numpy as np
+import pytest
+from astropy.io import fits
+from conftest import BASE_CONFIG, BLACK, MARGINS, Project, exif
+from numpy.polynomial import polynomial
+from test_workflow import table
+
+from flatfield import modelling
+from flatfield.cfa import ColorFilterArray
+from flatfield.lensfun import describe_vignetting
+from flatfield.simulation import coordinates, write_dng
+
+ROWS, COLUMNS, NOISE = 32, 48, 5e-4
+RGGB = ColorFilterArray.from_name("RGGB")
+X, Y = coordinates(ROWS, COLUMNS)
+EVEN = (1, -0.9, 0.35, -0.08)  # 1 + k1 r^2 + k2 r^4 + k3 r^6
+GAIN, CENTER = (1, 0.8, 0.6, 0.3, 0.1, 0.2), (0.04, -0.03)
+
+
+def random_polynomial(degree, rng):
+    """All terms, those of the highest degree well above the noise."""
+    total = np.add.outer(range(degree + 1), range(degree + 1))
+    sign, size = rng.choice([-1, 1], total.shape), rng.uniform(0.02, 0.05, total.shape)
+    coefficients = np.where(total <= degree, sign * size, 0)
+    coefficients[0, 0] = 1
+    return polynomial.polyval2d(X / X.max(), Y / Y.max(), coefficients)
+
+
+def free_radial(x, y):
+    farthest = (np.abs(X).max() + abs(CENTER[0])) ** 2 + (np.abs(Y).max() + abs(CENTER[1])) ** 2
+    return 1 / polynomial.polyval(((x - CENTER[0]) ** 2 + (y - CENTER[1]) ** 2) / farthest, GAIN)
+
+
+def rippled(rng):
+    """What neither a polynomial nor a radial function follows: a lamp behind a crumpled sheet."""
+    phase = rng.uniform(0, 6, 2)
+    ripples = 0.01 * np.sin(9 * X + phase[0]) * np.cos(11 * Y + phase[1])
+    return polynomial.polyval(X**2 + Y**2, EVEN) * (1 + ripples)
+
+
+TRUTHS = {
+    "polynomial of degree 2": lambda rng: random_polynomial(2, rng),
+    "polynomial of degree 5": lambda rng: random_polynomial(5, rng),
+    "polynomial of degree 8": lambda rng: random_polynomial(8, rng),
+    modelling.LENSFUN: lambda rng: polynomial.polyval(X**2 + Y**2, EVEN),
+    modelling.DNG: lambda rng: free_radial(X, Y),
+    modelling.SPLINE: rippled,
+}
+
+
+def blocks_of(truth, rng, channels=1):
+    values = np.array([truth * (1 + NOISE * rng.standard_normal(truth.shape)) for _ in range(channels)])
+    return modelling.Blocks(
+        *(np.tile(each, (channels, 1)) for each in (X[0], Y[:, 0])),
+        values,
+        NOISE * np.abs(values),
+        np.ones(truth.shape, bool),
+    )
+
+
+@pytest.mark.parametrize("name", TRUTHS)
+def test_the_true_model_is_chosen(name):
+    chosen = Counter()
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        blocks = blocks_of(TRUTHS[name](rng), rng)
+        chosen[modelling.choose_model(blocks, *modelling.fit_models(blocks))] += 1
+    print(chosen)
+    assert chosen[name] >= 95
+
+
+@pytest.mark.parametrize("name", TRUTHS)
+def test_a_model_is_its_truth_within_noise(name):
+    """The mean square error of a least-squares fit is noise^2 parameters / blocks."""
+    rng = np.random.default_rng(7)
+    truth = TRUTHS[name](rng)
+    blocks = blocks_of(truth, rng)
+    fit = modelling.MODELS[name](blocks.x[0], blocks.y[0], blocks.values[0], blocks.weights[0])
+    found = fit.evaluate(blocks.x[0], blocks.y[0])
+    expected = NOISE * np.sqrt(fit.parameters / truth.size)
+    assert np.sqrt(np.mean((found / truth - 1) ** 2)) < 2 * expected
+
+
+def test_coefficients_of_the_radial_models():
+    values = polynomial.polyval(X**2 + Y**2, EVEN)
+    fit = modelling.fit_even_radial(X[0], Y[:, 0], 300 * values, np.ones_like(values))
+    assert [fit.coefficients[name] for name in ("k1", "k2", "k3")] == pytest.approx(EVEN[1:], abs=1e-8)
+    values = free_radial(X, Y)
+    found = modelling.fit_free_radial(X[0], Y[:, 0], 300 * values, np.ones_like(values)).coefficients
+    assert (found["center_x"], found["center_y"]) == pytest.approx(CENTER, abs=1e-5)
+    assert [found[f"k{i}"] for i in range(5)] == pytest.approx(GAIN[1:], abs=2e-3)
+
+
+@pytest.mark.parametrize("cfa", ["RGGB", "MONO", "RBGBRGGGRGGBGGBGGRBRGRBGGGBGGRGGRGGB"])
+def test_dust_and_hot_pixels_do_not_count(cfa):
+    rng, cfa, shape = np.random.default_rng(1), ColorFilterArray.from_name(cfa), (288, 432)
+    x, y = coordinates(*shape)
+    color = np.array([0.5, 1.0, 0.6])[cfa.channel_map(shape)]
+    truth = 8000 * color * polynomial.polyval(x * x + y * y, EVEN)
+    dust = 1 - 0.03 * np.exp(-((x - 0.3) ** 2 + (y + 0.2) ** 2) / (2 * 0.015**2))
+    mosaic = truth * dust * (1 + 0.005 * rng.standard_normal(shape))
+    hot = rng.random(shape) < 2e-4
+    mosaic[hot] *= 3
+    blocks = modelling.average_blocks(mosaic.astype(np.float32), np.zeros(shape, bool), cfa, 12)
+    assert not blocks.known[(np.hypot(blocks.x[0] - 0.3, blocks.y[0][:, None] + 0.2) < 0.025)].any()
+    assert blocks.known.mean() > 0.9
+    fits_, predictions = modelling.fit_models(blocks)
+    assert modelling.choose_model(blocks, fits_, predictions) == modelling.LENSFUN
+    drawn = modelling.draw_mosaic(fits_[modelling.LENSFUN], cfa, shape)
+    assert np.abs(drawn / truth - 1).max() < 2e-3
+    # errors of blocks are those of noise and pixel response
+    pull = (blocks.values - drawn_blocks(truth, cfa, 12)) / blocks.errors
+    assert pull[:, blocks.known].std() == pytest.approx(1, abs=0.08)
+
+
+def drawn_blocks(mosaic, cfa, size):
+    """Means of each channel in blocks, by masks."""
+    channel_map = cfa.channel_map(mosaic.shape)
+    planes = [np.where(channel_map == index, mosaic, np.nan) for index in range(len(cfa.channels))]
+    rows, columns = (length // size for length in mosaic.shape)
+    whole = np.array(planes)[:, : rows * size, : columns * size].reshape(-1, rows, size, columns, size)
+    return np.nanmean(whole, axis=(2, 4))
+
+
+# The whole way
+
+SHAPE = (144, 216)
+
+
+@pytest.fixture(scope="module")
+def modelled(tmp_path_factory):
+    """A set whose vignetting is lensfun's, and lights that show dust and vignetting alone."""
+    project = Project.create(tmp_path_factory.mktemp("modelled") / "project")
+    folder = project.folder / "raws/first"
+    folder.mkdir(parents=True)
+    for index in range(9):
+        write_frame(folder / f"F{index}.dng", 6000 * vignetting() * dust(), index)
+    (project.folder / "raws/lights").mkdir()
+    write_frame(project.folder / "raws/lights/sky.dng", 3000 * vignetting() * dust(), 20, iso=800)
+    project.configure(
+        BASE_CONFIG
+        | {
+            "sets": {"first": {"frames": "first/*.dng", "subsets": {"A": {"slice": "0:5"}, "B": {"slice": "5:9"}}}},
+            "models": {"crop_factor": 1.5, "distance_m": 10},
+        }
+    )
+    project.run()
+    return project
+
+
+def vignetting():
+    x, y = coordinates(*SHAPE)
+    return polynomial.polyval(x * x + y * y, EVEN)
+
+
+def dust():
+    x, y = coordinates(*SHAPE)
+    return 1 - 0.2 * np.exp(-((x + 0.4) ** 2 + (y - 0.1) ** 2) / (2 * 0.03**2))
+
+
+def write_frame(path, signal, index, iso=100):
+    rng = np.random.default_rng(index)
+    color = np.array([0.5, 1.0, 0.6])[RGGB.channel_map(SHAPE)]
+    whole = np.pad(rng.poisson(4 * signal * color) / 4, [(MARGINS[0], 0), (MARGINS[1], 0)])
+    i, j = np.mgrid[0 : whole.shape[0], 0 : whole.shape[1]]
+    black = np.array(BLACK).reshape(2, 2)[(i - MARGINS[0]) % 2, (j - MARGINS[1]) % 2]
+    write_dng(path, np.rint(whole + black).astype(np.uint16), exif(index, iso=iso), margins=MARGINS, black=BLACK)
+
+
+def test_model_times_detail_is_the_flat(modelled):
+    rows = table(modelled.path("first/models.tsv"))
+    assert {row["model"] for row in rows if row["chosen"] == "yes"} == {modelling.LENSFUN}
+    assert len(rows) == 3 * len(modelling.MODELS)
+    for row in rows:
+        if row["chosen"] == "yes":
+            noise, cv, rms = (float(row[name]) for name in ("noise_percent", "cv_rms_percent", "rms_percent"))
+            assert rms < cv and cv == pytest.approx(noise, rel=0.15)
+    flat = fits.getdata(modelled.path("first/response.fits")).astype(float)
+    model = fits.getdata(modelled.path("first/models/model.fits")).astype(float)
+    detail = fits.getdata(modelled.path("first/models/detail.fits")).astype(float)
+    np.testing.assert_allclose(model * detail, flat, rtol=1e-6)
+    color = np.array([0.5, 1.0, 0.6])[RGGB.channel_map(SHAPE)]
+    shape = model / (vignetting() * color)
+    assert np.abs(shape / shape.mean() - 1).max() < 3e-3
+    assert detail[dust() < 0.85].mean() == pytest.approx(dust()[dust() < 0.85].mean(), abs=0.005)
+
+
+@pytest.mark.parametrize("part", ["whole", "model", "detail"])
+def test_either_part_may_be_applied(modelled, tmp_path, part):
+    project = modelled.copy(tmp_path / "project")
+    project.change_config(lambda config: config.update(apply={"flat_part": part}))
+    project.run()
+    light = fits.getdata(project.path("lights/night/sky.fits")).astype(float)
+    left = {"whole": 1, "model": dust(), "detail": vignetting()}[part]
+    color = np.array([0.5, 1.0, 0.6])[RGGB.channel_map(SHAPE)]
+    ratio = drawn_blocks(light / color / left, RGGB, 8) / 3000
+    ratio /= np.median(ratio)  # noise of a red block of 16 pixels in the corner: 0.6 %
+    assert np.abs(ratio - 1).max() < 0.03 and np.median(np.abs(ratio - 1)) < 0.004
+
+
+def test_lensfun_corrects_as_the_model(modelled):
+    text = modelled.path("first/models/lensfun.xml").read_text()
+    database = lensfunpy.Database(xml=text, load_common=False, load_bundled=False)
+    (camera,) = database.find_cameras("Demo", "Demo A7S")
+    (lens,) = database.find_lenses(camera, "Demo", "Test 14mm")
+    assert camera.crop_factor == 1.5
+    modifier = lensfunpy.Modifier(lens, camera.crop_factor, *SHAPE[::-1])
+    modifier.initialize(14, 2.8, 10, pixel_format=np.float32, flags=lensfunpy.ModifyFlags.VIGNETTING)
+    picture = np.ones((*SHAPE, 3), np.float32)
+    assert modifier.apply_color_modification(picture)
+    x, y = coordinates(*SHAPE)
+    (row,) = [
+        row for row in table(modelled.path("first/models.tsv")) if row["channel"] == "GREEN" and "pa" in row["model"]
+    ]
+    found = [1, *(float(part.split("=")[1]) for part in row["coefficients"].split())]
+    np.testing.assert_allclose(picture[..., 1], 1 / polynomial.polyval(x * x + y * y, found), rtol=0.002)
+    np.testing.assert_allclose(picture[..., 1] * polynomial.polyval(x * x + y * y, EVEN), 1, rtol=0.005)
+
+
+def test_lensfun_without_metadata_says_so():
+    unknown = dict.fromkeys(("maker", "camera", "lens", "focal_length_mm", "aperture", "distance_m"))
+    options = {"crop_factor": 1, "distance_m": 1000}
+    text = describe_vignetting([unknown], {"k1": 0.0, "k2": 0.0, "k3": 0.0}, (9, 9), options)
+    assert "do not tell: camera, lens, focal length, aperture" in text
+    lensfunpy.Database(xml=text, load_common=False, load_bundled=False)
+    odd = {"camera": "<A&B>", "lens": '"--> x', "focal_length_mm": "14", "aperture": "2.8"}
+    text = describe_vignetting([unknown | odd], {"k1": 0.0, "k2": 0.0, "k3": 0.0}, (9, 9), options)
+    (camera,) = lensfunpy.Database(xml=text, load_common=False, load_bundled=False).cameras
+    assert camera.model == "<A&B>"
+
+
+def test_raw_powers_are_ill_conditioned():
+    """The notebook's normal equations (1, x, y ... x^3 y^3 of pixel numbers), as docs/science.md says; and ours."""
+    x, y = np.arange(0, 4256, 32.0), np.arange(0, 2848, 32.0)
+    powers = np.array([np.multiply.outer(y**j, x**i).ravel() for i in range(4) for j in range(4)]).T
+    assert np.linalg.cond(powers.T @ powers) > 1e15
+    legendre = np.array(
+        [
+            np.multiply.outer(
+                np.polynomial.Legendre.basis(j)(y / 1424 - 1), np.polynomial.Legendre.basis(i)(x / 2128 - 1)
+            )
+            for i in range(4)
+            for j in range(4)
+        ]
+    ).reshape(16, -1)
+    assert np.linalg.cond(legendre @ legendre.T) < 100
