@@ -140,7 +140,9 @@ CHANGES = {
             "plot_illumination": 1,
             "solve_illumination": 2,
             "combine_subset": 4,
-            **dict.fromkeys(("combine_flat", "debayer_flat", "check_flat", "measure_flat", "model_flat", "plot_models"), 2),
+            **dict.fromkeys(
+                ("combine_flat", "debayer_flat", "check_flat", "measure_flat", "model_flat", "plot_models"), 2
+            ),
             **dict.fromkeys(("measure_noise", "measure_uniformity", "plot_noise", "plot_subsets", "plot_flat"), 2),
             **LIGHT,
             **SUMMARY,
@@ -166,7 +168,9 @@ CHANGES = {
             "plot_differences": 1,
             "plot_illumination": 1,
             "solve_illumination": 2,
-            **dict.fromkeys(("combine_flat", "debayer_flat", "check_flat", "measure_flat", "model_flat", "plot_models"), 2),
+            **dict.fromkeys(
+                ("combine_flat", "debayer_flat", "check_flat", "measure_flat", "model_flat", "plot_models"), 2
+            ),
             **dict.fromkeys(("measure_noise", "measure_uniformity", "plot_noise", "plot_subsets", "plot_flat"), 2),
             **LIGHT,
             **SUMMARY,
