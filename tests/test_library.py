@@ -18,7 +18,6 @@ from flatfield import (
     demosaicing,
     inventory,
     metadata,
-    modelling,
     names,
     products,
     reading,
@@ -205,26 +204,6 @@ def test_picture_of_the_notebook_is_libraws_default(tmp_path):
 # Models, calibration, tables, products
 
 
-def test_polynomial_recovers_its_like():
-    y, x = np.mgrid[-1:1:80j, -1:1:120j]
-    truth = 1000 + 50 * x - 30 * y + 200 * x * y - 100 * x**2 + 40 * y**3
-    model, parameters = modelling.fit_polynomial(truth, 3)
-    assert parameters == 10
-    # block means of 4 x 4 pixels of a cubic differ from its value by its curvature times (4 pixels)^2 / 24
-    np.testing.assert_allclose(model, truth, atol=0.2)
-    noisy = truth + np.random.default_rng(1).normal(0, 10, truth.shape)
-    residual = modelling.fit_polynomial(noisy, 3)[0] - truth
-    assert residual.std() < 2 * 10 * np.sqrt(10 / truth.size)
-
-
-def test_smoothing_follows_a_slope_up_to_the_border():
-    slope = np.add.outer(np.arange(60.0), 2 * np.arange(90.0))
-    np.testing.assert_allclose(modelling.smooth_gaussian(slope, 5)[0], slope, atol=1e-3)
-    noise = np.random.default_rng(1).normal(0, 1, (400, 400))
-    inner = modelling.smooth_gaussian(noise, 6)[0][50:-50, 50:-50]
-    assert inner.std() == pytest.approx(1 / np.sqrt(4 * np.pi * 36), rel=0.1)  # 300^2 / 452 areas: 5 %
-
-
 @pytest.mark.parametrize("how", ["center", "mean", "max"])
 def test_flat_times_result_is_light_times_norm(how):
     rng = np.random.default_rng(3)
@@ -232,7 +211,7 @@ def test_flat_times_result_is_light_times_norm(how):
     flat = rng.uniform(500, 2000, (40, 60)).astype(np.float32)
     light = rng.uniform(0, 3000, (40, 60)).astype(np.float32)
     planes = demosaicing.interpolate_bilinear(flat, pattern)
-    norms = calibration.measure_norms(planes, pattern.channels, how, {"row": 10, "column": 20, "size": 16})
+    norms = calibration.measure_norms(planes, pattern.channels, how, "flat")
     result = calibration.divide(light, calibration.normalise_mosaic(flat, pattern, norms))
     np.testing.assert_allclose(flat * result, light * norms[pattern.channel_map(flat.shape)], rtol=1e-6)
 
@@ -251,16 +230,18 @@ def test_zeros_in_a_flat_give_nan_not_infinity():
         result = calibration.divide(np.ones(3, np.float32), np.array([0, -1, np.nan], np.float32))
     assert np.isnan(result).all()
     with pytest.raises(CalibrationError, match="RED"):
-        calibration.measure_norms(np.zeros((1, 9, 9)), ["RED"], "mean", {"row": 0, "column": 0, "size": 3})
+        calibration.measure_norms(np.zeros((1, 9, 9)), ["RED"], "mean", "flat")
 
 
 def test_picture_shows_the_sky_and_survives_anything():
     sky = np.random.default_rng(1).normal(1000, 30, (3, 50, 60)).astype(np.float32)
     sky[:, 20:22, 30:32] = 60000
     sky[:, 0, 0] = np.nan
-    picture = calibration.render_picture(sky, (1, 1, 1))
+    balance = (1, 1, 1)
+    picture = calibration.render_picture(sky, balance, calibration.measure_stretch(np.nan_to_num(sky), balance))
     assert 40 < np.median(picture) < 80 and picture[20, 30].min() == 255
-    assert calibration.render_picture(np.full((1, 4, 4), 7, np.float32), (1,)).shape == (4, 4, 3)
+    flat = np.full((1, 4, 4), 7, np.float32)
+    assert calibration.render_picture(flat, (1,), calibration.measure_stretch(flat, (1,))).shape == (4, 4, 3)
 
 
 def test_tables_survive_hostile_text(tmp_path):

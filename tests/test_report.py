@@ -67,11 +67,11 @@ def test_page_of_a_monochrome_set(tmp_path):
     copy.write_text(project.path("report.html").read_text().replace("</body>", PROBE + "</body>"))
     console = browse(copy, tmp_path, 1300)
     assert console and "images=5 hidden=0 overflow=0" in console[0], console
-    header = fits.getheader(project.path("mono/flat_cfa.fits"))
+    header = fits.getheader(project.path("mono/response.fits"))
     assert header["BIASFILE"] == "mono/bias.fits" and header["BLACKLVL"] == 0
     assert header["BIASSUM"] == fits.getheader(project.path("mono/bias.fits"))["DATASUM"]
     light = fits.getheader(project.path("lights/night/0.fits"))
-    assert (light["FLATFILE"], light["BIASFILE"]) == ("mono/flat_cfa.fits", "mono/bias.fits")
+    assert (light["FLATFILE"], light["BIASFILE"]) == ("mono/response.fits", "mono/bias.fits")
 
 
 def test_page_is_self_contained(finished):

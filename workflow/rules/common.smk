@@ -47,9 +47,15 @@ try:
         name: selection.resolve_lights(name, options, config["raw_root"], PLANNED)
         for name, options in config["lights"].items()
     }
+    OFFSETS = {name: {"bias": SETS[name].bias} for name in SETS}
+    OFFSETS |= {
+        f"lights/{name}": selection.resolve_offsets(name, options, config["raw_root"])
+        for name, options in config["lights"].items()
+    }
+    PICTURES = selection.find_pictures(LIGHTS)
     selection.check_stems(LIGHTS)
     FRAMES = [path for frames in SETS.values() for path in frames.frames]
-    FRAMES += [path for frames in LIGHTS.values() for path in frames.values()]
+    FRAMES += [path for name in LIGHTS if name not in PICTURES for path in LIGHTS[name].values()]
     configuration.check_libraw_frames(config, FRAMES)
     if preset:
         configuration.check_libraw_frames(preset, FRAMES, f"preset {config['compare']}: ")
@@ -58,6 +64,7 @@ except ConfigurationError as error:
 
 LABELS = {name: selection.label_frames(list(LIGHTS[name].values()), config["raw_root"]) for name in LIGHTS}
 PRESET = Path(config["compare"]).stem if preset else None
+RAW_LIGHTS = [name for name in LIGHTS if name not in PICTURES]
 PAIRS = {name: {f"{a}-{b}": (a, b) for a, b in combinations(SETS[name].subsets, 2)} for name in SETS}
 DEMO_SETS = [name for name in SETS if name in simulation.SETS and set(SETS[name].frames) <= PLANNED]
 DEMO_LIGHTS = [name for name, frames in LIGHTS.items() if set(frames.values()) <= PLANNED]
@@ -68,6 +75,8 @@ wildcard_constraints:
     subset=configuration.alternatives(label for name in SETS for label in SETS[name].subsets),
     pair=configuration.alternatives(pair for name in SETS for pair in PAIRS[name]),
     light=configuration.alternatives(LIGHTS),
+    owner=configuration.alternatives(OFFSETS),
+    offset="bias|dark",
     frame=configuration.alternatives(stem for frames in LIGHTS.values() for stem in frames),
     demo_set=configuration.alternatives(simulation.SETS),
 
@@ -120,8 +129,23 @@ def differences_of_set(wildcards):
     return [f"<results>/{{set}}/differences/{pair}.fits" for pair in PAIRS[wildcards.set]]
 
 
+def offset_frames(wildcards):
+    return OFFSETS[wildcards.owner][wildcards.offset]
+
+
+def labels_of_offsets(wildcards):
+    labels = selection.label_frames(offset_frames(wildcards), config["raw_root"])
+    return list(labels.values())
+
+
 def labels_of_bias(wildcards):
-    return [SETS[wildcards.set].labels[path] for path in SETS[wildcards.set].bias]
+    return list(selection.label_frames(SETS[wildcards.set].bias, config["raw_root"]).values())
+
+
+def overscan_of_owner(wildcards):
+    """Of a set, or of the set whose flat is applied to a light."""
+    kind, _, light = wildcards.owner.partition("/")
+    return config["sets"][config["lights"][light]["flat"] if light else kind]["overscan"]
 
 
 def labels_of_set(wildcards):
@@ -136,9 +160,9 @@ def label_of_light(wildcards):
     return LABELS[wildcards.light][frame_of_light(wildcards)]
 
 
-def bias_options(wildcards):
+def offset_options(wildcards):
     """What the inventory of offset frames needs."""
-    return {"files": labels_of_bias(wildcards), "overscan": overscan_of_set(wildcards)}
+    return {"files": labels_of_offsets(wildcards), "overscan": overscan_of_owner(wildcards)}
 
 
 def inspection_options(wildcards):
@@ -201,7 +225,7 @@ def memory_of_debayering(wildcards, input, threads):
     return memory_of_frames(read_table(input.inspected), frames, threads, bytes_of_pixel)
 
 
-def memory_of_bias(wildcards, input, threads):
+def memory_of_offsets(wildcards, input, threads):
     """Memory of a job that combines offset frames, MB."""
     return memory_of_frames(read_table(input.inventory), input.frames, threads, 2)
 
@@ -268,7 +292,7 @@ def check_options():
     """What can be checked once the inventories are made."""
     return {
         "sets": list(SETS),
-        "flats": {name: light["flat"] for name, light in config["lights"].items()},
+        "flats": {name: config["lights"][name]["flat"] for name in RAW_LIGHTS},
         "regions": config["regions"],
         "combine": config["combine"],
         "step": config["debayer"]["step"],
@@ -306,7 +330,63 @@ def noise_of_light(wildcards):
 
 
 def bias_of_light(wildcards):
+    """Master of the light's own offset frames, or of those of its flat; none where neither has some."""
+    if OFFSETS[f"lights/{wildcards.light}"]["bias"]:
+        return "<results>/lights/{light}/bias.fits"
     return f"<results>/{flat_set(wildcards)}/bias.fits" if SETS[flat_set(wildcards)].bias else []
+
+
+def dark_of_light(wildcards):
+    return "<results>/lights/{light}/dark.fits" if OFFSETS[f"lights/{wildcards.light}"]["dark"] else []
+
+
+def offset_of_light(wildcards):
+    """What stands for black in a light: its dark, or a bias."""
+    return dark_of_light(wildcards) or bias_of_light(wildcards)
+
+
+def dark_inventory_of_light(wildcards):
+    return "<results>/lights/{light}/dark.tsv" if OFFSETS[f"lights/{wildcards.light}"]["dark"] else []
+
+
+def inventory_of_flat(wildcards):
+    return f"<results>/{flat_set(wildcards)}/inspected.tsv"
+
+
+def model_of_light(wildcards):
+    """The smooth model that tells colour from brightness, where only one is corrected."""
+    return [] if config["apply"]["correct"] == "both" else f"<results>/{flat_set(wildcards)}/models/model.fits"
+
+
+def source_of_light(wildcards):
+    """What tells the light source that the flat of a light holds, or held."""
+    names = ("flat_cfa.fits", "response.fits", "illumination_tests.tsv")
+    return [f"<results>/{flat_set(wildcards)}/{name}" for name in names]
+
+
+def whole_flat_of_light(wildcards):
+    return f"<results>/{flat_set(wildcards)}/{mosaic_flat()}"
+
+
+def guard_options(wildcards):
+    """What a light and its flat must agree in."""
+    light = config["lights"][wildcards.light]
+    own = any(OFFSETS[f"lights/{wildcards.light}"].values())
+    return {
+        "guard": config["guard"],
+        "mismatch": light["mismatch"],
+        "borrowed_bias": bool(SETS[light["flat"]].bias) and not own,
+        "has_bias": bool(bias_of_light(wildcards)),
+    }
+
+
+def diagnosis_options(wildcards):
+    """How a light is read for its diagnosis, and what it was divided by."""
+    picture = wildcards.light in PICTURES
+    return {
+        "kind": "file" if picture else config["apply"]["light"],
+        "flat_kind": config["apply"]["flat_kind"],
+    }
 
 
 def overscan_of_light(wildcards):
@@ -316,11 +396,20 @@ def overscan_of_light(wildcards):
 def apply_options(wildcards):
     """How flats are applied, and the boxes that tell the result."""
     boxes = {name: config["regions"][name] for name in ("center", "corner")}
-    return {"normalise": config["apply"]["normalise"], "regions": boxes}
+    keys = ("normalise", "correct", "lowest_flat")
+    return {key: config["apply"][key] for key in keys} | {"regions": boxes}
 
 
 def vignetting_of_light(wildcards):
     return [f"<results>/lights/{{light}}/vignetting/{stem}.tsv" for stem in LIGHTS[wildcards.light]]
+
+
+def diagnoses_of_light(wildcards):
+    return [f"<results>/lights/{{light}}/diagnosis/{stem}.tsv" for stem in LIGHTS[wildcards.light]]
+
+
+def falloffs_of_light(wildcards):
+    return [f"<results>/lights/{{light}}/falloff/{stem}.tsv" for stem in LIGHTS[wildcards.light]]
 
 
 def set_products():
@@ -354,24 +443,40 @@ def set_plots():
 
 
 def light_products():
-    """All products of all lights."""
-    endings = ["_rgb.fits", ".png", "_channels.png"] + [".fits"] * (config["apply"]["light"] == "linear")
-    frames = [(name, stem) for name, stems in LIGHTS.items() for stem in stems]
-    products = [f"<results>/lights/{name}/{stem}{ending}" for name, stem in frames for ending in endings]
-    return products + [f"<results>/lights/{name}/vignetting.tsv" for name in LIGHTS]
+    """All products of all lights; pictures are diagnosed, not calibrated."""
+    linear = config["apply"]["light"] == "linear"
+    products = []
+    for name, frames in LIGHTS.items():
+        calibrated = name not in PICTURES
+        for stem, path in frames.items():
+            endings = ["_diagnosis.png"]
+            endings += ["_rgb.fits", ".png", "_channels.png"] * calibrated
+            endings += [".fits", "_rgb.tif", *([] if is_fits(path) else [".dng"])] * (calibrated and linear)
+            products += [f"<results>/lights/{name}/{stem}{ending}" for ending in endings]
+        tables = ["diagnosis", "falloff"] + ["vignetting"] * calibrated + ["agreement"] * (calibrated and linear)
+        products += [f"<results>/lights/{name}/{table}.tsv" for table in tables]
+    return products
+
+
+def agreements():
+    """Tables of what lights and flats agree in, where lights are calibrated."""
+    linear = config["apply"]["light"] == "linear"
+    return [f"<results>/lights/{name}/agreement.tsv" for name in RAW_LIGHTS if linear]
 
 
 def preset_tables():
     """Vignetting and statistics under the preset, for each light and its set."""
-    flats = sorted({light["flat"] for light in config["lights"].values()})
-    names = [f"lights/{name}/vignetting.tsv" for name in LIGHTS] + [f"{name}/stats.tsv" for name in flats]
+    flats = sorted({config["lights"][name]["flat"] for name in RAW_LIGHTS})
+    names = [f"lights/{name}/{table}.tsv" for name in RAW_LIGHTS for table in ("vignetting", "diagnosis")]
+    names += [f"{name}/stats.tsv" for name in flats]
     return [f"<results>/{PRESET}/{name}" for name in names if PRESET]
 
 
 def preset_plots():
     """Lights under the preset."""
-    frames = [(name, stem) for name, stems in LIGHTS.items() for stem in stems]
-    return [f"<results>/{PRESET}/lights/{name}/{stem}_channels.png" for name, stem in frames if PRESET]
+    frames = [(name, stem) for name in RAW_LIGHTS for stem in LIGHTS[name]]
+    endings = ("_channels.png", "_diagnosis.png")
+    return [f"<results>/{PRESET}/lights/{name}/{stem}{end}" for name, stem in frames for end in endings if PRESET]
 
 
 def demo_tables():
@@ -381,7 +486,9 @@ def demo_tables():
 
 def report_plots():
     """Figures of the report: of each set, then of each light."""
-    return set_plots() + [product for product in light_products() if product.endswith("_channels.png")]
+    return set_plots() + [
+        product for product in light_products() if product.endswith(("_channels.png", "_diagnosis.png"))
+    ]
 
 
 @cache

@@ -6,41 +6,41 @@ one changes or, wrapped in `ancient`, make Snakemake 9.27 overlook other changes
 """
 
 
-rule inventory_bias:
-    """A row an offset frame: how it was taken, its levels and checksum."""
+rule inventory_offsets:
+    """A row an offset or dark frame: how it was taken, its levels and checksum."""
     input:
-        frames=bias_frames_of_set,
+        frames=offset_frames,
     output:
-        inventory="<results>/{set}/bias.tsv",
+        inventory="<results>/{owner}/{offset}.tsv",
     log:
-        "<logs>/{set}/bias_frames.log",
+        "<logs>/{owner}/{offset}_frames.log",
     priority: 100
     threads: all_cores()
     params:
-        options=bias_options,
+        options=offset_options,
     script:
-        "../scripts/inventory_bias.py"
+        "../scripts/inventory_offsets.py"
 
 
-rule combine_bias:
-    """Master of the offset frames of a set, DN."""
+rule combine_offsets:
+    """Master of the offset or dark frames of a set or light, DN."""
     input:
-        frames=bias_frames_of_set,
-        inventory="<results>/{set}/bias.tsv",
+        frames=offset_frames,
+        inventory="<results>/{owner}/{offset}.tsv",
     output:
-        bias="<results>/{set}/bias.fits",
+        master="<results>/{owner}/{offset}.fits",
     log:
-        "<logs>/{set}/bias.log",
+        "<logs>/{owner}/{offset}.log",
     priority: 100
     threads: all_cores()
     resources:
-        mem_mb=memory_of_bias,
+        mem_mb=memory_of_offsets,
     params:
-        options={"bias": config["combine"]},
-        files=labels_of_bias,
-        overscan=overscan_of_set,
+        options={"offsets": config["combine"]},
+        files=labels_of_offsets,
+        overscan=overscan_of_owner,
     script:
-        "../scripts/combine_bias.py"
+        "../scripts/combine_offsets.py"
 
 
 rule inspect_frames:
@@ -81,7 +81,7 @@ rule inventory_lights:
     """A row a light frame: how it was taken, its levels and checksum."""
     input:
         frames=frames_of_light,
-        bias=bias_of_light,
+        offset=offset_of_light,
     output:
         inventory="<results>/lights/{light}/frames.tsv",
     log:
@@ -94,11 +94,28 @@ rule inventory_lights:
         "../scripts/inventory_lights.py"
 
 
+rule check_light:
+    """Whether the frames of a light and those of its flat agree in what the division needs."""
+    input:
+        light="<results>/lights/{light}/frames.tsv",
+        flat=inventory_of_flat,
+        dark=dark_inventory_of_light,
+    output:
+        agreement="<results>/lights/{light}/agreement.tsv",
+    log:
+        "<logs>/lights/{light}/agreement.log",
+    priority: 100
+    params:
+        options=guard_options,
+    script:
+        "../scripts/check_light.py"
+
+
 rule check_inventories:
     """What went in, a row a set and light, after all checks that can be made before anything is combined."""
     input:
         sets=expand("<results>/{set}/frames.tsv", set=SETS),
-        lights=expand("<results>/lights/{light}/frames.tsv", light=LIGHTS),
+        lights=expand("<results>/lights/{light}/frames.tsv", light=RAW_LIGHTS),
     output:
         summary="<results>/frames.tsv",
     log:

@@ -94,6 +94,7 @@ rule solve_illumination:
     output:
         terms="<results>/{set}/illumination.tsv",
         tests="<results>/{set}/illumination_tests.tsv",
+        cross="<results>/{set}/cross.tsv",
         source="<results>/{set}/illumination.fits",
         response="<results>/{set}/response.fits",
         rgb="<results>/{set}/response_rgb.fits",

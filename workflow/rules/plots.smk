@@ -129,6 +129,7 @@ rule plot_light:
         frame=frame_of_light,
         planes="<results>/lights/{light}/{frame}_rgb.fits",
         bias=bias_of_light,
+        dark=dark_of_light,
     output:
         plot=report(
             "<results>/lights/{light}/{frame}_channels.png",

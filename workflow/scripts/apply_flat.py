@@ -1,18 +1,14 @@
 """Apply the flat to one light frame, in linear raw space: divide the mosaic, then debayer."""
 
-from flatfield.calibration import (
-    check_fit,
-    compare_regions,
-    divide,
-    light_error,
-    measure_norms,
-    normalise_mosaic,
-    render_picture,
-)
-from flatfield.demosaicing import interpolate_bilinear
-from flatfield.frames import read_signal
+from functools import partial
+
+import numpy as np
+from flatfield import calibration
+from flatfield.demosaicing import interpolate_bilinear, interpolate_box
+from flatfield.frames import black_beside_bias, read_frame, signal
 from flatfield.inventory import find_row
 from flatfield.job import logged_job
+from flatfield.offsets import read_offset
 from flatfield.products import (
     cite_file,
     describe_frames,
@@ -22,11 +18,13 @@ from flatfield.products import (
     write_fits,
     write_picture,
     write_planes,
+    write_tiff,
 )
+from flatfield.regions import locate_box
 from flatfield.tables import number_of, read_table, write_table
 
 
-def main(frame, file, flat, noise, bias, inventory, products, options, overscan):
+def main(frame, file, flat, noise, offsets, inventory, products, options, overscan):
     """Write the calibrated light.
 
     Parameters
@@ -39,52 +37,110 @@ def main(frame, file, flat, noise, bias, inventory, products, options, overscan)
         Mosaic to divide by: ``response.fits``, ``flat_cfa.fits``, or a part of it in ``models/``.
     noise : str
         ``noise.tsv`` of the set: gain and read noise.
-    bias : str or None
-        Master of the offset frames.
+    offsets : dict
+        Files, or None: bias and dark (masters), dark_inventory (``dark.tsv``), model (smooth model of the flat).
     inventory : str
         ``frames.tsv`` of the light.
     products : dict
-        Files to write: mosaic (FITS, DN above black, with ``UNCERT`` where the gain is known), planes (FITS),
-        picture (PNG), vignetting (table).
+        Files to write: mosaic (FITS, DN above black, with ``MASK``, and ``UNCERT`` where the gain is known), planes
+        (FITS), tiff (the same, 16 bit), picture (PNG), vignetting (table).
     options : dict
-        normalise, regions (boxes center and corner).
+        normalise, correct, lowest_flat, regions (boxes center and corner).
     overscan : bool
     """
-    before, light = read_signal(frame, read_image(bias)[0] if bias else None, overscan)
+    light, row = read_frame(frame, overscan), find_row(read_table(inventory), file)
+    offset, offset_error = read_offset(
+        offsets["bias"], offsets["dark"], offsets["dark_inventory"], number_of(row["exposure_s"])
+    )
+    black = black_beside_bias(light.black, offset is not None, overscan)
+    before = signal(light.mosaic[None], black[None], light.cfa, offset)[0]
     master, flat_header = read_image(flat)
     flat_cfa = flat_header.get("BAYERPAT", "MONO")
-    check_fit(frame, before.shape, light.cfa.name, flat, master.shape, flat_cfa)
-    planes, channels = interpolate_bilinear(master, light.cfa), light.cfa.channels
-    norms = measure_norms(planes, channels, options["normalise"], options["regions"]["center"])
-    relative = normalise_mosaic(master, light.cfa, norms)
-    after = divide(before, relative)
-    after_planes = interpolate_bilinear(after, light.cfa)
+    calibration.check_fit(frame, before.shape, light.cfa.name, flat, master.shape, flat_cfa)
+    channels, cfa = light.cfa.channels, light.cfa
+    norms = norms_of(master, cfa, options, flat)
+    whole = calibration.normalise_mosaic(master, cfa, norms)
+    relative = whole
+    if options["correct"] != "both":
+        model = read_image(offsets["model"])[0]
+        smooth = calibration.normalise_mosaic(model, cfa, norms_of(model, cfa, options, offsets["model"]))
+        relative = calibration.part_colors(whole, smooth, cfa, options["correct"])
+    after = calibration.divide(before, relative)
+    level = saturation_level(row, light, offset)
+    saturated = np.zeros(after.shape, bool)
+    if level is not None:
+        saturated = light.mosaic >= (number_of(row["saturation_dn"]) or np.inf)
+        after[saturated] = np.fmax(after[saturated], np.float32(level))
+    mask = calibration.mask_light(after, whole, saturated, options["lowest_flat"])
+    after_planes = interpolate_bilinear(after, cfa)
 
-    header = describe_frames([find_row(read_table(inventory), file)])
-    header["IMAGETYP"] = "Light Frame"
-    if bias:
-        header.update(cite_file("BIAS", bias, "subtracted"))
-    header.update(cite_file("FLAT", flat, "divided by"))
-    header["NORMALIS"] = (options["normalise"], "what was made 1 in the flat")
+    header = describe_light(row, offsets, flat, options, level)
     write_planes(products["planes"], after_planes, channels, header, "Light Frame")
-    header.update(describe_mosaic(light.cfa.name))
-    hdus = [image_hdu(after, header)]
+    brightest = level or float(np.nanmax(after))
+    write_tiff(products["tiff"], after_planes, brightest)
+    small = calibration.shrink_planes(after_planes)
+    balance = light.white_balance[: len(channels)]
+    stretch = calibration.measure_stretch(small, balance)
+    write_picture(products["picture"], calibration.render_picture(small, balance, stretch))
+    header.update(describe_mosaic(cfa.name))
+    layout = describe_mosaic(cfa.name)
+    marks = {
+        "lowflat": (1, "value: flat too low"),
+        "satur": (2, "value: saturated"),
+        "unknown": (4, "value: not finite"),
+    }
+    hdus = [image_hdu(after, header), image_hdu(mask, layout, "MASK", **marks)]
     camera = describe_noise(read_table(noise), flat_header.get("ISOSPEED"), light.metadata.iso)
     if camera:
         hdus[0].header.extend(camera["cards"])
-        flat_error = normalise_mosaic(read_image(flat, "UNCERT")[0], light.cfa, norms)
-        error = light_error(before, relative, flat_error, light.cfa, camera["gains"], camera["read_noises"])
-        layout = describe_mosaic(light.cfa.name)
-        hdus.append(image_hdu(error, layout, "UNCERT", utype="StdDevUncertainty"))
+        flat_error = calibration.normalise_mosaic(read_image(flat, "UNCERT")[0], cfa, norms)
+        flat_error *= calibration.divide(relative, whole)
+        error = calibration.light_error(
+            before, relative, flat_error, cfa, camera["gains"], camera["read_noises"], offset_error
+        )
+        hdus.insert(1, image_hdu(error, layout, "UNCERT", utype="StdDevUncertainty"))
     write_fits(products["mosaic"], hdus)
-    write_picture(products["picture"], render_picture(after_planes, light.white_balance[: len(channels)]))
     stages = {
-        "before": interpolate_bilinear(before, light.cfa),
-        "flat": planes / norms[:, None, None],
-        "after": after_planes,
+        "before": partial(interpolate_box, before, cfa),
+        "flat": partial(interpolate_box, relative, cfa),
+        "after": calibration.cut_planes(after_planes),
     }
-    rows = compare_regions(stages, channels, options["regions"])
+    rows = calibration.compare_regions(stages, channels, options["regions"], after.shape)
     write_table(products["vignetting"], rows, list(rows[0]))
+
+
+def norms_of(mosaic, cfa, options, name):
+    """What becomes 1 in each channel of a mosaic flat, DN."""
+    how = options["normalise"]
+    if how == "center":
+        box = locate_box("center", options["regions"]["center"], mosaic.shape)
+        planes = interpolate_box(mosaic, cfa, box)
+    else:
+        planes = interpolate_bilinear(mosaic, cfa)
+    return calibration.measure_norms(planes, cfa.channels, how, name)
+
+
+def saturation_level(row, light, offset):
+    """Level at which the light saturates, DN above black; None where that is not known."""
+    level = number_of(row["saturation_dn"]) or light.white
+    if level is None:
+        return None
+    return float(level - (np.mean(light.black) if offset is None else np.median(offset)))
+
+
+def describe_light(row, offsets, flat, options, level):
+    """Header of the products."""
+    header = describe_frames([row])
+    header["IMAGETYP"] = "Light Frame"
+    for keyword in ("bias", "dark"):
+        if offsets[keyword]:
+            header.update(cite_file(keyword.upper(), offsets[keyword], "subtracted"))
+    header.update(cite_file("FLAT", flat, "divided by"))
+    header["NORMALIS"] = (options["normalise"], "what was made 1 in the flat")
+    header["CORRECT"] = (options["correct"], "what of the flat was divided by")
+    if level is not None:
+        header["SATURATE"] = (level, "[DN] saturated pixels are at least this")
+    return header
 
 
 def describe_noise(cameras, flat_iso, light_iso):
@@ -128,7 +184,7 @@ if "snakemake" in globals():
             snakemake.params.file,
             snakemake.input.flat,
             snakemake.input.noise,
-            snakemake.input.bias or None,
+            {name: snakemake.input[name] or None for name in ("bias", "dark", "dark_inventory", "model")},
             snakemake.input.inventory,
             dict(snakemake.output.items()),
             snakemake.params.options,

@@ -1,11 +1,12 @@
 """Apply the flat to a light as the notebook did: an 8-bit, gamma-coded picture divided by the linear flat."""
 
 import numpy as np
-from flatfield.calibration import compare_regions, divide, measure_norms, picture_of_maxima
+from flatfield.calibration import compare_regions, cut_planes, divide, measure_norms, picture_of_maxima
 from flatfield.demosaicing import develop_picture
 from flatfield.inventory import find_row
 from flatfield.job import logged_job
 from flatfield.products import cite_file, describe_frames, read_planes, write_picture, write_planes
+from flatfield.regions import locate_box
 from flatfield.tables import read_table, write_table
 
 
@@ -30,7 +31,9 @@ def main(frame, file, flat, inventory, products, options):
     """
     before = develop_picture(frame).astype(np.float32)
     planes, channels, _ = read_planes(flat)
-    norms = measure_norms(planes, channels, options["normalise"], options["regions"]["center"])
+    box = locate_box("center", options["regions"]["center"], planes.shape[1:])
+    normed = planes[(slice(None), *box)] if options["normalise"] == "center" else planes
+    norms = measure_norms(normed, channels, options["normalise"], flat)
     normalised = (planes / norms[:, None, None]).astype(np.float32)
     after = divide(before, normalised)
     header = describe_frames([find_row(read_table(inventory), file)])
@@ -40,7 +43,8 @@ def main(frame, file, flat, inventory, products, options):
     write_planes(products["planes"], after, channels, header, "Light Frame", unit="")
     write_picture(products["picture"], picture_of_maxima(after))
     stages = {"before": before, "flat": normalised, "after": after}
-    rows = compare_regions(stages, channels, options["regions"])
+    cuts = {stage: cut_planes(each) for stage, each in stages.items()}
+    rows = compare_regions(cuts, channels, options["regions"], after.shape[1:])
     write_table(products["vignetting"], rows, list(rows[0]))
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 from astropy.io import fits
-from flatfield.calibration import compare_regions
+from flatfield.calibration import compare_regions, cut_planes
 from flatfield.cfa import ColorFilterArray
 from flatfield.demosaicing import interpolate_bilinear
 from flatfield.job import logged_job
@@ -95,7 +95,8 @@ def compare_light(path, scenes, regions):
 
 
 def _compare_ratios(subject, quantity, planes, true_planes, channels, regions):
-    rows = compare_regions({"recovered": planes, "true": true_planes}, channels, regions)
+    stages = {"recovered": cut_planes(planes), "true": cut_planes(true_planes)}
+    rows = compare_regions(stages, channels, regions, planes.shape[1:])
     recovered, true = rows[: len(channels)], rows[len(channels) :]
     return [
         _row(subject, a["channel"], quantity, a["ratio"], b["ratio"], 100 * (a["ratio"] / b["ratio"] - 1))

@@ -8,14 +8,14 @@ from flatfield.products import read_image
 from flatfield.tables import write_table
 
 
-def main(frames, bias, inventory, options, threads):
+def main(frames, offset, inventory, options, threads):
     """Write ``frames.tsv`` of a light, without subset and rotation.
 
     Parameters
     ----------
     frames : list of str
-    bias : str or None
-        Master of the offset frames.
+    offset : str or None
+        Master of the offset or dark frames.
     inventory : str
         Table to write.
     options : dict
@@ -27,7 +27,7 @@ def main(frames, bias, inventory, options, threads):
     FrameError
         If a light cannot be read.
     """
-    master = read_image(bias)[0] if bias else None
+    master = read_image(offset)[0] if offset else None
     rows = inspect_frames(frames, options["files"], options["overscan"], master, threads)
     unreadable = next((row for row in rows if not row["used"]), None)
     if unreadable:
@@ -39,7 +39,7 @@ if "snakemake" in globals():
     with logged_job(snakemake.log[0]):
         main(
             snakemake.input.frames,
-            snakemake.input.bias or None,
+            snakemake.input.offset or None,
             snakemake.output.inventory,
             snakemake.params.options,
             snakemake.threads,

@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from flatfield.calibration import picture_of_maxima, render_picture
+from flatfield.calibration import measure_stretch, picture_of_maxima, render_picture, shrink_planes
 from flatfield.demosaicing import develop_picture, interpolate_bilinear
 from flatfield.frames import read_signal
 from flatfield.job import logged_job
@@ -12,7 +12,7 @@ from flatfield.plotting import describe_exposure, plot_rows
 from flatfield.products import read_image, read_planes
 
 
-def main(frame, planes, bias, plot, light, overscan):
+def main(frame, planes, bias, dark, plot, light, overscan):
     """Write a PNG.
 
     Parameters
@@ -21,8 +21,8 @@ def main(frame, planes, bias, plot, light, overscan):
         Raw light frame.
     planes : str
         Calibrated planes.
-    bias : str or None
-        Master of the offset frames.
+    bias, dark : str or None
+        Masters of the offset or dark frames.
     plot : str
         PNG to write.
     light : {"linear", "picture"}
@@ -33,15 +33,19 @@ def main(frame, planes, bias, plot, light, overscan):
     if light == "picture":
         before, unit, render = develop_picture(frame).astype(np.float32), "8-bit value", picture_of_maxima
     else:
-        signal, decoded = read_signal(frame, read_image(bias)[0] if bias else None, overscan)
+        offset = dark or bias
+        signal, decoded = read_signal(frame, read_image(offset)[0] if offset else None, overscan)
         before, unit = interpolate_bilinear(signal, decoded.cfa), "DN above black"
-        render = partial(render_picture, white_balance=decoded.white_balance[: len(channels)])
+        balance = decoded.white_balance[: len(channels)]
+        stages = [measure_stretch(shrink_planes(each), balance) for each in (before, after)]
+        stretch = min(stages[0][0], stages[1][0]), stages[1][1], max(stages[0][2], stages[1][2])  # one for both
+        render = partial(render_picture, white_balance=balance, stretch=stretch)
     rows = []
     for stage, data in (("before", before), ("after", after)):
         panels = [(f"{channel}, {stage}", plane) for channel, plane in zip(channels, data, strict=True)]
         if len(channels) == 3:
-            panels.append((f"picture, {stage}", render(data)))
-        rows.append({"panels": panels, "unit": unit, "signed": False, "shared": False})
+            panels.append((f"picture, {stage}", render(shrink_planes(data))))
+        rows.append({"panels": panels, "unit": unit, "signed": False, "shared": False, "frame": data.shape[1:]})
     plot_rows(plot, ", ".join(filter(None, [Path(frame).stem, describe_exposure(header)])), rows)
 
 
@@ -51,6 +55,7 @@ if "snakemake" in globals():
             snakemake.input.frame,
             snakemake.input.planes,
             snakemake.input.bias or None,
+            snakemake.input.dark or None,
             snakemake.output.plot,
             snakemake.params.light,
             snakemake.params.overscan,

@@ -3,14 +3,28 @@
 import numpy as np
 from scipy.stats import chi2
 from flatfield import illumination as source
+from flatfield.calibration import divide, normalise_mosaic
 from flatfield.cfa import ColorFilterArray
 from flatfield.demosaicing import interpolate_bilinear
+from flatfield.gradients import measure_map
 from flatfield.job import logged_job
 from flatfield.products import describe_mosaic, image_hdu, read_image, write_fits, write_planes
+from flatfield.regions import block_side
 from flatfield.tables import NOT_DETERMINED, write_table
 
 TERM_COLUMNS = ["channel", "n", "m", "kind", "percent", "error", "sigma", "reason"]
 TEST_COLUMNS = ["test", "verdict", "percent", "error", "evidence"]
+CROSS = [
+    "light",
+    "flat",
+    "channel",
+    "rms_percent",
+    "noise_percent",
+    "gradient_percent",
+    "gradient_error",
+    "significant",
+]
+CROSS += ["reason"]
 #: Probability below which something is called significant.
 SIGNIFICANT = 1e-3
 
@@ -27,8 +41,8 @@ def main(subsets, flat, bias, products, rotations, degree):
     bias : str or None
         Master of the offset frames.
     products : dict
-        Files to write: terms and tests (tables), source (FITS, percent, in the frame of the source), response (mosaic
-        like `flat`) and rgb (like ``flat.fits``).
+        Files to write: terms, tests and cross (tables), source (FITS, percent, in the frame of the source), response
+        (mosaic like `flat`) and rgb (like ``flat.fits``).
     rotations : list of float
         Of the subsets, degrees.
     degree : int
@@ -38,7 +52,8 @@ def main(subsets, flat, bias, products, rotations, degree):
     value, header = read_image(flat)
     error, mask = read_image(flat, "UNCERT")[0], read_image(flat, "MASK")[0].astype(np.uint8)
     cfa = ColorFilterArray.from_name(header.get("BAYERPAT", "MONO"))
-    channels, reason = average_channels_of(images, rotations, degree, mask, cfa)
+    maps = [source.average_blocks(value, error, mask == 0, cfa) for value, _, error in images.values()]
+    channels, reason = channels_of(maps, rotations, degree, cfa)
     solved = None if reason else solve(channels, rotations, degree)
     tests = run_tests(solved, channels, rotations, degree) if solved else unsolved(channels, reason)
     write_table(products["terms"], describe_terms(solved, degree, rotations, cfa.channels, reason), TERM_COLUMNS)
@@ -52,6 +67,7 @@ def main(subsets, flat, bias, products, rotations, degree):
         value, error = correct(images, rotations, solved, found["channels differ"] == "yes", degree, cfa)
         if bias:
             error = np.hypot(error, read_image(bias, "UNCERT")[0])
+    write_table(products["cross"], cross_check(maps, images, rotations, solved if divided else None, value, cfa), CROSS)
     layout = describe_mosaic(cfa.name)
     write_fits(products["source"], [image_hdu(100 * np.expm1(own), unit="percent")])
     for name in ("CHECKSUM", "DATASUM"):
@@ -65,11 +81,10 @@ def main(subsets, flat, bias, products, rotations, degree):
     write_planes(products["rgb"], interpolate_bilinear(value, cfa), cfa.channels, header, "Response")
 
 
-def average_channels_of(images, rotations, degree, mask, cfa):
+def channels_of(blocks, rotations, degree, cfa):
     """Blocks of the channels that the solution is fitted to; and why there is none, or nothing."""
-    if len(images) < 2:
+    if len(blocks) < 2:
         return [], "there is one subset only"
-    blocks = [source.average_blocks(value, error, mask == 0, cfa) for value, _, error in images.values()]
     x, y = blocks[0][2:]
     logs, errors = (np.array([each[part] for each in blocks]) for part in (0, 1))  # (subsets, channels, rows, columns)
     channels = []
@@ -92,6 +107,48 @@ def solve(channels, rotations, degree):
         "common": source.solve_illumination(channels, rotations, degree),
         "channels": [source.solve_illumination([channel], rotations, degree) for channel in channels],
     }
+
+
+def cross_check(maps, images, rotations, solved, value, cfa):
+    """Rows of ``cross.tsv``: each subset divided by the master of the others, and the flat divided by itself.
+
+    Both without the light source where it is solved for; in blocks.
+    """
+    rows = [
+        {"light": "flat", "flat": "itself", "channel": name, **divide_by_itself(value, cfa, name)}
+        for name in cfa.channels
+    ]
+    x, y = maps[0][2:]
+    frames = np.array([header["NCOMBINE"] for _, header, _ in images.values()], float)
+    logs, errors = (np.array([each[part] for each in maps]) for part in (0, 1))
+    if solved:
+        seen = [solved["common"].log_ratio(x, y, rotation) for rotation in rotations]
+        logs = logs - np.array(seen)
+    size, shape = block_side(value.shape, cfa, source.BLOCKS_ACROSS), value.shape
+    for index, name in enumerate(images):
+        others = [each for each in range(len(images)) if each != index]
+        if not others:
+            continue
+        weights = (frames[others] / frames[others].sum())[:, None, None, None]
+        flat = (weights * np.exp(logs[others])).sum(axis=0)
+        flat_error = np.sqrt(((weights * np.exp(logs[others]) * errors[others]) ** 2).sum(axis=0)) / flat
+        ratio = np.exp(logs[index]) / flat
+        for channel, plane, error in zip(cfa.channels, ratio, np.hypot(errors[index], flat_error), strict=True):
+            level = np.nanmedian(plane) if np.isfinite(plane).any() else 1.0
+            row = measure_map(100 * (plane / level - 1), 100 * error, size, shape)
+            rows.append({"light": name, "flat": "master of the others", "channel": channel, **row})
+    for row in rows:
+        row.update({name: NOT_DETERMINED for name in CROSS if row[name] is None})
+    return rows
+
+
+def divide_by_itself(value, cfa, channel):
+    """What is left of a flat that is divided by itself: nothing but rounding."""
+    norms = np.array([cfa.pixels(value, index).mean(dtype=np.float64) for index in range(len(cfa.channels))])
+    index = cfa.channels.index(channel)
+    ratio = cfa.pixels(divide(value, normalise_mosaic(value, cfa, norms)), index) / norms[index]
+    rms = 100 * float(np.sqrt(np.nanmean((ratio - 1) ** 2, dtype=np.float64)))
+    return dict.fromkeys(CROSS[3:]) | {"rms_percent": rms, "noise_percent": 0, "significant": False, "reason": ""}
 
 
 def verdict(test, text, evidence="", rms=None, error=None):

@@ -27,8 +27,8 @@ def main(inputs, report, options):
     Parameters
     ----------
     inputs : dict
-        template, captions, inventories, stats, noise, uniformity, illumination, drift, models, sets, plots, lights
-        (their inventories), vignetting, preset, preset_plots, demo: paths.
+        template, captions, inventories, stats, noise, uniformity, illumination, drift, cross, models, sets, plots,
+        lights (their inventories), vignetting, diagnosis, agreement, preset, preset_plots, demo: paths.
     report : str
         HTML file to write.
     options : dict
@@ -39,7 +39,10 @@ def main(inputs, report, options):
     root = options["results"]
     inventories, models, stats = (by_folder(inputs[name]) for name in ("inventories", "models", "stats"))
     vignetting = by_folder(inputs["vignetting"])
-    preset, preset_stats = (by_folder(inputs["preset"], name) for name in ("vignetting.tsv", "stats.tsv"))
+    preset, preset_stats, preset_diagnosis = (
+        by_folder(inputs["preset"], name) for name in ("vignetting.tsv", "stats.tsv", "diagnosis.tsv")
+    )
+    diagnosis, agreement = by_folder(inputs["diagnosis"]), by_folder(inputs["agreement"])
     name = options["preset"] and options["preset"]["name"]
     lights, noise, uniformity, illumination = (
         by_folder(inputs[name]) for name in ("lights", "noise", "uniformity", "illumination")
@@ -50,7 +53,12 @@ def main(inputs, report, options):
     content = {
         "title": "Flat-field report",
         "conclusions": conclude(
-            sets, inventories, (noise, uniformity, illumination, models, drift), vignetting, (name, preset), demo
+            sets,
+            inventories,
+            (noise, uniformity, illumination, models, drift),
+            (vignetting, diagnosis, agreement),
+            (name, preset, preset_diagnosis),
+            demo,
         ),
         "captions": {Path(path).stem: render_caption(path) for path in inputs["captions"]},
         "summaries": {name: summarize_inventory(rows) for name, rows in inventories.items()},
@@ -62,9 +70,13 @@ def main(inputs, report, options):
         "uniformity": uniformity,
         "illumination": illumination,
         "drift": drift,
+        "cross": by_folder(inputs["cross"]),
         "vignetting": vignetting,
         "preset": options["preset"],
+        "diagnosis": diagnosis,
+        "agreement": agreement,
         "preset_vignetting": preset,
+        "preset_diagnosis": preset_diagnosis,
         "preset_stats": preset_stats,
         "demo": demo,
         "set_plots": {name: select(plots, f"{name}/plots/") for name in options["sets"]},

@@ -3,6 +3,7 @@
 import numpy as np
 
 from flatfield.cfa import CHANNEL_OF_COLOR
+from flatfield.demosaicing import interpolate_bilinear
 from flatfield.errors import CalibrationError
 from flatfield.regions import locate_box
 from flatfield.robust import robust_deviation
@@ -32,19 +33,19 @@ def check_fit(light, light_shape, light_cfa, flat, flat_shape, flat_cfa):
         )
 
 
-def measure_norms(planes, channels, how, center):
+def measure_norms(planes, channels, how, where):
     """What becomes 1 in each channel of a flat.
 
     Parameters
     ----------
     planes : numpy.ndarray, ``(channels, rows, columns)``, DN above black
-        The debayered flat.
+        The debayered flat: of the box `center` where that is the norm, otherwise of the whole frame.
     channels : sequence of str
         For messages.
     how : {"center", "mean", "max"}
-        Mean of the box `center`, mean of the channel, or its maximum (one noisy pixel sets the level).
-    center : dict
-        Box ``regions.center`` of the configuration.
+        Mean of the box, mean of the channel, or its maximum (one noisy pixel sets the level).
+    where : str
+        Name of the flat, for messages.
 
     Returns
     -------
@@ -56,17 +57,11 @@ def measure_norms(planes, channels, how, center):
     CalibrationError
         If a level is not above 0.
     """
-    where = locate_box("center", center, planes.shape[1:])
-    measure = {
-        "center": lambda plane: plane[where].mean(dtype=np.float64),
-        "mean": lambda plane: plane.mean(dtype=np.float64),
-        "max": lambda plane: float(plane.max()),
-    }[how]
-    norms = np.array([measure(plane) for plane in planes])
+    norms = np.array([float(plane.max()) if how == "max" else plane.mean(dtype=np.float64) for plane in planes])
     for channel, norm in zip(channels, norms, strict=True):
         if not norm > 0:
             raise CalibrationError(
-                f"the flat's {channel} has the {how} level {norm:g} DN, so that it cannot be normalised"
+                f"the flat's {channel} has the {how} level {norm:g} DN, so that it cannot be normalised ({where})"
             )
     return norms
 
@@ -112,10 +107,10 @@ def divide(light, flat):
     return np.divide(light, flat, out=np.full(light.shape, np.nan, np.float32), where=flat > 0)
 
 
-def light_error(signal, flat, flat_error, cfa, gains, read_noises):
+def light_error(signal, flat, flat_error, cfa, gains, read_noises, offset_error=None):
     """Standard error of a calibrated light: photon and read noise of the light, and the error of the flat.
 
-    sqrt((sigma_S / F)^2 + (S / F sigma_F / F)^2) with sigma_S^2 = read_noise^2 + max(S, 0) / gain, in DN.
+    sqrt((sigma_S / F)^2 + (S / F sigma_F / F)^2), sigma_S^2 = read_noise^2 + max(S, 0) / gain + sigma_offset^2, in DN.
 
     Parameters
     ----------
@@ -128,6 +123,8 @@ def light_error(signal, flat, flat_error, cfa, gains, read_noises):
         Of each channel, e-/DN.
     read_noises : sequence of float
         Of each channel, e-.
+    offset_error : numpy.ndarray, float32, ``(rows, columns)``, optional
+        Standard error of the master bias or dark that was subtracted, DN.
 
     Returns
     -------
@@ -138,35 +135,44 @@ def light_error(signal, flat, flat_error, cfa, gains, read_noises):
     for i, j, color in cfa.phases():
         gain, read_noise = gains[CHANNEL_OF_COLOR[color]], read_noises[CHANNEL_OF_COLOR[color]]
         variance[i::p, j::p] = variance[i::p, j::p] / np.float32(gain) + np.float32((read_noise / gain) ** 2)
+    if offset_error is not None:
+        variance += offset_error**2
     variance += (divide(signal, flat) * flat_error) ** 2
     return divide(np.sqrt(variance), flat)
 
 
-def compare_regions(stages, channels, regions):
+def compare_regions(stages, channels, regions, shape):
     """Centre, corner and their ratio for each stage and channel.
 
     Parameters
     ----------
     stages : dict
-        Planes ``(channels, rows, columns)`` of each stage, such as before, flat, after.
+        For each stage, such as before, flat, after, a function that takes a box (slices of rows and columns) and
+        returns the planes of it, ``(channels, rows, columns)``.
     channels : sequence of str
     regions : dict
         Boxes ``center`` and ``corner``.
+    shape : tuple of int
+        Of the frame.
 
     Returns
     -------
     list of dict
-        channel, stage, center and corner (means, unit of `planes`), ratio. NaN pixels are left out; None where
+        channel, stage, center and corner (means, unit of the planes), ratio. NaN pixels are left out; None where
         nothing is left.
     """
-    rows = []
-    for stage, planes in stages.items():
-        boxes = [locate_box(name, regions[name], planes.shape[1:]) for name in ("center", "corner")]
-        for channel, plane in zip(channels, planes, strict=True):
-            center, corner = (_mean_of_known(plane[box]) for box in boxes)
+    rows, boxes = [], [locate_box(name, regions[name], shape) for name in ("center", "corner")]
+    for stage, cut in stages.items():
+        for channel, *planes in zip(channels, *(cut(box) for box in boxes), strict=True):
+            center, corner = (_mean_of_known(plane) for plane in planes)
             ratio = center / corner if center is not None and corner else None
             rows.append({"channel": channel, "stage": stage, "center": center, "corner": corner, "ratio": ratio})
     return rows
+
+
+def cut_planes(planes):
+    """Function that cuts a box out of planes, for `compare_regions`."""
+    return lambda box: planes[(slice(None), *box)]
 
 
 def _mean_of_known(values):
@@ -175,13 +181,113 @@ def _mean_of_known(values):
     return float(known.mean(dtype=np.float64)) if known.size else None
 
 
+def master_offset(bias, dark, exposure, dark_exposure):
+    """What stands for black in a light: its dark, scaled to its exposure where a bias tells the current; or a bias.
+
+    Parameters
+    ----------
+    bias, dark : tuple of numpy.ndarray, or None
+        Masters and their standard errors, DN.
+    exposure, dark_exposure : float or None
+        Of the light and of the dark frames, s.
+
+    Returns
+    -------
+    value, error : numpy.ndarray, float32, or None
+    """
+    if dark is None:
+        return bias or (None, None)
+    if bias is None or not exposure or not dark_exposure:
+        return dark
+    share = np.float32(exposure / dark_exposure)
+    return bias[0] + share * (dark[0] - bias[0]), np.hypot((1 - share) * bias[1], share * dark[1])
+
+
+def part_colors(flat, model, cfa, part):
+    """Colour or brightness of a normalised flat, whose product it is.
+
+    Colour is what differs between the channels of the smooth model, M_c / mean of the M; brightness all the rest.
+
+    Parameters
+    ----------
+    flat, model : numpy.ndarray, float32, ``(rows, columns)``
+        Normalised flat, and its normalised smooth model.
+    cfa : ColorFilterArray
+    part : {"color", "brightness"}
+
+    Returns
+    -------
+    numpy.ndarray, float32, ``(rows, columns)``
+    """
+    color = divide(model, interpolate_bilinear(model, cfa).mean(axis=0))
+    return color if part == "color" else divide(flat, color)
+
+
+#: What MASK of a light marks.
+MASKED_FLAT, MASKED_SATURATED, MASKED_UNKNOWN = 1, 2, 4
+
+
+def mask_light(value, flat, saturated, lowest_flat):
+    """Pixels of a calibrated light that are not to be trusted.
+
+    Parameters
+    ----------
+    value, flat : numpy.ndarray, float32, ``(rows, columns)``
+        The calibrated light, and the normalised flat.
+    saturated : numpy.ndarray of bool, ``(rows, columns)``
+    lowest_flat : float
+
+    Returns
+    -------
+    numpy.ndarray, uint8, ``(rows, columns)``
+        Sum of `MASKED_FLAT`, `MASKED_SATURATED` and `MASKED_UNKNOWN` (not finite).
+    """
+    mask = np.where(flat >= lowest_flat, 0, MASKED_FLAT).astype(np.uint8)
+    mask[saturated] |= MASKED_SATURATED
+    mask[~np.isfinite(value)] |= MASKED_UNKNOWN
+    return mask
+
+
 #: Where the sky lies in a picture (1 is white), and how many robust standard deviations below it black lies.
 SKY_LEVEL, BLACK_DEVIATIONS = 0.22, 2.8
 #: Percentile of the signal that becomes white.
 WHITE_PERCENTILE = 99.9
+#: Pictures have at most so many columns: they are for looking.
+PICTURE_COLUMNS = 2048
 
 
-def render_picture(planes, white_balance):
+def shrink_planes(planes, columns=PICTURE_COLUMNS):
+    """Means over blocks, so that planes have at most so many columns; NaN becomes 0."""
+    size = -(-planes.shape[2] // columns)
+    planes = np.nan_to_num(planes)
+    if size == 1:
+        return planes
+    rows, columns = planes.shape[1] // size, planes.shape[2] // size
+    whole = planes[:, : rows * size, : columns * size].reshape(len(planes), rows, size, columns, size)
+    return whole.mean(axis=(2, 4), dtype=np.float32)
+
+
+def measure_stretch(planes, white_balance):
+    """Black, sky and white of a picture, see `render_picture`.
+
+    Parameters
+    ----------
+    planes : numpy.ndarray, float32, ``(channels, rows, columns)``
+        Linear, DN above black.
+    white_balance : numpy.ndarray, ``(channels,)``
+        Factors of the channels.
+
+    Returns
+    -------
+    tuple of float
+        DN, balanced.
+    """
+    balanced = planes * np.asarray(white_balance, np.float32)[:, None, None]
+    median, deviation = robust_deviation(balanced)
+    return median - BLACK_DEVIATIONS * deviation, median, float(np.percentile(balanced, WHITE_PERCENTILE))
+
+
+def render_picture(planes, white_balance, stretch):
     """Make a picture that a person can look at: white balance, and a stretch that shows the sky.
 
     Black is `BLACK_DEVIATIONS` below the median of the sky, white the `WHITE_PERCENTILE`; between them the midtones
@@ -194,16 +300,17 @@ def render_picture(planes, white_balance):
         Linear, DN above black; NaN becomes black.
     white_balance : numpy.ndarray, ``(channels,)``
         Factors of the channels.
+    stretch : tuple of float
+        As from `measure_stretch`, of this or of another picture that it is to be compared with.
 
     Returns
     -------
     numpy.ndarray, uint8, ``(rows, columns, 3)``
     """
-    balanced = np.nan_to_num(planes * np.asarray(white_balance, np.float32)[:, None, None])
-    median, deviation = robust_deviation(balanced)
-    black, white = median - BLACK_DEVIATIONS * deviation, np.percentile(balanced, WHITE_PERCENTILE)
+    black, median, white = stretch
     if not white > black:
         return np.zeros((*planes.shape[1:], 3), np.uint8)
+    balanced = np.nan_to_num(planes * np.asarray(white_balance, np.float32)[:, None, None])
     x, sky = np.clip((balanced - black) / (white - black), 0, 1), (median - black) / (white - black)
     if 0 < sky < 1:
         midtone = sky * (SKY_LEVEL - 1) / (2 * SKY_LEVEL * sky - SKY_LEVEL - sky)

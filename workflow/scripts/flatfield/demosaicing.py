@@ -39,6 +39,23 @@ def interpolate_bilinear(mosaic, cfa, threads=1):
     return combine_interpolated(stack, {"method": "mean"}, with_error=False)[0]
 
 
+def interpolate_box(mosaic, cfa, box):
+    """Planes of a box of the frame: those of `interpolate_bilinear`, without the rest of them.
+
+    Parameters
+    ----------
+    mosaic : numpy.ndarray, float32, ``(rows, columns)``
+    cfa : ColorFilterArray
+    box : tuple of slice
+        Rows and columns.
+    """
+    p = cfa.period
+    start = [max(part.start // p - 1, 0) * p for part in box]
+    wide = tuple(slice(first, part.stop + 2 * p) for first, part in zip(start, box, strict=True))
+    inner = tuple(slice(part.start - first, part.stop - first) for first, part in zip(start, box, strict=True))
+    return interpolate_bilinear(mosaic[wide], cfa)[(slice(None), *inner)]
+
+
 def interpolate_variance(variance, cfa):
     """Variance of bilinearly interpolated pixels, from that of the recorded ones, which are independent.
 

@@ -7,6 +7,7 @@ from io import BytesIO
 import numpy as np
 import rawpy
 from astropy.io import fits
+from PIL import Image
 
 from flatfield.cfa import ColorFilterArray
 from flatfield.errors import FrameError
@@ -34,6 +35,8 @@ class Frame:
     metadata : Metadata
     white_balance : tuple of float
         Factors for red, green, blue that the camera chose, green 1; all 1 where it says nothing.
+    color_matrix : numpy.ndarray, ``(3, 3)``, or None
+        From XYZ to the camera's colours, as LibRaw knows it.
     """
 
     mosaic: np.ndarray
@@ -42,6 +45,7 @@ class Frame:
     white: float | None
     metadata: Metadata
     white_balance: tuple = (1.0, 1.0, 1.0)
+    color_matrix: np.ndarray | None = None
 
 
 def read_frame(path, overscan=False, content=None, keep=np.array, with_metadata=True):
@@ -140,6 +144,29 @@ def read_signal(path, bias=None, overscan=False):
     return signal(frame.mosaic[None], black[None], frame.cfa, bias)[0], frame
 
 
+def read_picture(path):
+    """Read a developed picture, as it is stored (never turned).
+
+    Returns
+    -------
+    numpy.ndarray, float32, ``(channels, rows, columns)``
+        0 to 255; one channel if it is grey.
+
+    Raises
+    ------
+    FrameError
+        If it cannot be read.
+    """
+    try:
+        with Image.open(path) as picture:
+            deep = picture.mode.startswith("I")
+            values = np.asarray(picture if deep or picture.mode == "L" else picture.convert("RGB"), np.float32)
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise FrameError(f"{path} cannot be read as a picture ({reason_of(error)})") from error
+    values = values / 257 if deep else values
+    return values[None] if values.ndim == 2 else np.ascontiguousarray(values.transpose(2, 0, 1))
+
+
 def black_beside_bias(black, has_bias, overscan):
     """Black level that is subtracted: a master bias takes the place of that of the metadata, not of the overscan."""
     return np.zeros_like(black) if has_bias and not overscan else black
@@ -161,7 +188,10 @@ def _read_raw(path, source, raw, keep, with_metadata):
     red, green, blue = raw.camera_whitebalance[:3]
     balance = (red / green, 1.0, blue / green) if min(red, green, blue) > 0 else (1.0, 1.0, 1.0)
     metadata = from_exif(source, raw) if with_metadata else Metadata()
-    return Frame(keep(raw.raw_image_visible), cfa, black, white, metadata, balance)
+    matrix = raw.rgb_xyz_matrix[:3] if with_metadata else np.zeros((3, 3))
+    return Frame(
+        keep(raw.raw_image_visible), cfa, black, white, metadata, balance, matrix.copy() if matrix.any() else None
+    )
 
 
 def _raw_cfa(raw, path):

@@ -39,7 +39,7 @@ def columns(channels, placed=False, screened=False):
     saturated = [f"saturated_{channel.lower()}_percent" for channel in channels]
     return [
         *["file", *(["subset", "rotation_deg"] if placed else []), "time", "maker", "camera", "lens"],
-        *["filter", "distance_m", "orientation"],
+        *["filter", "distance_m", "orientation", "row_order"],
         *["focal_length_mm", "aperture", "iso", "exposure_s", "rows", "columns", "cfa"],
         *["black_dn", "white_dn", "level_dn", *(f"level_{channel.lower()}_dn" for channel in channels)],
         *["saturation_dn", "saturated", *([*saturated, "snr", *DEPARTURE] if screened else [])],
@@ -95,7 +95,8 @@ def _inspect(path, overscan, bias, look):
     return {
         **seen,
         **{
-            name: meta[name] for name in ("time", "maker", "camera", "lens", "filter", "aperture", "iso", "orientation")
+            name: meta[name]
+            for name in ("time", "maker", "camera", "lens", "filter", "aperture", "iso", "orientation", "row_order")
         },
         "distance_m": meta["distance"],
         "focal_length_mm": meta["focal_length"],

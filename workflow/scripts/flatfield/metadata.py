@@ -28,6 +28,8 @@ class Metadata:
         Focus distance, metres.
     orientation : int
         How the camera was held, 1 to 8 as in EXIF.
+    row_order : str
+        ``TOP-DOWN`` or ``BOTTOM-UP``: which row is stored first.
     """
 
     time: str | None = None
@@ -41,6 +43,7 @@ class Metadata:
     filter: str | None = None
     distance: float | None = None
     orientation: int | None = None
+    row_order: str | None = None
 
 
 def from_exif(source, libraw=None):
@@ -84,6 +87,7 @@ def from_exif(source, libraw=None):
         exposure=first(["ExposureTime"], _positive, lambda: libraw.other.shutter_speed),
         distance=first(["SubjectDistance"], _positive, lambda: None),
         orientation=first(["Orientation"], _orientation, lambda: None),
+        row_order="TOP-DOWN",
     )
 
 
@@ -113,6 +117,7 @@ def from_header(header):
         iso=first(["ISOSPEED", "ISO"], _positive),
         exposure=exposure if exposure is None or exposure >= 0 else None,  # a bias frame truly has 0 s
         filter=first(["FILTER", "FILTNAME", "FILTER1"], _text),
+        row_order=first(["ROWORDER"], lambda value: (_text(value) or "").upper() or None),
     )
 
 

@@ -110,19 +110,20 @@ def fit_even_radial(x, y, values, weights):
     return Fit(lambda x, y: powers(x, y) @ solution, 4, names)
 
 
-def fit_free_radial(x, y, values, weights):
+def fit_free_radial(x, y, values, weights, terms=5):
     """s / (1 + k0 r^2 + k1 r^4 + ... + k4 r^10) about a centre of its own: DNG's FixVignetteRadial.
 
     In the DNG specification the denominator is the gain that corrects; r = 1 at the corner farthest from the centre.
     The reciprocals of the data are linear in all but the centre, which is found by Gauss-Newton steps.
-    Parameters and result as for `fit_polynomial`; coefficients k0 to k4, center_x and center_y (half diagonals).
+    Parameters and result as for `fit_polynomial`; coefficients k0 to k4, center_x, center_y (half diagonals). With
+    fewer `terms` it is less exact and goes on better beyond the frame.
     """
     with np.errstate(divide="ignore"):
         inverse = np.where(weights > 0, 1 / values, 0)
     level = np.average(inverse, weights=weights)
     weights = weights * values**4 * level**2  # error of 1 / v is that of v over v^2
     corner = np.abs(x).max(), np.abs(y).max()
-    center, exponents = np.zeros(2), np.arange(6)
+    center, exponents = np.zeros(2), np.arange(terms + 1)
 
     def farthest(center):
         return (corner[0] + abs(center[0])) ** 2 + (corner[1] + abs(center[1])) ** 2
@@ -137,7 +138,7 @@ def fit_free_radial(x, y, values, weights):
         columns = [powers.reshape(values.size, -1), (slope * dx).reshape(-1, 1), (slope * dy).reshape(-1, 1)]
         design = np.concatenate(columns, axis=1)
         weighted = design * weights.reshape(-1, 1)
-        step = np.linalg.lstsq(weighted.T @ design, weighted.T @ inverse.ravel(), rcond=1e-14)[0][6:]
+        step = np.linalg.lstsq(weighted.T @ design, weighted.T @ inverse.ravel(), rcond=1e-14)[0][-2:]
         center = np.clip(center + np.clip(step, -0.1, 0.1), -FARTHEST, FARTHEST)
         if np.abs(step).max() < 1e-7:
             break
@@ -147,9 +148,9 @@ def fit_free_radial(x, y, values, weights):
         return (((x - center[0]) ** 2 + ((y - center[1]) ** 2)[:, None]) / unit)[..., None] ** exponents
 
     solution = _least_squares(powers_at(x, y).reshape(values.size, -1), inverse, weights)
-    names = {f"k{i}": float(solution[i + 1] / solution[0]) for i in range(5)}
+    names = {f"k{i}": float(solution[i + 1] / solution[0]) for i in range(terms)}
     names |= {"center_x": float(center[0]), "center_y": float(center[1])}
-    return Fit(lambda x, y: 1 / (powers_at(x, y) @ solution), 8, names)
+    return Fit(lambda x, y: 1 / (powers_at(x, y) @ solution), terms + 3, names)
 
 
 def fit_spline(x, y, values, weights, penalty=None):

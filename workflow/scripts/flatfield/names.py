@@ -3,11 +3,17 @@
 from pathlib import Path
 
 FITS_SUFFIXES = (".fits", ".fit", ".fts")
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 
 
 def is_fits(path):
     """Whether a file is read as FITS, by the end of its name (compressed ``.fz`` and ``.gz`` included)."""
     return any(suffix.lower() in FITS_SUFFIXES for suffix in Path(path).suffixes[-2:])
+
+
+def is_picture(path):
+    """Whether a file is a developed picture (JPEG, PNG, TIFF), by the end of its name."""
+    return Path(path).suffix.lower() in PICTURE_SUFFIXES
 
 
 def stem_of(path):

@@ -28,7 +28,8 @@ def plot_rows(path, title, rows):
     rows : list of dict
         For each row: ``panels``, a list of ``(title, image)``; ``unit`` of the colour bar; ``signed``, whether
         0 is in the middle of the colour scale; ``shared``, whether all panels of the row have one colour scale;
-        ``shape``, rows and columns of the frame, where the images are averages over blocks of it.
+        ``shape``, rows and columns of the frame, where the images are averages over blocks of it; ``frame``, the
+        same where only some are.
         An image of ``(rows, columns, 3)``, uint8, is shown as it is.
     """
     columns = max(len(row["panels"]) for row in rows)
@@ -192,12 +193,62 @@ def plot_models(path, title, panels, shape, ladder):
     save(figure, path)
 
 
+def plot_diagnosis(path, title, tiles, channels, known, verdicts, unit):
+    """Draw the quotient of light and flat in tiles, the light against the flat, and both along the radius.
+
+    Parameters
+    ----------
+    path : str
+    title : str
+    tiles : flatfield.diagnosis.Tiles
+    channels : sequence of str
+    known : numpy.ndarray of bool, ``(channels, rows, columns)``
+        Tiles that count.
+    verdicts : list of str
+        Lines beneath the title.
+    unit : str
+        Of the light.
+    """
+    figure = Figure(figsize=(14, 5.2), layout="constrained")
+    figure.suptitle(title + "\n" + "; ".join(verdicts), fontsize="medium", parse_math=False)
+    image, scatter, profile = figure.subplots(1, 3)
+    quotient = np.where(known, tiles.light / tiles.flat, np.nan)
+    with np.errstate(all="ignore"):
+        levels = np.nanmedian(quotient, axis=(1, 2), keepdims=True)
+        mean = np.nanmean(quotient / levels, axis=0)
+    shown = 100 * (np.where(np.isfinite(mean), mean, 1) - 1)
+    low, high = color_limits(shown, True)
+    extent = (tiles.x[0], tiles.x[-1], tiles.y[-1], tiles.y[0])
+    drawn = image.imshow(shown, cmap=DIFFERENCE_COLORS, vmin=low, vmax=high, extent=extent, interpolation="nearest")
+    figure.colorbar(drawn, ax=image, label="percent", extend="both", shrink=0.7)
+    image.set(title="light / flat", xlabel="half diagonals", ylabel="half diagonals")
+    radius = np.hypot(tiles.x, tiles.y[:, None])
+    for channel, light, flat, here in zip(channels, tiles.light, tiles.flat, known, strict=True):
+        color = CHANNEL_COLORS[channel]
+        scatter.plot(flat[here], light[here], ".", color=color, markersize=3, label=channel)
+        if here.any():
+            near = here & (radius <= np.sort(radius[here])[min(7, here.sum() - 1)])
+            for values, style in ((light, "."), (flat, "x")):
+                profile.plot(radius[here], values[here] / values[near].mean(), style, color=color, markersize=3)
+    scatter.set(
+        xlabel="flat, relative to the centre", ylabel=f"sky level of the light, {unit}", title="light against flat"
+    )
+    scatter.set_xlim(left=0)
+    scatter.set_ylim(bottom=min(0, scatter.get_ylim()[0]))
+    scatter.legend()
+    profile.set(xlabel="distance from the centre, half diagonals", ylabel="relative to the centre")
+    profile.set_title("light (dots) and flat (crosses)")
+    for axis in (scatter, profile):
+        axis.grid(alpha=0.3)
+    save(figure, path)
+
+
 def _draw_row(figure, row, axes):
     images = [image if "shape" in row else shrink(image) for _, image in row["panels"]]
     measured = [image for image in images if image.ndim == 2]
     shared = color_limits(np.concatenate([image.ravel() for image in measured]), row["signed"])
     for axis, image, (title, original) in zip(axes, images, row["panels"], strict=False):
-        rows, columns = row.get("shape", original.shape[:2])
+        rows, columns = row.get("frame") or row.get("shape", original.shape[:2])
         extent = (-0.5, columns - 0.5, rows - 0.5, -0.5)
         axis.set_title(title, parse_math=False)
         if image.ndim == 3:

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import tifffile
 from astropy.io import fits
 from PIL import Image
 
@@ -217,6 +218,28 @@ def write_picture(path, picture):
     """
     part = f"{path}.part"
     Image.fromarray(picture).save(part, format="png")
+    os.replace(part, path)
+
+
+def write_tiff(path, planes, white):
+    """Write planes as a 16-bit linear TIFF, complete or not at all.
+
+    Parameters
+    ----------
+    path : str
+    planes : numpy.ndarray, float32, ``(channels, rows, columns)``, DN above black
+    white : float
+        DN that becomes 65535. What is above is 65535, what is below black (or not finite) 0: TIFF has no more room.
+    """
+    part = f"{path}.part"
+    values = np.nan_to_num(planes * np.float32(65535 / white), nan=0.0, posinf=65535.0, neginf=0.0)
+    values = np.rint(np.clip(values, 0, 65535)).astype(np.uint16)
+    kind = {"photometric": "rgb"} if len(planes) == 3 else {"photometric": "minisblack"}
+    picture = values.transpose(1, 2, 0) if len(planes) == 3 else values[0]
+    text = f"linear camera colours, no white balance; 65535 is {white:.6g} DN above black"
+    tifffile.imwrite(
+        part, np.ascontiguousarray(picture), description=text, software=f"flatfield {VERSION}", metadata=None, **kind
+    )
     os.replace(part, path)
 
 

@@ -20,10 +20,10 @@ def conclude(sets, inventories, measured, lights, preset, demo):
         Rows of ``frames.tsv`` by set.
     measured : tuple of dict
         Rows of ``noise.tsv``, ``uniformity.tsv``, ``illumination_tests.tsv``, ``models.tsv`` and ``drift.tsv`` by set.
-    lights : dict
-        Rows of ``vignetting.tsv`` by light.
-    preset : tuple of str and dict
-        Name of the preset (None without one), and its ``vignetting.tsv`` by light.
+    lights : tuple of dict
+        Rows of ``vignetting.tsv``, ``diagnosis.tsv`` and ``agreement.tsv`` by light.
+    preset : tuple
+        Name of the preset (None without one), and its ``vignetting.tsv`` and ``diagnosis.tsv`` by light.
     demo : list of dict
         ``demo.tsv``; empty where the demo is not analysed.
 
@@ -32,7 +32,8 @@ def conclude(sets, inventories, measured, lights, preset, demo):
     list of str
         Sentences.
     """
-    name, preset_lights = preset
+    name, preset_lights, preset_diagnoses = preset
+    lights, diagnoses, agreement = lights
     noise, uniformity, illumination, models, drift = measured
     return [
         _frames(inventories),
@@ -44,8 +45,9 @@ def conclude(sets, inventories, measured, lights, preset, demo):
         *[sentence for each, rows in noise.items() for sentence in _noise(each, rows)],
         *_drifts(drift),
         *_models(models),
-        *[sentence for light, rows in lights.items() for sentence in _light(f"Light {light}", rows)],
-        *[sentence for light, rows in preset_lights.items() for sentence in _light(f"Preset {name}, {light}", rows)],
+        *_disagreements(agreement),
+        *_lights("Light ", lights, diagnoses),
+        *_lights(f"Preset {name}, ", preset_lights, preset_diagnoses),
         *_demo(demo),
     ]
 
@@ -216,18 +218,53 @@ def _models(models):
     ]
 
 
-def _light(subject, rows):
-    """A sentence for each frame: its ratios, and what they mean."""
-    ratios = defaultdict(lambda: defaultdict(list))
+def _disagreements(agreement):
+    """Lights and flats that do not belong together, as far as is known."""
+    sentences = []
+    for light, rows in agreement.items():
+        for row in [row for row in rows if row["agreement"] in ("error", "warning")][:3]:
+            verb = "is wrong for" if row["agreement"] == "error" else "may be wrong for"
+            sentences.append(
+                f"Beware: the flat {verb} light {light}, {row['frame']}: {row['quantity']} {row['light']} against "
+                f"{row['flat']} ({row['remark']})."
+            )
+    return sentences
+
+
+def _lights(prefix, vignetting, diagnoses):
+    """A sentence for each frame: its ratios, and why they are so."""
+    sentences = []
+    for light, causes in diagnoses.items():
+        ratios = defaultdict(lambda: defaultdict(list))
+        for row in vignetting.get(light, []):
+            if row["ratio"]:
+                ratios[row["frame"]][row["stage"]].append(float(row["ratio"]))
+        for frame in dict.fromkeys(row["frame"] for row in causes):
+            stages, words = ratios[frame], ""
+            if stages["before"] and stages["after"]:
+                words = (
+                    f"centre over corner is {_span(stages['before'], '.2f')} before and "
+                    f"{_span(stages['after'], '.2f')} after: {_judge(stages['after'])}. "
+                )
+            sentences.append(
+                f"{prefix}{light}, {frame}: {words}{_causes([row for row in causes if row['frame'] == frame])}"
+            )
+    return sentences
+
+
+def _causes(rows):
+    """What the tests of the causes say of a frame."""
+    by_verdict = defaultdict(list)
     for row in rows:
-        if row["ratio"]:
-            ratios[row["frame"]][row["stage"]].append(float(row["ratio"]))
-    return [
-        f"{subject}, {frame}: centre over corner is {_span(stages['before'], '.2f')} before and "
-        f"{_span(stages['after'], '.2f')} after: {_judge(stages['after'])}."
-        for frame, stages in ratios.items()
-        if stages["before"] and stages["after"]
-    ]
+        by_verdict[row["verdict"]].append(row)
+    supported = [f"{row['meaning']} ({row['evidence'].split(';')[0]})" for row in by_verdict["supported"]]
+    open_ = [row["cause"] for row in by_verdict["not identifiable from these data"]]
+    parts = [f"Supported by its tiles: {'; '.join(supported)}"] if supported else []
+    if not supported and not open_:
+        parts.append("None of the tested causes of a wrong correction is at work")
+    if open_:
+        parts.append(f"{'not' if parts else 'Not'} identifiable from these data: {', '.join(open_)}")
+    return "; ".join(parts) + "."
 
 
 def _judge(ratios):

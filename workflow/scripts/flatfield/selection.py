@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from flatfield.errors import ConfigurationError
-from flatfield.names import stem_of
+from flatfield.names import is_picture, stem_of
 from flatfield.tables import clean_text
 
 
@@ -197,6 +197,44 @@ def resolve_lights(name, options, root, planned=()):
     return frames
 
 
+def resolve_offsets(name, options, root):
+    """Find the offset and dark frames of a light.
+
+    Returns
+    -------
+    dict
+        bias and dark: paths in natural order, empty where none are given.
+    """
+    kinds = ("bias", "dark")
+    return {kind: find_frames(options[kind], root, f"lights.{name}.{kind}") if options[kind] else [] for kind in kinds}
+
+
+def find_pictures(lights):
+    """Names of the lights that are 8-bit pictures, which can be diagnosed and not calibrated.
+
+    Parameters
+    ----------
+    lights : dict
+        For each light what `resolve_lights` returns.
+
+    Raises
+    ------
+    ConfigurationError
+        If a light holds both pictures and raw frames.
+    """
+    pictures = set()
+    for name, frames in lights.items():
+        kinds = {is_picture(path) for path in frames.values()}
+        if len(kinds) > 1:
+            picture = next(path for path in frames.values() if is_picture(path))
+            raise ConfigurationError(
+                f"key `lights.{name}.frames`: {picture} is a picture, others are raw; make two lights of them"
+            )
+        if kinds == {True}:
+            pictures.add(name)
+    return pictures
+
+
 def check_stems(lights):
     """Check that products of one light frame cannot be taken for those of another.
 
@@ -212,7 +250,7 @@ def check_stems(lights):
     """
     stems = {stem: path for frames in lights.values() for stem, path in frames.items()}
     for stem, path in stems.items():
-        if any(stem.endswith(end) and stem.removesuffix(end) in stems for end in ("_rgb", "_channels")):
+        if any(stem.endswith(end) and stem.removesuffix(end) in stems for end in ("_rgb", "_channels", "_diagnosis")):
             raise ConfigurationError(
                 f"key `lights`: products of {path} have names of those of another; rename the file"
             )

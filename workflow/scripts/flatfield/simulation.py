@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from fractions import Fraction
 
-import exiv2
 import numpy as np
-import tifffile
 
-from flatfield.cfa import CHANNEL_OF_COLOR, ColorFilterArray
+from flatfield import dng
+from flatfield.cfa import ColorFilterArray
 
 CFA = ColorFilterArray(((0, 1), (3, 2)))
 BLACK = 512  # DN
@@ -219,52 +217,7 @@ def _exif(aperture, exposure, iso, time):
 
 
 def write_dng(path, mosaic, exif, cfa=CFA, margins=MARGINS, black=(BLACK,) * 4, white=WHITE, model="Demo A7S"):
-    """Write a mosaic as an uncompressed DNG.
-
-    Parameters
-    ----------
-    path : str
-    mosaic : numpy.ndarray, uint16
-        The whole sensor; the visible area is what is left below and right of `margins`.
-    exif : dict
-        Exiv2 keys (``Exif.Photo.ISOSpeedRatings``) and values as text.
-    cfa : ColorFilterArray
-        Seen from the first visible pixel.
-    margins : tuple of int
-        Masked rows above and columns to the left.
-    black : sequence of float
-        Black level of each pixel of a 2 x 2 tile, row by row, DN.
-    white : int
-        DN.
-    model : str
-        Camera.
-    """
-    letters = bytes(CHANNEL_OF_COLOR[color] for row in cfa.tile for color in row)
-    black = [Fraction(level).limit_denominator(100) for level in black]
-    tags = [
-        (271, "s", 0, "Demo", True),  # Make
-        (272, "s", 0, model, True),  # Model
-        (274, "H", 1, 1, True),  # Orientation
-        (33421, "H", 2, (cfa.period, cfa.period), True),  # CFARepeatPatternDim
-        (33422, "B", len(letters), letters, True),  # CFAPattern
-        (50706, "B", 4, b"\1\4\0\0", True),  # DNGVersion
-        (50707, "B", 4, b"\1\1\0\0", True),  # DNGBackwardVersion
-        (50708, "s", 0, f"Demo {model}", True),  # UniqueCameraModel
-        (50710, "B", 3, b"\0\1\2", True),  # CFAPlaneColor
-        (50711, "H", 1, 1, True),  # CFALayout
-        (50713, "H", 2, (2, 2), True),  # BlackLevelRepeatDim
-        (50714, "2I", 4, [n for level in black for n in level.as_integer_ratio()], True),  # BlackLevel
-        (50717, "I", 1, white, True),  # WhiteLevel
-        (50721, "2i", 9, [n for value in COLOR_MATRIX for n in (value, 10000)], True),  # ColorMatrix1
-        (50728, "2I", 3, [n for value in SENSITIVITY for n in (int(value * 100), 100)], True),  # AsShotNeutral
-        (50778, "H", 1, 21, True),  # CalibrationIlluminant1: D65
-        (50829, "I", 4, (*margins, *mosaic.shape), True),  # ActiveArea
-    ]
-    tifffile.imwrite(
-        path, mosaic, photometric=32803, extratags=tags, metadata=None, software=False, rowsperstrip=len(mosaic)
-    )
-    image = exiv2.ImageFactory.open(str(path))
-    image.readMetadata()
-    for key, value in exif.items():
-        image.exifData()[key] = value
-    image.writeMetadata()
+    """Write a mosaic of the demo's camera, see `flatfield.dng.write_dng`; `exif` has Exiv2 keys and values as text."""
+    camera = {"Exif.Image.Make": "Demo", "Exif.Image.Model": model, "Exif.Image.Orientation": "1"}
+    look = {"color_matrix": np.reshape(COLOR_MATRIX, (3, 3)) / 10000, "neutral": SENSITIVITY}
+    dng.write_dng(path, mosaic, cfa, {"margins": margins, "black": black, "white": white, **look}, camera | exif)

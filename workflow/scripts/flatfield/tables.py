@@ -26,6 +26,12 @@ def write_table(path, rows, columns):
     os.replace(part, path)
 
 
+def collect_tables(paths, target):
+    """Join tables of the frames of a light, named as the frames, with the name in front of each row."""
+    rows = [{"frame": Path(path).stem, **row} for path in paths for row in read_table(path)]
+    write_table(target, rows, list(rows[0]))
+
+
 def read_table(path):
     """Read a table as a list of dictionaries of text; ``unknown`` becomes None."""
     with open(path, encoding="utf-8", newline="") as file:

@@ -1,4 +1,4 @@
-"""Make the inventory of the offset frames of a set, and check that they belong together."""
+"""Make the inventory of the offset or dark frames of a set or light, and check that they belong together."""
 
 from flatfield.cfa import ColorFilterArray
 from flatfield.inventory import columns, inspect_frames, reject_mismatches
@@ -7,7 +7,7 @@ from flatfield.tables import write_table
 
 
 def main(frames, inventory, options, threads):
-    """Write ``bias.tsv``: ``frames.tsv`` but for subset and rotation.
+    """Write ``bias.tsv`` or ``dark.tsv``: ``frames.tsv`` but for subset and rotation.
 
     Parameters
     ----------

@@ -1,6 +1,7 @@
-"""Combine the offset frames of a set."""
+"""Combine the offset or dark frames of a set or light."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from flatfield.combining import combine_stack, warm_up
@@ -9,8 +10,8 @@ from flatfield.products import combined_hdus, describe_combination, describe_fra
 from flatfield.stacks import read_used_stack
 
 
-def main(frames, files, inventory, bias, options, overscan, limits):
-    """Combine offset frames per pixel; nothing but the overscan, where asked for, is subtracted from them.
+def main(frames, files, inventory, master, options, overscan, limits):
+    """Combine offset or dark frames per pixel; nothing but the overscan, where asked for, is subtracted from them.
 
     Parameters
     ----------
@@ -19,8 +20,8 @@ def main(frames, files, inventory, bias, options, overscan, limits):
     files : list of str
         Their names in the inventory.
     inventory : str
-        ``bias.tsv`` of the set.
-    bias : str
+        ``bias.tsv`` or ``dark.tsv``.
+    master : str
         FITS file to write: master (DN) and its standard error ``UNCERT``.
     options : dict
         Section ``combine`` of the configuration; offset frames are never scaled, and sigma_clip takes the place of
@@ -39,11 +40,11 @@ def main(frames, files, inventory, bias, options, overscan, limits):
         header["BLACKLVL"] = (0, "[DN] nothing subtracted")
         header.remove("BLACK[0-3]", ignore_missing=True, remove_all=True)
     combination = combine_stack(stack, options)
-    header["IMAGETYP"] = "Master Bias"
+    header["IMAGETYP"] = f"Master {Path(master).stem.capitalize()}"
     header.update(describe_combination(options | {"scale": "none"}))
     layout = describe_mosaic(stack.cfa.name)
     header.update(layout)
-    write_fits(bias, combined_hdus(*combination, header, layout))
+    write_fits(master, combined_hdus(*combination, header, layout))
 
 
 if "snakemake" in globals():
@@ -52,8 +53,8 @@ if "snakemake" in globals():
             snakemake.input.frames,
             snakemake.params.files,
             snakemake.input.inventory,
-            snakemake.output.bias,
-            snakemake.params.options["bias"],
+            snakemake.output.master,
+            snakemake.params.options["offsets"],
             snakemake.params.overscan,
             limits_of(snakemake),
         )

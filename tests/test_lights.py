@@ -1,0 +1,394 @@
+"""Lights: calibrated against the true scene, masked, guarded, handed over to other programs."""
+
+import shutil
+import subprocess
+from itertools import product
+
+import numpy as np
+import pytest
+import rawpy
+import tifffile
+from astropy.io import fits
+from astropy.nddata import CCDData
+from conftest import Project, exif
+from PIL import Image
+from test_workflow import bilinear, table
+
+from flatfield import calibration, dng
+from flatfield.cfa import ColorFilterArray
+from flatfield.demosaicing import interpolate_bilinear, interpolate_box
+from flatfield.simulation import coordinates, write_dng
+
+SHAPE, GAIN, BLACK = (144, 216), 4.0, 512
+X_TRANS = "RBGBRGGGRGGBGGBGGRBRGRBGGGBGGRGGRGGB"
+
+
+def response(cfa):
+    """Vignetting, pixel response and a dust speck."""
+    x, y = coordinates(*SHAPE)
+    falloff = np.array([1.2, 1.0, 1.1])[cfa.channel_map(SHAPE)]
+    pixels = 1 + 0.006 * np.random.default_rng(11).standard_normal(SHAPE)
+    return (1 + falloff * (x * x + y * y)) ** -2 * pixels * (1 - 0.1 * np.exp(-((x - 0.2) ** 2 + y**2) / 0.001))
+
+
+def sensitivity(cfa):
+    return np.array([0.5, 1.0, 0.6])[cfa.channel_map(SHAPE)]
+
+
+def expose(path, signal, cfa, rng, index, white=16383, **fields):
+    recorded = np.rint(rng.poisson(np.maximum(signal, 0) * GAIN) / GAIN + BLACK)
+    mosaic = np.clip(recorded, 0, white).astype(np.uint16)
+    write_dng(path, mosaic, exif(index, **fields), cfa=cfa, margins=(0, 0), black=(BLACK,) * 4, white=white)
+
+
+def make_project(folder, pattern="RGGB", scene=None, lights=1, frames=16, level=9000, **light_fields):
+    """A set of one subset, and lights of a scene (relative to the flat's level)."""
+    project, cfa = Project.create(folder), ColorFilterArray.from_name(pattern)
+    rng = np.random.default_rng(5)
+    for name in ("flats", "lights"):
+        (project.folder / "raws" / name).mkdir(parents=True)
+    for index in range(frames):
+        expose(project.folder / f"raws/flats/F{index}.dng", level * sensitivity(cfa) * response(cfa), cfa, rng, index)
+    scene = np.full(SHAPE, 4000.0) if scene is None else scene
+    for index in range(lights):
+        signal = scene * sensitivity(cfa) * response(cfa)
+        expose(project.folder / f"raws/lights/L{index}.dng", signal, cfa, rng, 50 + index, **light_fields)
+    project.configure(
+        {
+            "raw_root": "raws",
+            "sets": {"a": {"frames": "flats/*.dng"}},
+            "regions": {"center": {"size": 36}, "corner": {"row": 0, "column": 0, "size": 36}},
+            "lights": {"sky": {"frames": "lights/*.dng", "flat": "a"}},
+        }
+    )
+    return project
+
+
+def blocks(plane, size=12):
+    rows, columns = (length // size for length in plane.shape)
+    return plane[: rows * size, : columns * size].reshape(rows, size, columns, size).mean(axis=(1, 3))
+
+
+@pytest.mark.parametrize("pattern", ["RGGB", "BGGR", "GRBG", "GBRG", X_TRANS])
+def test_the_scene_is_recovered(tmp_path, pattern):
+    """Centre to corner, each channel: 0.1 % and noise; the colour of a neutral scene is the same everywhere."""
+    project = make_project(tmp_path / "project", pattern, lights=4)
+    project.run()
+    cfa = ColorFilterArray.from_name(pattern)
+    planes = []
+    for index in range(4):
+        with fits.open(project.path(f"lights/sky/L{index}_rgb.fits")) as hdus:
+            planes.append([hdu.data.astype(float) for hdu in hdus[1:]])
+    planes = np.mean(planes, axis=0)
+    ratios = []
+    for plane, sensitive in zip(planes, (0.5, 1.0, 0.6), strict=True):
+        # the flat is 1 on average over its centre, where the response is not 1: compare in shape
+        relative = blocks(plane, 36) / (4000 * sensitive)
+        ratios.append(relative / relative.mean())
+        pixels = 36 * 36 / 4
+        noise = np.sqrt(
+            1 / (4 * 4000 * sensitive * 0.2 * GAIN) / pixels + 1 / (16 * 9000 * sensitive * 0.2 * GAIN) / pixels
+        )
+        assert np.abs(ratios[-1] - 1).max() < 1e-3 + 5 * noise
+    for a, b in ((0, 1), (2, 1)):
+        assert np.abs(ratios[a] / ratios[b] - 1).max() < 1e-3 + 7 * noise
+    assert cfa.period in (2, 6)
+
+
+def test_errors_of_lights_are_those_of_repeated_ones(tmp_path):
+    """Scatter of 24 lights over the quoted error; that of the flat is common to all."""
+    project = make_project(tmp_path / "project", lights=24, frames=24)
+    project.run("results/lights/sky/vignetting.tsv")
+    values, errors = [], []
+    for index in range(24):
+        with fits.open(project.path(f"lights/sky/L{index}.fits")) as hdus:
+            values.append(hdus[0].data)
+            errors.append(hdus["UNCERT"].data)
+    flat = CCDData.read(project.path("a/response.fits"))
+    flat_part = np.mean(values, axis=0) * flat.uncertainty.array / flat.data
+    expected = np.sqrt(np.mean(np.square(errors), axis=0) - flat_part**2)
+    ratio = np.std(values, axis=0, ddof=1) / expected
+    assert np.sqrt(np.mean(ratio**2)) == pytest.approx(1, abs=0.03)
+
+
+def test_saturated_pixels_stay_so(tmp_path):
+    scene = np.full(SHAPE, 2000.0)
+    scene[60:66, 100:106] = 1e6
+    scene[4:8, 4:8] = 1e6  # in the corner, where the flat is low
+    project = make_project(tmp_path / "project", scene=scene)
+    project.run()
+    with fits.open(project.path("lights/sky/L0.fits")) as hdus:
+        value, mask, level = hdus[0].data, hdus["MASK"].data, hdus[0].header["SATURATE"]
+    assert level == 16383 - BLACK
+    assert (mask[60:66, 100:106] & 2).all() and (mask[4:8, 4:8] & 2).all() and (mask & 2).sum() == 36 + 16
+    assert (value[(mask & 2) > 0] >= level).all()
+    picture = tifffile.imread(project.path("lights/sky/L0_rgb.tif"))
+    assert picture.shape == (*SHAPE, 3) and picture.dtype == np.uint16 and (picture[62, 102] == 65535).all()
+    with fits.open(project.path("lights/sky/L0_rgb.fits")) as hdus:
+        expected = np.clip(hdus["GREEN"].data.astype(float) * 65535 / level, 0, 65535)
+    np.testing.assert_allclose(picture[..., 1], expected, atol=0.51)
+
+
+def test_the_dng_is_the_calibrated_light(tmp_path):
+    project = make_project(tmp_path / "project", **{"Exif.Image.Orientation": "6"})
+    project.run()
+    value = fits.getdata(project.path("lights/sky/L0.fits"))
+    original = str(project.folder / "raws/lights/L0.dng")
+    with rawpy.imread(str(project.path("lights/sky/L0.dng"))) as raw, rawpy.imread(original) as before:
+        black = raw.black_level_per_channel
+        assert len(set(black)) == 1 and raw.white_level == 16383
+        assert raw.color_desc == before.color_desc and np.array_equal(raw.raw_pattern, before.raw_pattern)
+        np.testing.assert_allclose(raw.camera_whitebalance[:3], before.camera_whitebalance[:3], rtol=1e-3)
+        assert raw.sizes.flip == before.sizes.flip == 6
+        np.testing.assert_allclose(raw.raw_image_visible.astype(float) - black[0], value, atol=0.501)
+        assert raw.postprocess().shape == (SHAPE[1], SHAPE[0], 3)
+    found, expected = (dng.read_exif(path) for path in (project.path("lights/sky/L0.dng"), original))
+    assert {key: found[key] for key in expected} == expected
+    assert np.array_equal(dng.read_color_matrix(project.path("lights/sky/L0.dng")), dng.read_color_matrix(original))
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_darks_and_bias_are_subtracted(tmp_path, scaled):
+    """Hot pixels and an offset pattern of the lights alone; a dark of half the exposure is scaled by a bias."""
+    project = make_project(tmp_path / "project", lights=0)
+    rng, cfa = np.random.default_rng(8), ColorFilterArray.from_name("RGGB")
+    current, offset = rng.exponential(100, SHAPE), rng.uniform(0, 60, SHAPE).round()
+    light = 2000 * sensitivity(cfa) * response(cfa) + current + offset
+    expose(project.folder / "raws/lights/L0.dng", light, cfa, rng, 50, exposure="10/1")
+    for name, signal, exposure in (
+        ("dark", current * (0.5 if scaled else 1) + offset, "5/1" if scaled else "10/1"),
+        ("bias", offset, "1/8000"),
+    ):
+        (project.folder / f"raws/{name}").mkdir()
+        for index in range(30):
+            expose(project.folder / f"raws/{name}/{index}.dng", signal, cfa, rng, 60 + index, exposure=exposure)
+    more = {"dark": "dark/*.dng"} | ({"bias": "bias/*.dng"} if scaled else {})
+    project.change_config(lambda config: config["lights"]["sky"].update(more))
+    project.run()
+    value = fits.getdata(project.path("lights/sky/L0.fits"))
+    header = fits.getheader(project.path("lights/sky/L0.fits"))
+    assert header["DARKFILE"] == "sky/dark.fits"
+    ratio = blocks(value / sensitivity(cfa), 24)
+    assert np.abs(ratio / ratio.mean() - 1).max() < 0.02
+    rows = {row["quantity"]: row for row in table(project.path("lights/sky/agreement.tsv"))}
+    assert rows["exposure of the dark"]["agreement"] == ("differs" if scaled else "same")
+    error = fits.getdata(project.path("lights/sky/L0.fits"), "UNCERT")
+    residual = (value / sensitivity(cfa) / np.median(value / sensitivity(cfa)) - 1) * value / error
+    assert np.std(residual) < 1.5  # dark current adds photon noise of its own
+
+
+def test_a_dark_of_another_exposure_without_bias_is_refused(tmp_path):
+    project = make_project(tmp_path / "project", exposure="10/1")
+    cfa = ColorFilterArray.from_name("RGGB")
+    (project.folder / "raws/dark").mkdir()
+    for index in range(3):
+        path = project.folder / f"raws/dark/{index}.dng"
+        expose(path, np.full(SHAPE, 20.0), cfa, np.random.default_rng(index), 60 + index, exposure="5/1")
+    project.change_config(lambda config: config["lights"]["sky"].update({"dark": "dark/*.dng"}))
+    done = project.snakemake()
+    assert done.returncode and "no bias to scale it" in done.stdout and "Traceback" not in done.stdout
+
+
+def test_color_and_brightness_are_both(tmp_path):
+    """What colour alone and brightness alone divide by multiplies to what both do; each keeps the other."""
+    rng, cfa = np.random.default_rng(1), ColorFilterArray.from_name("RGGB")
+    whole = response(cfa).astype(np.float32)
+    x, y = coordinates(*SHAPE)
+    falloff = np.array([1.2, 1.0, 1.1])[cfa.channel_map(SHAPE)]
+    model = ((1 + falloff * (x * x + y * y)) ** -2).astype(np.float32)
+    color, brightness = (calibration.part_colors(whole, model, cfa, part) for part in ("color", "brightness"))
+    np.testing.assert_allclose(color * brightness, whole, rtol=1e-5)
+    planes = interpolate_bilinear(brightness, cfa)
+    smooth = [blocks(plane, 36) for plane in planes]
+    assert np.abs(smooth[0] / smooth[1] - 1).max() < 2e-3  # no colour of its own
+    flat = interpolate_bilinear(color, cfa).mean(axis=0)
+    assert np.abs(blocks(flat, 36) - 1).max() < 2e-3  # no brightness of its own
+    assert rng is not None
+
+
+@pytest.mark.parametrize("part", ["color", "brightness"])
+def test_parts_of_the_correction(tmp_path, part):
+    project = make_project(tmp_path / "project", lights=2)
+    project.change_config(lambda config: config.update(apply={"correct": part}))
+    project.run("results/lights/sky/vignetting.tsv")
+    rows = {
+        (row["channel"], row["stage"]): float(row["ratio"]) for row in table(project.path("lights/sky/vignetting.tsv"))
+    }
+    before, after = (np.array([rows[c, stage] for c in ("RED", "GREEN", "BLUE")]) for stage in ("before", "after"))
+    if part == "color":
+        assert np.ptp(after) / after.mean() < 0.01 < np.ptp(before) / before.mean() and after.mean() > 1.5
+    else:
+        assert abs(after.mean() - 1) < 0.02
+        np.testing.assert_allclose(after / after.mean(), before / before.mean(), rtol=0.02)
+
+
+def test_a_flat_divided_by_itself_is_one(finished):
+    for name in ("first", "second"):
+        rows = [row for row in table(finished.path(f"{name}/cross.tsv")) if row["flat"] == "itself"]
+        assert len(rows) == 3 and all(float(row["rms_percent"]) < 1e-4 for row in rows)
+    cross = [row for row in table(finished.path("first/cross.tsv")) if row["flat"] != "itself"]
+    assert {row["light"] for row in cross} == set("ABC") and len(cross) == 9
+    assert not any(row["significant"] == "yes" for row in cross)
+    for row in cross:
+        assert float(row["rms_percent"]) == pytest.approx(float(row["noise_percent"]), rel=0.25)
+
+
+@pytest.mark.parametrize("pattern", ["RGGB", "MONO", X_TRANS])
+def test_a_box_is_interpolated_as_the_whole(pattern):
+    cfa = ColorFilterArray.from_name(pattern)
+    mosaic = np.random.default_rng(2).random((50, 62)).astype(np.float32)
+    whole = interpolate_bilinear(mosaic, cfa)
+    for top, left, size in product((0, 7, 31), (0, 13, 40), (5, 18)):
+        box = (slice(top, top + size), slice(left, left + size))
+        np.testing.assert_array_equal(interpolate_box(mosaic, cfa, box), whole[(slice(None), *box)])
+
+
+GUARD = {
+    "other camera": ({"Exif.Image.Model": "Other"}, "camera is Other"),
+    "other lens": ({"Exif.Photo.LensModel": "Long 200mm"}, "lens is Long 200mm"),
+    "other aperture": ({"Exif.Photo.FNumber": "80/10"}, "vignetting depends on the aperture"),
+    "other focal length": ({"Exif.Photo.FocalLength": "20/1"}, "vignetting depends on the focal length"),
+}
+
+
+@pytest.mark.parametrize("name", GUARD)
+def test_a_flat_that_does_not_belong_is_refused(tmp_path, name):
+    fields, words = GUARD[name]
+    project = make_project(tmp_path / "project", frames=4, **fields)
+    done = project.snakemake()
+    assert done.returncode and words in done.stdout and "Traceback" not in done.stdout
+    assert not project.path("lights/sky/L0.fits").exists()
+    project.change_config(lambda config: config["lights"]["sky"].update(mismatch="allow"))
+    project.run()
+    assert any(row["agreement"] == "error" for row in table(project.path("lights/sky/agreement.tsv")))
+    assert "Beware: the flat is wrong for light sky" in project.path("report.html").read_text()
+
+
+def test_unknown_metadata_is_said_to_be_unknown(tmp_path):
+    project = make_project(tmp_path / "project", frames=4)
+    cfa = ColorFilterArray.from_name("RGGB")
+    path, mosaic = project.folder / "raws/lights/L0.dng", np.full(SHAPE, 2000, np.uint16)
+    mosaic += np.random.default_rng(1).integers(0, 60, SHAPE, dtype=np.uint16)
+    write_dng(path, mosaic, {}, cfa=cfa, margins=(0, 0), black=(BLACK,) * 4)
+    project.run()
+    rows = {row["quantity"]: row["agreement"] for row in table(project.path("lights/sky/agreement.tsv"))}
+    assert rows["lens"] == rows["aperture"] == rows["iso"] == "unknown" and rows["size"] == "same"
+
+
+def test_dark_and_overexposed_lights_give_no_infinity(tmp_path):
+    """All at black, and all beyond saturation."""
+    project = make_project(tmp_path / "project", frames=4)
+    cfa, rng = ColorFilterArray.from_name("RGGB"), np.random.default_rng(3)
+    expose(project.folder / "raws/lights/dark.dng", np.zeros(SHAPE), cfa, rng, 70)
+    expose(project.folder / "raws/lights/white.dng", np.full(SHAPE, 1e6), cfa, rng, 71)
+    project.run()
+    for name in ("dark", "white"):
+        with fits.open(project.path(f"lights/sky/{name}.fits")) as hdus:
+            assert np.isfinite(hdus[0].data).all()
+            assert bool((hdus["MASK"].data & 2).all()) == (name == "white")
+        rows = [row for row in table(project.path("lights/sky/diagnosis.tsv")) if row["frame"] == name]
+        assert all(row["verdict"] != "supported" for row in rows)
+
+
+def test_a_picture_is_diagnosed_and_not_calibrated(tmp_path):
+    project = make_project(tmp_path / "project")
+    with rawpy.imread(str(project.folder / "raws/lights/L0.dng")) as raw:
+        picture = raw.postprocess(user_flip=0)
+    (project.folder / "raws/jpegs").mkdir()
+    Image.fromarray(picture).save(project.folder / "raws/jpegs/sky.jpg", quality=95)
+    project.change_config(lambda config: config["lights"].update(jpeg={"frames": "jpegs/*.jpg", "flat": "a"}))
+    project.run()
+    made = {path.name for path in project.path("lights/jpeg").iterdir() if path.is_file()}
+    assert made == {"diagnosis.tsv", "falloff.tsv", "sky_diagnosis.png"}
+    verdicts = {row["cause"]: row["verdict"] for row in table(project.path("lights/jpeg/diagnosis.tsv"))}
+    assert verdicts["encoded"] == "supported"
+    raw = {row["cause"]: row["verdict"] for row in table(project.path("lights/sky/diagnosis.tsv"))}
+    assert set(raw.values()) == {"excluded"}
+    falloff = {
+        (row["channel"], row["stage"], row["place"]): row for row in table(project.path("lights/sky/falloff.tsv"))
+    }
+    for channel in ("RED", "GREEN", "BLUE"):
+        row = falloff[channel, "result", "top left"]
+        assert abs(float(row["ev"])) < 5 * float(row["ev_error"]) + 0.01
+        assert float(falloff[channel, "light", "top left"]["ev"]) > 1.5
+
+
+def test_two_lights_of_one_name_in_different_folders(tmp_path):
+    """As two lights they do not meet."""
+    project = make_project(tmp_path / "project", frames=4)
+    shutil.copytree(project.folder / "raws/lights", project.folder / "raws/other")
+    project.change_config(lambda config: config["lights"].update(again={"frames": "other/*.dng", "flat": "a"}))
+    project.run()
+    assert project.path("lights/again/L0.fits").exists() and project.path("lights/sky/L0.fits").exists()
+
+
+# Other programs
+
+
+def needs(program):
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+
+
+def test_siril_divides_by_our_flat_as_we_do(tmp_path):
+    """`preprocess_single` of the light above black by response.fits: one factor a channel apart from ours."""
+    needs("siril-cli")
+    project = make_project(tmp_path / "project")
+    project.run("results/lights/sky/vignetting.tsv")
+    ours, header = fits.getdata(project.path("lights/sky/L0.fits"), header=True)
+    flat = fits.getdata(project.path("a/response.fits")).astype(float)
+    folder = tmp_path / "siril"
+    folder.mkdir()
+    cfa = ColorFilterArray.from_name("RGGB")
+    with rawpy.imread(str(project.folder / "raws/lights/L0.dng")) as raw:
+        before = raw.raw_image_visible.astype(np.float32) - BLACK
+    card = fits.Header([("BAYERPAT", "RGGB"), ("ROWORDER", "TOP-DOWN"), ("XBAYROFF", 0), ("YBAYROFF", 0)])
+    fits.writeto(folder / "light.fit", before / 65535, card)
+    shutil.copy(project.path("a/response.fits"), folder / "flat.fit")
+    (folder / "run.ssf").write_text("requires 1.0.0\nset32bits\npreprocess_single light -flat=flat -cfa\nclose\n")
+    command = ["siril-cli", "-d", str(folder), "-s", str(folder / "run.ssf")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    made = [path for path in folder.iterdir() if path.name.startswith("pp_light")]
+    assert made, done.stdout[-2000:] + done.stderr[-500:]
+    theirs = fits.getdata(made[0]).astype(float)
+    for index in range(3):
+        ratio = cfa.pixels(theirs, index) / cfa.pixels(ours.astype(float), index)
+        assert np.ptp(ratio) / ratio.mean() < 5e-6
+        assert ratio.mean() * 65535 == pytest.approx(flat.mean() / norm_of(flat, cfa, index), rel=0.05)
+    assert header["ROWORDER"] == "TOP-DOWN"
+
+
+def norm_of(flat, cfa, index):
+    mask = cfa.channel_map(flat.shape) == index
+    return bilinear(flat, mask)[72:108, 108:144].mean()
+
+
+@pytest.mark.parametrize("program", ["siril-cli", "darktable-cli", "rawtherapee-cli"])
+def test_programs_open_the_dng(tmp_path, program):
+    """A grey sky comes out grey to the corners, and the right way up."""
+    needs(program)
+    scene = np.full(SHAPE, 3000.0)
+    scene[:40] *= 2.5  # brighter at the top
+    project = make_project(tmp_path / "project", scene=scene)
+    project.run("results/lights/sky/L0.dng")
+    source, made = project.path("lights/sky/L0.dng"), tmp_path / "out.tif"
+    environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    if program == "siril-cli":
+        script = tmp_path / "run.ssf"
+        script.write_text(f"requires 1.0.0\nload {source}\nsavetif {made.with_suffix('')}\nclose\n")
+        command = [program, "-d", str(tmp_path), "-s", str(script)]
+    elif program == "darktable-cli":
+        command = [program, str(source), str(made), "--core", "--configdir", str(tmp_path / "dt")]
+    else:
+        command = [program, "-o", str(made), "-t", "-Y", "-c", str(source)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False, env=environment)
+    assert made.exists(), done.stdout[-1500:] + done.stderr[-1500:]
+    picture = tifffile.imread(made).astype(float)
+    green = picture if picture.ndim == 2 else picture[..., 1]
+    if abs(green.shape[0] - SHAPE[0]) > 20:
+        pytest.fail(f"{program} made {picture.shape} of {SHAPE}")
+    top, bottom = green[10:30, 20:-20], green[60:-10]
+    assert top.mean() > 1.1 * bottom.mean()
+    if program != "siril-cli":
+        corner, centre = bottom[-15:, 15:30].mean(), bottom[20:35, 90:120].mean()
+        assert corner / centre == pytest.approx(1, abs=0.06)

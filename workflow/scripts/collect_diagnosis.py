@@ -1,0 +1,9 @@
+"""Collect the causes and the falloff of the frames of a light."""
+
+from flatfield.job import logged_job
+from flatfield.tables import collect_tables
+
+if "snakemake" in globals():
+    with logged_job(snakemake.log[0]):
+        collect_tables(snakemake.input.diagnoses, snakemake.output.diagnosis)
+        collect_tables(snakemake.input.falloffs, snakemake.output.falloff)

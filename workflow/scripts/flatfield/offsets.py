@@ -1,0 +1,25 @@
+"""What stands for black in a light: masters of its offset and dark frames."""
+
+from flatfield.calibration import master_offset
+from flatfield.products import read_image
+from flatfield.tables import number_of, read_table
+
+
+def read_offset(bias, dark, dark_inventory, exposure):
+    """Read the masters and scale the dark to the exposure of the light, see `flatfield.calibration.master_offset`.
+
+    Parameters
+    ----------
+    bias, dark, dark_inventory : str or None
+        Masters, and ``dark.tsv``.
+    exposure : float or None
+        Of the light, s.
+
+    Returns
+    -------
+    value, error : numpy.ndarray, float32, ``(rows, columns)``, or None
+        DN.
+    """
+    masters = ((read_image(path)[0], read_image(path, "UNCERT")[0]) if path else None for path in (bias, dark))
+    dark_exposure = number_of(read_table(dark_inventory)[0]["exposure_s"]) if dark_inventory else None
+    return master_offset(*masters, exposure, dark_exposure)
