@@ -49,7 +49,7 @@ try:
     }
     OFFSETS = {name: {"bias": SETS[name].bias} for name in SETS}
     OFFSETS |= {
-        f"lights/{name}": selection.resolve_offsets(name, options, config["raw_root"])
+        f"lights/{name}/offsets": selection.resolve_offsets(name, options, config["raw_root"])
         for name, options in config["lights"].items()
     }
     PICTURES = selection.find_pictures(LIGHTS)
@@ -144,8 +144,8 @@ def labels_of_bias(wildcards):
 
 def overscan_of_owner(wildcards):
     """Of a set, or of the set whose flat is applied to a light."""
-    kind, _, light = wildcards.owner.partition("/")
-    return config["sets"][config["lights"][light]["flat"] if light else kind]["overscan"]
+    kind, *light = wildcards.owner.split("/")
+    return config["sets"][config["lights"][light[0]]["flat"] if light else kind]["overscan"]
 
 
 def labels_of_set(wildcards):
@@ -331,13 +331,13 @@ def noise_of_light(wildcards):
 
 def bias_of_light(wildcards):
     """Master of the light's own offset frames, or of those of its flat; none where neither has some."""
-    if OFFSETS[f"lights/{wildcards.light}"]["bias"]:
-        return "<results>/lights/{light}/bias.fits"
+    if OFFSETS[f"lights/{wildcards.light}/offsets"]["bias"]:
+        return "<results>/lights/{light}/offsets/bias.fits"
     return f"<results>/{flat_set(wildcards)}/bias.fits" if SETS[flat_set(wildcards)].bias else []
 
 
 def dark_of_light(wildcards):
-    return "<results>/lights/{light}/dark.fits" if OFFSETS[f"lights/{wildcards.light}"]["dark"] else []
+    return "<results>/lights/{light}/offsets/dark.fits" if OFFSETS[f"lights/{wildcards.light}/offsets"]["dark"] else []
 
 
 def offset_of_light(wildcards):
@@ -346,7 +346,7 @@ def offset_of_light(wildcards):
 
 
 def dark_inventory_of_light(wildcards):
-    return "<results>/lights/{light}/dark.tsv" if OFFSETS[f"lights/{wildcards.light}"]["dark"] else []
+    return "<results>/lights/{light}/offsets/dark.tsv" if OFFSETS[f"lights/{wildcards.light}/offsets"]["dark"] else []
 
 
 def inventory_of_flat(wildcards):
@@ -371,7 +371,7 @@ def whole_flat_of_light(wildcards):
 def guard_options(wildcards):
     """What a light and its flat must agree in."""
     light = config["lights"][wildcards.light]
-    own = any(OFFSETS[f"lights/{wildcards.light}"].values())
+    own = any(OFFSETS[f"lights/{wildcards.light}/offsets"].values())
     return {
         "guard": config["guard"],
         "mismatch": light["mismatch"],

@@ -24,6 +24,10 @@ from flatfield.regions import locate_box
 from flatfield.tables import number_of, read_table, write_table
 
 
+#: Part of the range below which values that pile up are those of a blank frame.
+BLANK = 0.05
+
+
 def main(frame, file, flat, noise, offsets, inventory, products, options, overscan):
     """Write the calibrated light.
 
@@ -66,17 +70,18 @@ def main(frame, file, flat, noise, offsets, inventory, products, options, oversc
         smooth = calibration.normalise_mosaic(model, cfa, norms_of(model, cfa, options, offsets["model"]))
         relative = calibration.part_colors(whole, smooth, cfa, options["correct"])
     after = calibration.divide(before, relative)
-    level = saturation_level(row, light, offset)
-    saturated = np.zeros(after.shape, bool)
-    if level is not None:
-        saturated = light.mosaic >= (number_of(row["saturation_dn"]) or np.inf)
+    top = saturation_of(number_of(row["saturation_dn"]), light)
+    saturated, level = np.zeros(after.shape, bool), None
+    if top is not None:
+        level = float(top - (np.mean(light.black) if offset is None else np.median(offset)))
+        saturated = light.mosaic >= top
         after[saturated] = np.fmax(after[saturated], np.float32(level))
     mask = calibration.mask_light(after, whole, saturated, options["lowest_flat"])
     after_planes = interpolate_bilinear(after, cfa)
 
     header = describe_light(row, offsets, flat, options, level)
     write_planes(products["planes"], after_planes, channels, header, "Light Frame")
-    brightest = level or float(np.nanmax(after))
+    brightest = level or float(np.nan_to_num(after).max()) or 1.0
     write_tiff(products["tiff"], after_planes, brightest)
     small = calibration.shrink_planes(after_planes)
     balance = light.white_balance[: len(channels)]
@@ -120,12 +125,15 @@ def norms_of(mosaic, cfa, options, name):
     return calibration.measure_norms(planes, cfa.channels, how, name)
 
 
-def saturation_level(row, light, offset):
-    """Level at which the light saturates, DN above black; None where that is not known."""
-    level = number_of(row["saturation_dn"]) or light.white
-    if level is None:
-        return None
-    return float(level - (np.mean(light.black) if offset is None else np.median(offset)))
+def saturation_of(piled_up, light):
+    """Level at which pixels of a light saturate, DN: where they pile up, or the white level; None if neither is known.
+
+    A dark or blank frame piles up near black, which is no saturation.
+    """
+    white, black = light.white, float(np.mean(light.black))
+    if piled_up is not None and (white is None or piled_up - black > BLANK * (white - black)):
+        return piled_up
+    return white
 
 
 def describe_light(row, offsets, flat, options, level):

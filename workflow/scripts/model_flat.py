@@ -36,10 +36,15 @@ def main(flat, inspected, products, options):
     fits, predictions = modelling.fit_models(blocks)
     chosen = modelling.choose_model(blocks, fits, predictions)
     write_table(products["models"], describe_models(blocks, fits, predictions, chosen, cfa.channels), COLUMNS)
-    model = modelling.draw_mosaic(fits[chosen], cfa, value.shape)
+    model, parts = (
+        value,
+        np.full(len(cfa.channels), np.nan, np.float32),
+    )  # where nothing can be modelled: the flat itself
+    if chosen:
+        model, parts = modelling.draw_mosaic(fits[chosen], cfa, value.shape), relative_error(blocks, fits[chosen])
     header.update(cite_file("FLAT", flat, "modelled"))
-    header["MODEL"] = (chosen, "of the flat")
-    parts = relative_error(blocks, fits[chosen])[cfa.channel_map((cfa.period, cfa.period))]
+    header["MODEL"] = (chosen or "none: too few blocks are known", "of the flat")
+    parts = parts[cfa.channel_map((cfa.period, cfa.period))]
     error = model * np.tile(parts, [-(-n // cfa.period) for n in value.shape])[: value.shape[0], : value.shape[1]]
     layout = describe_mosaic(cfa.name)
     for name in ("CHECKSUM", "DATASUM"):
@@ -67,9 +72,14 @@ def describe_models(blocks, fits, predictions, chosen, channels):
     known, rows = blocks.known, []
     for index, channel in enumerate(channels):
         values = blocks.values[index][known]
-        noise = float(np.sqrt(np.mean((blocks.errors[index][known] / values) ** 2)))
+        noise = 100 * float(np.sqrt(np.mean((blocks.errors[index][known] / values) ** 2))) if known.any() else None
         for name in modelling.MODELS:
-            row = {"channel": channel, "model": name, "noise_percent": 100 * noise, "chosen": name == chosen}
+            row = {
+                "channel": channel,
+                "model": name,
+                "noise_percent": NOT_DETERMINED if noise is None else noise,
+                "chosen": name == chosen,
+            }
             row |= dict.fromkeys(("parameters", "rms_percent", "cv_rms_percent"), NOT_DETERMINED)
             row["coefficients"] = f"too few blocks: {known.sum()}"
             if name in fits:

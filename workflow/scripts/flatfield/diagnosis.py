@@ -23,6 +23,8 @@ STARS = 3.0
 FEWEST = 16
 #: Terms of the radial function by which a vignetting is moved: more would not go on beyond the frame.
 TERMS = 3
+#: Tiles of each channel that must have a sky level.
+FEWEST_TILES = 24
 #: Causes, in words.
 CAUSES = {
     "encoded": "the light is encoded (gamma), not linear",
@@ -204,7 +206,8 @@ class Doctor:
     def __init__(self, tiles, is_picture=False):
         self.tiles, self.is_picture = tiles, is_picture
         self.negligible = PICTURE_NEGLIGIBLE if is_picture else NEGLIGIBLE
-        self.unit = 255.0 if is_picture else float(np.nanmedian(tiles.light))
+        level = np.nanmedian(tiles.light) if np.isfinite(tiles.light).any() else 0.0
+        self.unit = 255.0 if is_picture else float(level) if level > 0 else 1.0
         light = tiles.light / self.unit
         flat_known = np.isfinite(tiles.flat) & (tiles.flat > 0)
         self.known = np.isfinite(light) & np.isfinite(tiles.light_error) & flat_known & (light > 0)
@@ -217,9 +220,15 @@ class Doctor:
         self.error = np.where(self.known, np.hypot(noise, floor * self.light), np.inf)
         self.source = None if tiles.source is None else np.where(self.known, tiles.source, 0.0)
         self.vignettings = []
-        for values, known in zip(self.flat, self.known, strict=True):
-            self.vignettings.append(fit_free_radial(tiles.x, tiles.y, values, known / values**2, TERMS))
+        if self.enough:
+            for values, known in zip(self.flat, self.known, strict=True):
+                self.vignettings.append(fit_free_radial(tiles.x, tiles.y, values, known / values**2, TERMS))
         self.x, self.y = tiles.x, tiles.y
+
+    @property
+    def enough(self):
+        """Whether the tiles tell more than the parameters take."""
+        return bool((self.known.sum(axis=(1, 2)) >= FEWEST_TILES).all())
 
     @property
     def channels(self):
@@ -370,7 +379,7 @@ class Doctor:
             where it cannot be tested; ``_best``, the `Solution` with the least BIC, and ``_left_percent``, what it
             leaves over.
         """
-        if self.known.sum() < 8 * self.channels * 3:
+        if not self.enough:
             reason = "too few tiles have a sky level"
             return {cause: _verdict(OPEN, None, None, reason) for cause in CAUSES}
         scale = self.leave_out_structure()

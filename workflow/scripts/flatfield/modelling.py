@@ -14,7 +14,6 @@ from scipy.interpolate import BSpline
 from scipy.ndimage import binary_dilation, uniform_filter
 
 from flatfield.cfa import CHANNEL_OF_COLOR
-from flatfield.errors import CalibrationError
 from flatfield.regions import average_channels, average_good, block_positions, pixel_positions
 from flatfield.robust import SIGMA_PER_MAD
 
@@ -26,6 +25,8 @@ FOLDS = 10
 BETTER = 3.0
 #: Blocks that a model must have for each of its parameters.
 BLOCKS_PER_PARAMETER = 3
+#: Parameters of the radial function, below which nothing is fitted.
+FEWEST = 8
 #: Pixels this many standard deviations above (or below) all four neighbours of their colour are hot (or dead).
 HOT = 8.0
 #: Blocks this many robust standard deviations from a polynomial of degree 8 hold dust.
@@ -91,9 +92,9 @@ def fit_polynomial(x, y, values, weights, degree):
     return Fit(evaluate, len(rows), {})
 
 
-def _least_squares(design, values, weights, penalty=0.0):
+def _least_squares(design, values, weights):
     weighted = design * weights.reshape(-1, 1)
-    return np.linalg.solve(weighted.T @ design + penalty, weighted.T @ values.ravel())
+    return np.linalg.lstsq(weighted.T @ design, weighted.T @ values.ravel(), rcond=1e-14)[0]
 
 
 def fit_even_radial(x, y, values, weights):
@@ -277,11 +278,6 @@ def average_blocks(mosaic, mask, cfa, size):
     Returns
     -------
     Blocks
-
-    Raises
-    ------
-    CalibrationError
-        If too few blocks are brighter than black.
     """
     good = ~mask & np.isfinite(mosaic)
     good &= ~find_hot_pixels(mosaic, good, cfa)
@@ -293,15 +289,10 @@ def average_blocks(mosaic, mask, cfa, size):
     curve[:, p:-p] = 2 * mosaic[:, p:-p] - mosaic[:, : -2 * p] - mosaic[:, 2 * p :]
     scatter = average_good(curve * curve, both, cfa, size)[0] / 6
     known = np.isfinite(values).all(axis=0) & (values > 0).all(axis=0) & np.isfinite(scatter).all(axis=0)
-    if known.sum() < BLOCKS_PER_PARAMETER * 6:
-        raise CalibrationError(
-            f"only {known.sum()} blocks of {size} x {size} pixels of the flat are brighter than black, too few for a "
-            "model; look at its frames and their black level"
-        )
     relative = np.where(known, scatter / np.where(known, values, 1) ** 2, 0)
     share = uniform_filter(known.astype(float), 5)
     near = np.array([uniform_filter(each, 5) for each in relative]) / np.where(known, share, 1)  # of few pixels: unsure
-    errors = np.where(known, values * np.sqrt(np.maximum(near, 1e-14) / np.maximum(counts, 1)), np.inf)
+    errors = np.where(known, values * np.sqrt(np.maximum(near, 1e-10) / np.maximum(counts, 1)), np.inf)
     blocks = Blocks(x, y, np.where(known, values, 0), errors, known)
     return Blocks(x, y, blocks.values, errors, known & ~find_dust(blocks))
 
@@ -348,6 +339,8 @@ def fit_models(blocks):
     predictions : dict
         For each model the values predicted for blocks from those of other folds, ``(channels, rows, columns)``.
     """
+    if not _enough(blocks.known, FEWEST):
+        return {}, {}
     rows, columns = blocks.known.shape
     fold = (3 * np.arange(rows)[:, None] + np.arange(columns)) % FOLDS
     fits, predictions, weights = {}, {}, blocks.weights
@@ -379,9 +372,11 @@ def choose_model(blocks, fits, predictions):
 
     Returns
     -------
-    str
-        Name of the model.
+    str or None
+        Name of the model; None if there is none.
     """
+    if not fits:
+        return None
     scores = {
         name: (((blocks.values - each) / blocks.errors) ** 2)[:, blocks.known].sum(axis=0)
         for name, each in predictions.items()

@@ -166,7 +166,7 @@ def plot_models(path, title, panels, shape, ladder):
     count, (rows, columns) = len(panels), shape
     width = 4.6
     height = (width - 1.3) * rows / columns + 1.3
-    names = list(dict.fromkeys(row["model"] for row in ladder))
+    names = list(dict.fromkeys(row["model"] for row in ladder)) or ["none: too few blocks are known"]
     below = 0.28 * len(names) + 1.2
     figure = Figure(figsize=(max(width * count, 2 * MINIMUM_WIDTH), height + below), layout="constrained")
     upper, lower = figure.subfigures(2, 1, height_ratios=(height, below))
@@ -185,11 +185,15 @@ def plot_models(path, title, panels, shape, ladder):
             axis.axvline(float(own[0]["noise_percent"]), color=color, linestyle="--", linewidth=1)
     chosen = {row["model"] for row in ladder if row["chosen"] == "yes"}
     axis.set_yticks(range(len(names)), [f"{name} (chosen)" if name in chosen else name for name in names])
-    axis.set(xscale="log", xlabel="rms error of prediction of blocks left out, percent (dashed: noise of a block)")
+    axis.set(
+        xscale="log" if ladder else "linear",
+        xlabel="rms error of prediction of blocks left out, percent (dashed: noise of a block)",
+    )
     axis.xaxis.set_major_formatter("{x:g}")
     axis.invert_yaxis()
     axis.grid(alpha=0.3, which="both")
-    axis.legend()
+    if ladder:
+        axis.legend()
     save(figure, path)
 
 

@@ -208,6 +208,8 @@ def _models(models):
     chosen = defaultdict(list)
     for name, rows in models.items():
         best = [row for row in rows if row["chosen"] == "yes"]
+        if not best:
+            continue
         predicts = _span([float(row["cv_rms_percent"]) for row in best], ".2g")
         noise = _span([float(row["noise_percent"]) for row in best], ".2g")
         chosen[best[0]["model"]].append(f"{name} {predicts} %, noise {noise} %")
