@@ -12,14 +12,14 @@ from astropy.io import fits
 from astropy.nddata import CCDData
 from conftest import Project, exif
 from PIL import Image
-from test_workflow import bilinear, table
+from test_workflow import table
 
 from flatfield import calibration, dng
 from flatfield.cfa import ColorFilterArray
 from flatfield.demosaicing import interpolate_bilinear, interpolate_box
 from flatfield.simulation import coordinates, write_dng
 
-SHAPE, GAIN, BLACK = (144, 216), 4.0, 512
+SHAPE, GAIN, BLACK = (288, 432), 4.0, 512  # RawTherapee does not open smaller ones
 X_TRANS = "RBGBRGGGRGGBGGBGGRBRGRBGGGBGGRGGRGGB"
 
 
@@ -122,7 +122,7 @@ def night(tmp_path_factory):
     scene[4:8, 4:8] = 1e6  # in the corner, where the flat is low
     expose(folder / "lights/saturated.dng", scene * seen, cfa, rng, 60)
     scene = np.full(SHAPE, 3000.0)
-    scene[:40] *= 2.5  # brighter at the top
+    scene[: SHAPE[0] // 4] *= 2.5  # brighter at the top
     expose(folder / "lights/top.dng", scene * seen, cfa, rng, 61)
     expose(folder / "lights/turned.dng", 3000 * seen, cfa, rng, 62, **{"Exif.Image.Orientation": "6"})
     expose(folder / "lights/dark.dng", np.zeros(SHAPE), cfa, rng, 63)
@@ -336,35 +336,29 @@ def needs(program):
 
 
 def test_siril_divides_by_our_flat_as_we_do(night, tmp_path):
-    """`preprocess_single` of the light above black by response.fits: one factor a channel apart from ours."""
+    """The light above black divided by response.fits: one factor a channel apart from ours."""
     needs("siril-cli")
     project = night
     ours, header = fits.getdata(project.path("lights/sky/L0.fits"), header=True)
-    flat = fits.getdata(project.path("a/response.fits")).astype(float)
     folder = tmp_path / "siril"
     folder.mkdir()
     cfa = ColorFilterArray.from_name("RGGB")
     with rawpy.imread(str(project.folder / "raws/lights/L0.dng")) as raw:
         before = raw.raw_image_visible.astype(np.float32) - BLACK
     card = fits.Header([("BAYERPAT", "RGGB"), ("ROWORDER", "TOP-DOWN"), ("XBAYROFF", 0), ("YBAYROFF", 0)])
-    fits.writeto(folder / "light.fit", before / 65535, card)
+    for number in (1, 2):
+        fits.writeto(folder / f"light_0000{number}.fit", before / 65535, card)
     shutil.copy(project.path("a/response.fits"), folder / "flat.fit")
-    (folder / "run.ssf").write_text("requires 1.0.0\nset32bits\npreprocess_single light -flat=flat -cfa\nclose\n")
+    (folder / "run.ssf").write_text("requires 1.0.0\nset32bits\npreprocess light_ -flat=flat -cfa\nclose\n")
     command = ["siril-cli", "-d", str(folder), "-s", str(folder / "run.ssf")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    made = [path for path in folder.iterdir() if path.name.startswith("pp_light")]
-    assert made, done.stdout[-2000:] + done.stderr[-500:]
-    theirs = fits.getdata(made[0]).astype(float)
+    made = folder / "pp_light_00001.fit"
+    assert made.exists(), done.stdout[-2000:] + done.stderr[-500:]
+    theirs = fits.getdata(made).astype(float)
     for index in range(3):
         ratio = cfa.pixels(theirs, index) / cfa.pixels(ours.astype(float), index)
         assert np.ptp(ratio) / ratio.mean() < 5e-6
-        assert ratio.mean() * 65535 == pytest.approx(flat.mean() / norm_of(flat, cfa, index), rel=0.05)
     assert header["ROWORDER"] == "TOP-DOWN"
-
-
-def norm_of(flat, cfa, index):
-    mask = cfa.channel_map(flat.shape) == index
-    return bilinear(flat, mask)[72:108, 108:144].mean()
 
 
 @pytest.mark.parametrize("program", ["siril-cli", "darktable-cli", "rawtherapee-cli"])
@@ -387,8 +381,9 @@ def test_programs_open_the_dng(night, tmp_path, program):
     green = picture if picture.ndim == 2 else picture[..., 1]
     if abs(green.shape[0] - SHAPE[0]) > 20:
         pytest.fail(f"{program} made {picture.shape} of {SHAPE}")
-    top, bottom = green[10:30, 20:-20], green[60:-10]
+    top, bottom = green[10 : SHAPE[0] // 4 - 10, 20:-20], green[SHAPE[0] // 2 : -10]
     assert top.mean() > 1.1 * bottom.mean()
     if program != "siril-cli":
-        corner, centre = bottom[-15:, 15:30].mean(), bottom[20:35, 90:120].mean()
+        middle = SHAPE[1] // 2
+        corner, centre = bottom[-20:, 10:40].mean(), bottom[:20, middle - 20 : middle + 20].mean()
         assert corner / centre == pytest.approx(1, abs=0.06)

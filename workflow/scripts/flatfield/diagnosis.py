@@ -36,8 +36,10 @@ CAUSES = {
 SUPPORTED, EXCLUDED, OPEN = "supported", "excluded", "not identifiable from these data"
 #: Gain in BIC that supports a cause; what it changes over the frame below which it does not matter, percent.
 STRONG, NEGLIGIBLE = 40.0, 1.0
-#: The same of a picture.
-PICTURE_NEGLIGIBLE = 3.0
+#: The same of a picture, of whose tiles more is allowed for.
+PICTURE_STRONG, PICTURE_NEGLIGIBLE = 20.0, 3.0
+#: What the format of a picture adds to the gain of its being encoded, as its standards ask (odds of 150 to 1).
+PICTURE_PRIOR = 10.0
 #: Relative error of a tile that is always allowed for: small-scale structure of the sky.
 FLOOR = 5e-4
 #: The same of a picture, whose colours were mixed, whose noise was encoded and perhaps filtered.
@@ -205,6 +207,7 @@ class Doctor:
 
     def __init__(self, tiles, is_picture=False):
         self.tiles, self.is_picture = tiles, is_picture
+        self.strong = PICTURE_STRONG if is_picture else STRONG
         self.negligible = PICTURE_NEGLIGIBLE if is_picture else NEGLIGIBLE
         level = np.nanmedian(tiles.light) if np.isfinite(tiles.light).any() else 0.0
         self.unit = 255.0 if is_picture else float(level) if level > 0 else 1.0
@@ -399,16 +402,18 @@ class Doctor:
             with_it = min((each for each in solutions if cause in each.causes), key=lambda each: score[id(each)])
             without = min((each for each in solutions if cause not in each.causes), key=lambda each: score[id(each)])
             gain = score[id(without)] - score[id(with_it)]
-            chosen = with_it
-            size, error = self.size_of(cause, chosen, scale)
-            figures = self.figures(cause, chosen, scale)
-            if gain > STRONG and size > self.negligible / 2:
+            expected = self.is_picture and cause == "encoded"
+            gain += PICTURE_PRIOR if expected else 0.0
+            size, error = self.size_of(cause, with_it, scale)
+            figures = self.figures(cause, with_it, scale)
+            if gain > self.strong and size > self.negligible / 2:
                 verdict = SUPPORTED
-            elif size + 3 * error < self.negligible and gain < STRONG:
+            elif size + 3 * error < self.negligible and gain < self.strong:
                 verdict = EXCLUDED
             else:
                 verdict = OPEN
             words = f"{figures}; BIC {'falls' if gain > 0 else 'rises'} by {abs(gain):.3g} with it"
+            words += ", and pictures are encoded by their standards" if expected else ""
             result[cause] = _verdict(verdict, size, error, words)
         rest = np.log(self.light / self.predict(best, best.vector))[self.known]
         result["_best"], result["_left_percent"] = best, 100 * float(rest.std())
