@@ -15,7 +15,7 @@ all: .venv/installed
 	$(BIN)/snakemake --cores $(CORES)
 
 test: .venv/installed-test
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST)
 
 .venv/installed: envs/requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try: make PYTHON=python3.12")'

@@ -30,7 +30,11 @@ FIRST_SET = {
     "plot_flat": 1,
     "plot_models": 1,
 }
-LIGHT = {"apply_flat": 1, "collect_vignetting": 1, "plot_light": 1}
+LIGHT = {
+    **{"apply_flat": 1, "collect_vignetting": 1, "plot_light": 1, "write_dng": 1},
+    **{"diagnose_light": 1, "collect_diagnosis": 1},
+}
+APPLIED = {"apply_flat": 1, "collect_vignetting": 1, "plot_light": 1, "write_dng": 1}
 SUMMARY = {"compare_sets": 1, "write_report": 1}
 
 
@@ -79,7 +83,7 @@ def touch(pattern):
 
 CHANGES = {
     "nothing": (lambda project: None, {}),
-    "one raw frame": (change_frame, FIRST_SET | LIGHT | SUMMARY),
+    "one raw frame": (change_frame, FIRST_SET | LIGHT | {"check_light": 1} | SUMMARY),
     "all raw frames touched": (touch("raws/*/*.dng"), {}),
     "all code touched": (touch("workflow/**/*"), {}),
     "memory": (config(memory_mb=2000), {"write_report": 1}),
@@ -91,7 +95,7 @@ CHANGES = {
             "write_report": 1,
         },
     ),
-    "mismatch of a set": (config(sets__first__mismatch="exclude"), FIRST_SET | LIGHT | SUMMARY),
+    "mismatch of a set": (config(sets__first__mismatch="exclude"), FIRST_SET | LIGHT | {"check_light": 1} | SUMMARY),
     "a rotation": (
         config(sets__first__subsets__B__rotation=91),
         {
@@ -105,7 +109,7 @@ CHANGES = {
             config(sets__first__subsets__B__slice="3:5")(project),
             config(sets__first__subsets__C__slice="5:10")(project),
         ),
-        FIRST_SET | LIGHT | SUMMARY,
+        FIRST_SET | LIGHT | {"check_light": 1} | SUMMARY,
     ),
     "a new region": (
         config(regions__edge={"row": 0, "column": "center", "size": 8}),
@@ -116,9 +120,7 @@ CHANGES = {
         {
             "check_inventories": 1,
             "measure_flat": 2,
-            "apply_flat": 1,
-            "collect_vignetting": 1,
-            "plot_light": 1,
+            **APPLIED,
             **SUMMARY,
         },
     ),
@@ -129,7 +131,7 @@ CHANGES = {
     ),
     "part of the flat": (
         config(apply__flat_part="model"),
-        {"apply_flat": 1, "collect_vignetting": 1, "plot_light": 1, "write_report": 1},
+        {**APPLIED, "write_report": 1},
     ),
     "method of combination": (
         config(combine__method="mean"),
@@ -151,13 +153,13 @@ CHANGES = {
     "swapped clipping limits of a method not used": (config(combine__kappa_low=3), {}),
     "normalisation": (
         config(apply__normalise="mean"),
-        {"apply_flat": 1, "collect_vignetting": 1, "plot_light": 1, "write_report": 1},
+        {**APPLIED, "write_report": 1},
     ),
     "plot module": (
         replace("workflow/scripts/flatfield/plotting.py", r"PANEL_COLUMNS = \d+", "PANEL_COLUMNS = 300"),
         {
             **{"plot_subsets": 2, "plot_differences": 1, "plot_illumination": 1, "plot_flat": 2, "plot_noise": 2},
-            **{"plot_models": 2, "plot_light": 1, "write_report": 1},
+            **{"plot_models": 2, "plot_light": 1, "diagnose_light": 1, "collect_diagnosis": 1, "write_report": 1},
         },
     ),
     "combining module": (
