@@ -87,8 +87,9 @@ def main(frame, file, flat, noise, offsets, inventory, products, options, oversc
     balance = light.white_balance[: len(channels)]
     stretch = calibration.measure_stretch(small, balance)
     write_picture(products["picture"], calibration.render_picture(small, balance, stretch))
-    header.update(describe_mosaic(cfa.name))
+    del after_planes, master  # memory for the errors
     layout = describe_mosaic(cfa.name)
+    header.update(layout)
     marks = {
         "lowflat": (1, "value: flat too low"),
         "satur": (2, "value: saturated"),
@@ -99,17 +100,15 @@ def main(frame, file, flat, noise, offsets, inventory, products, options, oversc
     if camera:
         hdus[0].header.extend(camera["cards"])
         flat_error = calibration.normalise_mosaic(read_image(flat, "UNCERT")[0], cfa, norms)
-        flat_error *= calibration.divide(relative, whole)
+        if relative is not whole:
+            flat_error *= calibration.divide(relative, whole)
         error = calibration.light_error(
             before, relative, flat_error, cfa, camera["gains"], camera["read_noises"], offset_error
         )
         hdus.insert(1, image_hdu(error, layout, "UNCERT", utype="StdDevUncertainty"))
     write_fits(products["mosaic"], hdus)
-    stages = {
-        "before": partial(interpolate_box, before, cfa),
-        "flat": partial(interpolate_box, relative, cfa),
-        "after": calibration.cut_planes(after_planes),
-    }
+    stages = {"before": before, "flat": relative, "after": after}
+    stages = {stage: partial(interpolate_box, mosaic, cfa) for stage, mosaic in stages.items()}
     rows = calibration.compare_regions(stages, channels, options["regions"], after.shape)
     write_table(products["vignetting"], rows, list(rows[0]))
 

@@ -114,10 +114,7 @@ def cross_check(maps, images, rotations, solved, value, cfa):
 
     Both without the light source where it is solved for; in blocks.
     """
-    rows = [
-        {"light": "flat", "flat": "itself", "channel": name, **divide_by_itself(value, cfa, name)}
-        for name in cfa.channels
-    ]
+    rows = divide_by_itself(value, cfa)
     x, y = maps[0][2:]
     frames = np.array([header["NCOMBINE"] for _, header, _ in images.values()], float)
     logs, errors = (np.array([each[part] for each in maps]) for part in (0, 1))
@@ -142,13 +139,16 @@ def cross_check(maps, images, rotations, solved, value, cfa):
     return rows
 
 
-def divide_by_itself(value, cfa, channel):
-    """What is left of a flat that is divided by itself: nothing but rounding."""
+def divide_by_itself(value, cfa):
+    """What is left of each channel of a flat that is divided by itself: nothing but rounding."""
     norms = np.array([cfa.pixels(value, index).mean(dtype=np.float64) for index in range(len(cfa.channels))])
-    index = cfa.channels.index(channel)
-    ratio = cfa.pixels(divide(value, normalise_mosaic(value, cfa, norms)), index) / norms[index]
-    rms = 100 * float(np.sqrt(np.nanmean((ratio - 1) ** 2, dtype=np.float64)))
-    return dict.fromkeys(CROSS[3:]) | {"rms_percent": rms, "noise_percent": 0, "significant": False, "reason": ""}
+    quotient, rows = divide(value, normalise_mosaic(value, cfa, norms)), []
+    for index, name in enumerate(cfa.channels):
+        ratio = cfa.pixels(quotient, index) / np.float32(norms[index]) - 1
+        rms = 100 * float(np.sqrt(np.nanmean(np.square(ratio, out=ratio), dtype=np.float64)))
+        rows.append(dict.fromkeys(CROSS, "") | {"light": "flat", "flat": "itself", "channel": name, "rms_percent": rms})
+        rows[-1] |= {"noise_percent": 0, "gradient_percent": None, "gradient_error": None, "significant": False}
+    return rows
 
 
 def verdict(test, text, evidence="", rms=None, error=None):

@@ -259,12 +259,12 @@ PICTURE_COLUMNS = 2048
 def shrink_planes(planes, columns=PICTURE_COLUMNS):
     """Means over blocks, so that planes have at most so many columns; NaN becomes 0."""
     size = -(-planes.shape[2] // columns)
-    planes = np.nan_to_num(planes)
-    if size == 1:
-        return planes
     rows, columns = planes.shape[1] // size, planes.shape[2] // size
-    whole = planes[:, : rows * size, : columns * size].reshape(len(planes), rows, size, columns, size)
-    return whole.mean(axis=(2, 4), dtype=np.float32)
+    small = np.empty((len(planes), rows, columns), np.float32)
+    for plane, target in zip(planes, small, strict=True):
+        whole = plane[: rows * size, : columns * size].reshape(rows, size, columns, size)
+        target[:] = whole.mean(axis=(1, 3), dtype=np.float32)
+    return np.nan_to_num(small, copy=False)
 
 
 def measure_stretch(planes, white_balance):

@@ -232,14 +232,15 @@ def write_tiff(path, planes, white):
         DN that becomes 65535. What is above is 65535, what is below black (or not finite) 0: TIFF has no more room.
     """
     part = f"{path}.part"
-    values = np.nan_to_num(planes * np.float32(65535 / white), nan=0.0, posinf=65535.0, neginf=0.0)
-    values = np.rint(np.clip(values, 0, 65535)).astype(np.uint16)
-    kind = {"photometric": "rgb"} if len(planes) == 3 else {"photometric": "minisblack"}
-    picture = values.transpose(1, 2, 0) if len(planes) == 3 else values[0]
+    picture = np.empty((*planes.shape[1:], len(planes)), np.uint16)
+    for channel, plane in enumerate(planes):  # one after the other, to be spared copies of all
+        scaled = plane * np.float32(65535 / white)
+        scaled[~(scaled > 0)] = 0  # NaN too
+        picture[..., channel] = np.rint(np.minimum(scaled, 65535, out=scaled), out=scaled)
+    kind = {"photometric": "rgb" if len(planes) == 3 else "minisblack"}
+    picture = picture if len(planes) == 3 else picture[..., 0]
     text = f"linear camera colours, no white balance; 65535 is {white:.6g} DN above black"
-    tifffile.imwrite(
-        part, np.ascontiguousarray(picture), description=text, software=f"flatfield {VERSION}", metadata=None, **kind
-    )
+    tifffile.imwrite(part, picture, description=text, software=f"flatfield {VERSION}", metadata=None, **kind)
     os.replace(part, path)
 
 
