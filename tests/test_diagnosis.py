@@ -11,6 +11,7 @@ from flatfield import diagnosis
 from flatfield.cfa import ColorFilterArray
 from flatfield.demosaicing import interpolate_bilinear
 from flatfield.simulation import coordinates
+from flatfield.tiles import Tiles, measure_mean, measure_sky, tile_positions
 
 RGGB, SHAPE, LEVEL = ColorFilterArray.from_name("RGGB"), (240, 360), 2000.0
 X, Y = coordinates(*SHAPE)
@@ -53,14 +54,14 @@ def simulate(causes, rng):
 @pytest.fixture(scope="module")
 def flat():
     """Tiles of the flat and of the light source that it holds."""
-    level, _ = diagnosis.measure_mean(vignetting(X, Y).astype(np.float32), GOOD, RGGB)
-    source, _ = diagnosis.measure_mean(SOURCE.astype(np.float32), GOOD, RGGB)
+    level, _ = measure_mean(vignetting(X, Y).astype(np.float32), GOOD, RGGB)
+    source, _ = measure_mean(SOURCE.astype(np.float32), GOOD, RGGB)
     return level, source
 
 
 def diagnose(light, flat, source):
-    level, error = diagnosis.measure_sky(light, GOOD, RGGB)
-    tiles = diagnosis.Tiles(*diagnosis.tile_positions(SHAPE), level, error, flat, source)
+    level, error = measure_sky(light, GOOD, RGGB)
+    tiles = Tiles(*tile_positions(SHAPE), level, error, flat, source)
     return diagnosis.Doctor(tiles).diagnose()
 
 
@@ -118,7 +119,7 @@ def test_stars_do_not_move_the_sky():
     rng = np.random.default_rng(2)
     light = 1000 + 20 * rng.standard_normal(SHAPE).astype(np.float32)
     light[rng.random(SHAPE) < 0.01] += 3000
-    level, error = diagnosis.measure_sky(light, GOOD, RGGB)
+    level, error = measure_sky(light, GOOD, RGGB)
     assert np.nanmean((level - 1000) / error) == pytest.approx(0, abs=0.2)
     assert np.nanstd((level - 1000) / error) == pytest.approx(1, abs=0.25)
 
@@ -137,6 +138,6 @@ def test_a_picture_is_found_to_be_encoded(flat, tmp_path, curve):
     from flatfield.frames import read_picture
 
     planes = read_picture(path)
-    level, error = diagnosis.measure_sky(planes, GOOD)
-    tiles = diagnosis.Tiles(*diagnosis.tile_positions(SHAPE), level, error, flat[0])
+    level, error = measure_sky(planes, GOOD)
+    tiles = Tiles(*tile_positions(SHAPE), level, error, flat[0])
     assert supported(diagnosis.Doctor(tiles, is_picture=True).diagnose()) == {"encoded"}

@@ -13,6 +13,7 @@ from flatfield.offsets import read_offset
 from flatfield.plotting import plot_diagnosis
 from flatfield.products import read_image
 from flatfield.tables import NOT_DETERMINED, read_table, write_table
+from flatfield.tiles import Tiles, measure_mean, measure_sky, tile_positions
 
 COLUMNS = ["cause", "meaning", "verdict", "size_percent", "error_percent", "evidence"]
 FALLOFF_COLUMNS = ["channel", "stage", "place", "radius", "level", "error", "ratio", "ratio_error", "ev", "ev_error"]
@@ -49,10 +50,10 @@ def main(frame, flat, sources, offsets, products, options, overscan, name):
     planes, good, own_cfa = read_light(frame, cfa, offsets, options["kind"], overscan)
     check_shape(frame, planes.shape[-2:], master.shape)
     known = np.isfinite(master) & (master > 0)
-    flat_level, flat_error = diagnosis.measure_mean(master, known, cfa)
+    flat_level, flat_error = measure_mean(master, known, cfa)
     rows, columns = (slice(length // 2 - 1, length // 2 + 1) for length in flat_level.shape[1:])
     norm = np.nanmean(flat_level[:, rows, columns], axis=(1, 2))[:, None, None]
-    level, error = diagnosis.measure_sky(planes, good, own_cfa)
+    level, error = measure_sky(planes, good, own_cfa)
     flats, errors = flat_level / norm, flat_error / norm
     if len(level) != len(flats):
         flats, errors = (np.repeat(each.mean(axis=0, keepdims=True), len(level), axis=0) for each in (flats, errors))
@@ -60,7 +61,7 @@ def main(frame, flat, sources, offsets, products, options, overscan, name):
     if source is not None and len(source) != len(level):
         source = np.repeat(source.mean(axis=0, keepdims=True), len(level), axis=0)
     relative = np.hypot(error, level * errors / flats)
-    tiles = diagnosis.Tiles(*diagnosis.tile_positions(planes.shape[-2:]), level, relative, flats, source)
+    tiles = Tiles(*tile_positions(planes.shape[-2:]), level, relative, flats, source)
     doctor = diagnosis.Doctor(tiles, is_picture=options["kind"] != "linear")
     found = doctor.diagnose()
     if found["flat not flat"] is None:
@@ -107,7 +108,7 @@ def read_source(sources, flat_kind, known, cfa):
     if flat_kind == "response":
         return None, "the light source was divided out as far as the rotations of the subsets tell it"
     ratio = read_image(flat)[0] / read_image(response)[0]
-    return np.log(diagnosis.measure_mean(ratio, known & np.isfinite(ratio), cfa)[0]), ""
+    return np.log(measure_mean(ratio, known & np.isfinite(ratio), cfa)[0]), ""
 
 
 def judge_hidden(found, remark):
