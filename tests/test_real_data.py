@@ -90,6 +90,11 @@ def test_twilight_flats_flatten_the_sky(real_data, tmp_path):
     assert scatter["0126"][0] == pytest.approx(1.52, abs=0.1)
     assert scatter["0126"][1] < 0.5
     assert scatter["0160"][1] < scatter["0160"][0]
+    # the sky of 0160 is known to have a gradient of its own
+    lines = project.path("lights/asteroid/diagnosis.tsv").read_text().splitlines()[1:]
+    verdicts = {tuple(line.split("\t")[:2]): line.split("\t")[3] for line in lines}
+    assert verdicts["20190326.0160", "sky gradient"] == "supported"
+    assert [cause for (_, cause), verdict in verdicts.items() if verdict == "supported"] == ["sky gradient"]
 
 
 def test_frame_through_another_filter_is_refused(real_data, tmp_path):
