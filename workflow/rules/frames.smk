@@ -105,6 +105,7 @@ rule check_light:
     log:
         "<logs>/lights/{light}/agreement.log",
     priority: 100
+    threads: all_cores()
     params:
         options=guard_options,
     script:
