@@ -192,7 +192,7 @@ CHANGES = {
     ),
     "wanted error": (
         config(noise__wanted_error_percent=0.1),
-        {"measure_noise": 2, "measure_flat": 2, "plot_noise": 2, **LIGHT, **SUMMARY},
+        {"measure_noise": 2, "measure_flat": 2, "plot_noise": 2, **APPLIED, **SUMMARY},
     ),
     "a caption": (replace("workflow/report/flat.rst", "The", "This is the"), {"write_report": 1}),
     "a comment in a module": (replace("workflow/scripts/flatfield/combining.py", r"\n\n\n", "\n\n# why\n\n"), {}),

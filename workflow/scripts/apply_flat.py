@@ -68,7 +68,8 @@ def main(frame, file, flat, noise, offsets, inventory, products, options, oversc
     if options["correct"] != "both":
         model = read_image(offsets["model"])[0]
         smooth = calibration.normalise_mosaic(model, cfa, norms_of(model, cfa, options, offsets["model"]))
-        relative = calibration.part_colors(whole, smooth, cfa, options["correct"])
+        brightness = interpolate_bilinear(smooth, cfa).mean(axis=0)
+        relative = calibration.part_colors(whole, smooth, brightness, options["correct"])
     after = calibration.divide(before, relative)
     top = saturation_of(number_of(row["saturation_dn"]), light)
     saturated, level = np.zeros(after.shape, bool), None

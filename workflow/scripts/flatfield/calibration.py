@@ -3,7 +3,6 @@
 import numpy as np
 
 from flatfield.cfa import CHANNEL_OF_COLOR
-from flatfield.demosaicing import interpolate_bilinear
 from flatfield.errors import CalibrationError
 from flatfield.regions import locate_box
 from flatfield.robust import robust_deviation
@@ -203,23 +202,22 @@ def master_offset(bias, dark, exposure, dark_exposure):
     return bias[0] + share * (dark[0] - bias[0]), np.hypot((1 - share) * bias[1], share * dark[1])
 
 
-def part_colors(flat, model, cfa, part):
+def part_colors(flat, model, brightness, part):
     """Colour or brightness of a normalised flat, whose product it is.
 
     Colour is what differs between the channels of the smooth model, M_c / mean of the M; brightness all the rest.
 
     Parameters
     ----------
-    flat, model : numpy.ndarray, float32, ``(rows, columns)``
-        Normalised flat, and its normalised smooth model.
-    cfa : ColorFilterArray
+    flat, model, brightness : numpy.ndarray, float32, ``(rows, columns)``
+        Normalised flat, its normalised smooth model, and the mean over the channels of that, interpolated.
     part : {"color", "brightness"}
 
     Returns
     -------
     numpy.ndarray, float32, ``(rows, columns)``
     """
-    color = divide(model, interpolate_bilinear(model, cfa).mean(axis=0))
+    color = divide(model, brightness)
     return color if part == "color" else divide(flat, color)
 
 
