@@ -1,6 +1,7 @@
 """Tell the light source from the camera: what turned between the subsets is divided out of the flat."""
 
 import numpy as np
+from scipy.ndimage import uniform_filter
 from scipy.stats import chi2
 from flatfield import illumination as source
 from flatfield.calibration import divide, normalise_mosaic
@@ -25,6 +26,8 @@ CROSS = [
     "significant",
 ]
 CROSS += ["reason"]
+#: Side of the box, in blocks, over which the squares of errors are averaged.
+NEIGHBOURS = 9
 #: Probability below which something is called significant.
 SIGNIFICANT = 1e-3
 
@@ -52,7 +55,7 @@ def main(subsets, flat, bias, products, rotations, degree):
     value, header = read_image(flat)
     error, mask = read_image(flat, "UNCERT")[0], read_image(flat, "MASK")[0].astype(np.uint8)
     cfa = ColorFilterArray.from_name(header.get("BAYERPAT", "MONO"))
-    maps = [source.average_blocks(value, error, mask == 0, cfa) for value, _, error in images.values()]
+    maps = [average_subset(mosaic, error, mask, cfa) for mosaic, _, error in images.values()]
     channels, reason = channels_of(maps, rotations, degree, cfa)
     solved = None if reason else solve(channels, rotations, degree)
     tests = run_tests(solved, channels, rotations, degree) if solved else unsolved(channels, reason)
@@ -79,6 +82,17 @@ def main(subsets, flat, bias, products, rotations, degree):
     for name in layout:
         header.remove(name, ignore_missing=True)
     write_planes(products["rgb"], interpolate_bilinear(value, cfa), cfa.channels, header, "Response")
+
+
+def average_subset(mosaic, error, mask, cfa):
+    """Blocks of a subset, their errors from those of their neighbours, as one of few frames and pixels is uncertain."""
+    logs, errors, x, y = source.average_blocks(mosaic, error, mask == 0, cfa)
+    for plane in errors:
+        known = np.isfinite(plane)
+        share = np.where(known, uniform_filter(known.astype(float), NEIGHBOURS), 1)
+        square = uniform_filter(np.where(known, plane, 0) ** 2, NEIGHBOURS)
+        plane[:] = np.where(known, np.sqrt(square / share), np.nan)
+    return logs, errors, x, y
 
 
 def channels_of(blocks, rotations, degree, cfa):
