@@ -16,6 +16,7 @@ from flatfield import (
     cfa,
     combining,
     demosaicing,
+    inspection,
     inventory,
     metadata,
     names,
@@ -158,11 +159,11 @@ def test_times_of_fits_headers(cards, time):
 def test_saturation_is_measured():
     rng = np.random.default_rng(2)
     clean = np.clip(rng.normal(8000, 90, (200, 200)), 0, 16383).astype(np.uint16)
-    assert inventory.measure_saturation(clean, 16383.0) == (None, 0)
+    assert inspection.measure_saturation(clean, 16383.0) == (None, 0)
     clipped = np.minimum(clean, 8090)  # saturates below what the camera says
-    assert inventory.measure_saturation(clipped, 16383.0) == (8090, np.mean(clean >= 8090))
+    assert inspection.measure_saturation(clipped, 16383.0) == (8090, np.mean(clean >= 8090))
     whitened = np.where(clean > 8200, 16383, clean)
-    assert inventory.measure_saturation(whitened, 16383.0) == (16383, np.mean(clean > 8200))
+    assert inspection.measure_saturation(whitened, 16383.0) == (16383, np.mean(clean > 8200))
 
 
 # Debayering

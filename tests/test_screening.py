@@ -7,7 +7,7 @@ import pytest
 from conftest import BLACK, exif, simulate_mosaic
 from test_workflow import table
 
-from flatfield import inventory, screening
+from flatfield import inspection, screening
 from flatfield.cfa import ColorFilterArray
 from flatfield.errors import InventoryError
 from flatfield.simulation import write_dng
@@ -76,7 +76,7 @@ def write(folder, mosaics):
 
 
 def screen(paths, owners=None, bad_frames="exclude", min_frames=3, **tests):
-    rows = inventory.inspect_frames(paths, paths, threads=2, look=True)
+    rows = inspection.inspect_frames(paths, paths, threads=2, look=True)
     screening.screen_frames(rows, owners or ["A"] * len(rows), TESTS | tests, min_frames, bad_frames)
     return rows
 

@@ -6,7 +6,6 @@ import os
 import sys
 from functools import cache
 from itertools import combinations
-from modulefinder import ModuleFinder
 from pathlib import Path
 
 import psutil
@@ -492,13 +491,28 @@ def report_plots():
 
 
 @cache
+def read_code(path):
+    """Digest of a file's code, in which comments and layout do not count, and the files of ours that it imports."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    paths = [SCRIPTS.joinpath(*name.split(".")) for name in names]
+    places = {(path.with_suffix(".py"), path / "__init__.py", path.parent / "__init__.py") for path in paths}
+    files = {file for place in places for file in place if file.is_file()}
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), files
+
+
+@cache
 def digest_code(script):
-    """Digest of a script and of our modules that it imports; comments and layout do not count."""
-    finder = ModuleFinder(path=[str(SCRIPTS)])
-    finder.run_script(script)
-    files = sorted(module.__file__ for module in finder.modules.values() if module.__file__)
-    trees = [ast.dump(ast.parse(Path(file).read_text(encoding="utf-8"))) for file in files]
-    return hashlib.sha256("\n".join(trees).encode()).hexdigest()
+    """Digest of a script and of our modules that it imports, directly or not."""
+    found, waiting = {}, {Path(script)}
+    while waiting:
+        path = waiting.pop()
+        found[path], imported = read_code(path)
+        waiting |= imported - set(found)
+    return hashlib.sha256("".join(found[path] for path in sorted(found)).encode()).hexdigest()
 
 
 def describe_rules(workflow):

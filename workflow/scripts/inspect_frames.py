@@ -1,7 +1,8 @@
 """Read each frame of a set once: what it is, and whether it belongs with the others."""
 
 from flatfield.cfa import ColorFilterArray
-from flatfield.inventory import columns, inspect_frames, reject_mismatches
+from flatfield.inspection import columns, inspect_frames
+from flatfield.inventory import reject_mismatches
 from flatfield.job import logged_job
 from flatfield.products import read_image
 from flatfield.screening import compare_halves, screen_frames

@@ -2,7 +2,8 @@
 
 from flatfield.cfa import ColorFilterArray
 from flatfield.errors import InventoryError
-from flatfield.inventory import check_order, columns, used_frames
+from flatfield.inspection import columns
+from flatfield.inventory import check_order, used_frames
 from flatfield.job import logged_job
 from flatfield.tables import read_table, write_table
 

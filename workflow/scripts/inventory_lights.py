@@ -2,7 +2,7 @@
 
 from flatfield.cfa import ColorFilterArray
 from flatfield.errors import FrameError
-from flatfield.inventory import columns, inspect_frames
+from flatfield.inspection import columns, inspect_frames
 from flatfield.job import logged_job
 from flatfield.products import read_image
 from flatfield.tables import write_table

@@ -1,7 +1,8 @@
 """Make the inventory of the offset or dark frames of a set or light, and check that they belong together."""
 
 from flatfield.cfa import ColorFilterArray
-from flatfield.inventory import columns, inspect_frames, reject_mismatches
+from flatfield.inspection import columns, inspect_frames
+from flatfield.inventory import reject_mismatches
 from flatfield.job import logged_job
 from flatfield.tables import write_table
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 from scipy.ndimage import uniform_filter
-from scipy.stats import chi2
+from scipy.special import chdtrc
 from flatfield import illumination as source
 from flatfield.calibration import divide, normalise_mosaic
 from flatfield.cfa import ColorFilterArray
@@ -181,7 +181,7 @@ def judge_repeatability(solution, channels):
     """What is left of the differences of the subsets."""
     noise = float(np.sqrt(np.mean(np.concatenate([errors.ravel() for _, errors, *_ in channels]) ** 2)))
     fit = solution.chi2 / solution.freedom
-    text = "noise" if chi2.sf(solution.chi2, solution.freedom) > SIGNIFICANT else "more than noise"
+    text = "noise" if chdtrc(solution.freedom, solution.chi2) > SIGNIFICANT else "more than noise"
     return verdict("left over", text, f"chi^2 per degree of freedom {fit:.3g}", *source.left_over(solution, noise))
 
 
@@ -189,7 +189,7 @@ def run_tests(solved, channels, rotations, degree):
     """What the solution is worth: rows of the table of tests."""
     common, single = solved["common"], solved["channels"]
     scale = max(common.chi2 / common.freedom, 1.0)
-    chance = chi2.sf((common.chi2_even - common.chi2) / scale, len(common.terms))
+    chance = chdtrc(len(common.terms), (common.chi2_even - common.chi2) / scale)
     uneven = "yes" if chance < SIGNIFICANT else "no"
     x, y = channels[len(channels) // 2][2:]
     rows = [

@@ -2,7 +2,7 @@
 
 import numpy as np
 from scipy.ndimage import uniform_filter
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 from flatfield.cfa import CHANNEL_OF_COLOR
 from flatfield.gradients import measure_map
@@ -47,7 +47,7 @@ def significance(a, b, errors, counts, cfa):
     """
     z, p = np.full(a.shape, np.nan, np.float32), cfa.period
     freedom = max(min(counts) - 1, 1)  # at least (Welch)
-    limit = chi2.isf(CHANCE, freedom) / freedom
+    limit = chdtri(freedom, CHANCE) / freedom
     for i, j, _ in cfa.phases():
         part = np.s_[i::p, j::p]
         own = sum(error[part].astype(np.float64) ** 2 for error in errors)

@@ -1,7 +1,7 @@
 """Gradients in maps of differences: size, direction, significance."""
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 #: Probability below which a difference is significant, and gradient over its error above which it is.
 SIGNIFICANT, SIGNIFICANT_SIGMA = 1e-3, 4.0
@@ -42,7 +42,7 @@ def measure_map(percent, error, size, shape):
     terms = np.column_stack([np.ones(values.size), x[known], y[known]])
     covariance = np.linalg.pinv(terms.T * weight @ terms)
     solution = covariance @ (terms.T * weight @ values)
-    chance = chi2.sf((weight * (values - np.average(values, weights=weight)) ** 2).sum(), values.size - 1)
+    chance = chdtrc(values.size - 1, (weight * (values - np.average(values, weights=weight)) ** 2).sum())
     freedom = values.size - 3
     rest = (weight * (values - terms @ solution) ** 2).sum() / freedom if freedom else 1.0
     slope, errors = solution[1:], covariance[1:, 1:]

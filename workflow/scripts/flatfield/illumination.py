@@ -11,7 +11,7 @@ from math import factorial
 
 import numpy as np
 from numpy.polynomial.legendre import legvander
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from flatfield.regions import average_good, block_positions, block_side
 
@@ -312,7 +312,7 @@ def compare_channels(solutions):
     distance = sum(
         (each.coefficients - mean) @ w @ (each.coefficients - mean) for w, each in zip(weights, solutions, strict=True)
     )
-    return float(chi2.sf(distance, (len(solutions) - 1) * len(mean)))
+    return float(chdtrc((len(solutions) - 1) * len(mean), distance))
 
 
 def better_angles(channels, rotations, degree):

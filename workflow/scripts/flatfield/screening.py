@@ -98,7 +98,7 @@ def screen_frames(frames, owners, tests, min_frames, bad_frames):
     Parameters
     ----------
     frames : list of dict
-        As from `flatfield.inventory.inspect_frames`; ``used``, ``reason`` and `DEPARTURE` are updated in place.
+        As from `flatfield.inspection.inspect_frames`; ``used``, ``reason`` and `DEPARTURE` are updated in place.
     owners : list of str
         Subset of each; frames are compared within.
     tests : dict
