@@ -2,17 +2,23 @@
 # make test       set up .venv and run all tests
 # make bench      measure speed and memory against other programs: benchmarks/results.md (half an hour, 9 GB)
 # make lock       renew the pinned requirements (needs uv)
+# make init FRAMES=folder    propose config.yaml for your own frames (OVERWRITE=yes replaces one that you wrote)
 # make clean      remove results, the demo's frames and Snakemake's records; .venv stays
 
 PYTHON ?= python3
 CORES ?= all
+CONFIG ?= config.yaml
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: all test bench lock clean
+.PHONY: all init test bench lock clean
 
 all: .venv/installed
 	$(BIN)/snakemake --cores $(CORES)
+
+init: .venv/installed
+	@test -n "$(FRAMES)" || { echo 'error: give the folder of your frames: make init FRAMES=folder'; exit 1; }
+	@$(BIN)/python tools/init.py "$(FRAMES)" --config "$(CONFIG)" $(if $(OVERWRITE),--overwrite)
 
 test: .venv/installed-test
 	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST)

@@ -1,0 +1,166 @@
+"""Propose a configuration for a folder of frames: `make init FRAMES=folder`."""
+
+import argparse
+import os
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+PROJECT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(PROJECT / "workflow/scripts"))
+
+from flatfield import configuration, proposal, selection  # noqa: E402
+from flatfield.catalogue import catalogue, list_files  # noqa: E402
+from flatfield.errors import ConfigurationError  # noqa: E402
+
+DEMO = PROJECT / "config/demo.yaml"
+SCHEMA = PROJECT / "workflow/schemas/config.schema.yaml"
+SHOWN = 8  # files of one reason that are named
+console = Console(width=None if sys.stdout.isatty() else 140)
+
+
+def main(frames, config, overwrite, threads):
+    """Show what is in `frames`, then write `config`.
+
+    Parameters
+    ----------
+    frames : str
+        Folder, searched with all folders in it.
+    config : str
+        File to write.
+    overwrite : bool
+        Replace it although it is there. The demo's configuration is replaced in any case: a copy is config/demo.yaml.
+    threads : int
+
+    Raises
+    ------
+    ConfigurationError
+        If there is nothing to propose, or `config` must not be replaced.
+    """
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("reading", total=None)
+        found = catalogue(frames, threads, lambda done, total: progress.update(task, completed=done, total=total))
+    if not found.runs:
+        show_unusable(found.unusable)
+        raise ConfigurationError(f"there is no frame that can be used in {frames}")
+    proposed = proposal.propose(found)
+    show(proposed)
+    show_unusable(found.unusable | proposed.unused)
+    if not proposed.sets:
+        raise ConfigurationError(
+            f"there are no flats in {frames}: no frame is smooth and bright, or called a flat by its header or folder"
+        )
+    path = Path(config)
+    if path.exists() and not overwrite and path.read_bytes() != DEMO.read_bytes():
+        raise ConfigurationError(f"{config} exists and is kept; to replace it: make init FRAMES={frames} OVERWRITE=yes")
+    if sys.stdin.isatty():
+        ask_turns(proposed)
+    text = proposal.write_config(proposed, frames, list_files(frames))
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    try:
+        check(part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    guesses = text.count("# ?")
+    unsure = f" Look at its {guesses} line{'s' * (guesses != 1)} marked `# ?`." if guesses else ""
+    console.print(Text(f"Wrote {config}.{unsure} Next: make"))
+
+
+def show(proposed):
+    """Print what was found, a row a subset or light."""
+    table = Table(title="What was found", title_justify="left")
+    for name in ("what", "name", "subset", "frames", "turned", "camera", "optics", "settings", "taken"):
+        justify = "right" if name == "frames" else "left"
+        table.add_column(name, justify=justify, max_width=24 if name in ("camera", "optics") else None, overflow="fold")
+    for each in proposed.sets:
+        for part in each.parts:
+            turned = "?" if part.rotation is None else f"{part.rotation:g}°" + ("?" if part.doubts else "")
+            subset = part.name if len(each.parts) > 1 else ""
+            shown = proposal.describe(proposal.SetProposal(each.name, [part]))
+            add(table, "flats", each.name, subset, len(part.entries), turned if subset else "", *shown.values())
+    for each in proposed.lights:
+        flat = f"lights, flat: {each.flat or 'none'}"
+        add(table, flat, each.name, "", len(each.entries), "", *proposal.describe(each).values())
+    everything = (*proposed.sets, *proposed.lights)
+    for kind in ("bias", "dark"):
+        groups = {tuple(entry.path for entry in getattr(each, kind)): each for each in everything}
+        for paths, each in groups.items():
+            if paths:
+                one = proposal.SetProposal("", [proposal.Part("", getattr(each, kind))])
+                folder = os.path.dirname(paths[0]) or "."
+                add(table, kind, folder, "", len(paths), "", *proposal.describe(one).values())
+    console.print(table)
+    for each in everything:
+        for doubt in (*each.doubts, *dict.fromkeys(doubt for part in each.parts for doubt in part.doubts)):
+            console.print(Text(f"? {each.name}: {doubt}"))
+
+
+def add(table, *cells):
+    """Add a row of plain text: names of files and lenses are no markup."""
+    table.add_row(*(Text(str(cell)) for cell in cells))
+
+
+def show_unusable(unusable):
+    """Print the files that are not used, by reason."""
+    by_reason = defaultdict(list)
+    for path, reason in unusable.items():
+        by_reason[reason].append(path)
+    for reason, paths in by_reason.items():
+        more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
+        if reason == "neither a camera raw nor FITS" and more:
+            kinds = Counter(Path(path).suffix.lower() or "no suffix" for path in paths)
+            more += f" ({', '.join(f'{number} {kind}' for kind, number in kinds.most_common())})"
+        console.print(Text(f"not used: {', '.join(paths[:SHOWN])}{more}: {reason}"), soft_wrap=True)
+
+
+def ask_turns(proposed):
+    """Ask the person at the terminal for the turns of the camera that nothing tells; Enter leaves them open."""
+    for each in proposed.sets:
+        unknown = [part for part in each.parts[1:] if part.rotation is None]
+        if not unknown:
+            continue
+        names = ", ".join(part.name for part in each.parts)
+        answer = console.input(
+            Text(f"{each.name}: turn of the camera in {names}, counter-clockwise from behind, degrees (0 90 180): ")
+        )
+        try:
+            angles = [float(word) for word in answer.replace(",", " ").split()]
+        except ValueError:
+            angles = []
+        if len(angles) == len(each.parts):
+            for part, angle in zip(each.parts, angles, strict=True):
+                part.rotation, part.doubts = angle, []
+        elif answer.strip():
+            console.print(Text(f"{len(each.parts)} numbers are needed; left open, to be filled in"))
+
+
+def check(path):
+    """Check that the workflow would take the configuration."""
+    configuration.check_duplicate_keys(path)
+    config = configuration.validate(configuration.read_yaml(path), configuration.read_yaml(SCHEMA))
+    for name, options in config["sets"].items():
+        selection.resolve_set(name, options, config["raw_root"])
+    lights = {
+        name: selection.resolve_lights(name, options, config["raw_root"]) for name, options in config["lights"].items()
+    }
+    selection.check_stems(lights)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="make init", description=__doc__)
+    parser.add_argument("frames", help="folder of frames")
+    parser.add_argument("--config", default="config.yaml", help="file to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace it although it is there")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    try:
+        main(**vars(parser.parse_args()))
+    except ConfigurationError as error:
+        sys.exit(f"error: {error}")
