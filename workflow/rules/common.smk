@@ -424,6 +424,7 @@ def set_products():
         "illumination.fits",
         "response.fits",
         "response_rgb.fits",
+        "interactive.html",
     ]
     products = [f"<results>/{name}/{product}" for name in SETS for product in names]
     products += [f"<results>/{name}/differences/{pair}.fits" for name in SETS for pair in PAIRS[name]]

@@ -144,3 +144,23 @@ rule plot_light:
         overscan=overscan_of_light,
     script:
         "../scripts/plot_light.py"
+
+
+rule plot_interactive:
+    """One page with all maps of a set: linked zoom, values under the cursor, profiles."""
+    input:
+        template="workflow/report/interactive.html.j2",
+        code="workflow/report/interactive.js",
+        subsets=subsets_of_set,
+        differences=differences_of_set,
+        flat="<results>/{set}/flat.fits",
+        source="<results>/{set}/illumination.fits",
+        response="<results>/{set}/response_rgb.fits",
+    output:
+        page="<results>/{set}/interactive.html",
+    log:
+        "<logs>/{set}/interactive.log",
+    params:
+        title=title_of_set,
+    script:
+        "../scripts/plot_interactive.py"
