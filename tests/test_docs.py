@@ -9,8 +9,12 @@ from compare_truth import COLUMNS as DEMO_COLUMNS
 from flatfield.inspection import columns
 
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
-#: Tables that only other input has (bias and dark frames, the demo), with their columns.
-OTHER_INPUT = {"first/bias.tsv": columns(("RED", "GREEN", "BLUE")), "demo.tsv": DEMO_COLUMNS}
+#: Tables that only other input has (no colour filters, bias frames, the demo), with their columns.
+OTHER_INPUT = {
+    "mono/frames.tsv": columns(("MONO",), placed=True, screened=True),
+    "mono/bias.tsv": columns(("MONO",)),
+    "demo.tsv": DEMO_COLUMNS,
+}
 
 
 def pattern_of(name):
@@ -43,8 +47,8 @@ def test_every_column_is_documented_and_exists(finished):
             found = [name for name in documented[section[0]] if re.fullmatch(pattern_of(name), column)]
             assert found, f"docs/tables.md does not explain {column} of {table}"
             seen[section[0]].update(found)
-    for names, found in seen.items():  # cameras without colour filters have columns of their own
-        missing = [name for name in documented[names] if name not in found and "mono" not in name]
+    for names, found in seen.items():
+        missing = [name for name in documented[names] if name not in found | {"snr_mono"}]
         assert not missing, f"docs/tables.md explains {missing}, which no table {names} has"
 
 
@@ -57,9 +61,7 @@ def slugs_of(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
-    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
-        if re.match(r"[a-z]+:", link):
-            continue  # other sites
+    for link in re.findall(r"\]\((?![a-z]+:)([^)\s]+)\)", page.read_text()):
         name, _, anchor = link.partition("#")
         target = page.parent / name if name else page
         assert target.exists(), f"{page.name}: {link}"
