@@ -50,3 +50,7 @@ if preset:
 
 
 equip_rules(workflow)
+
+
+onsuccess:
+    print_summary()

@@ -103,10 +103,10 @@ class Project:
     def create(cls, folder):
         folder.mkdir(parents=True, exist_ok=True)
         compile_kernels()
-        for name in ("Snakefile", "config.yaml", "config", "workflow", "profiles", "envs"):
+        for name in ("Snakefile", "config.yaml", "config", "workflow", "profiles", "envs", "CITATION.cff"):
             source = REPOSITORY / name
             if source.is_dir():
-                shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("*.pyc"))
+                shutil.copytree(source, folder / name)
             else:
                 shutil.copy2(source, folder / name)
         return cls(folder)

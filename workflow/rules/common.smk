@@ -4,6 +4,7 @@ import ast
 import hashlib
 import os
 import sys
+import time
 from functools import cache
 from itertools import combinations
 from pathlib import Path
@@ -22,6 +23,7 @@ from flatfield.tables import read_table
 
 DEMO = workflow.pathvars.apply("<resources>/demo")
 RESULTS = workflow.pathvars.apply("<results>")
+STARTED = time.time()
 
 
 def plan_demo():
@@ -533,6 +535,13 @@ def report_options():
         "preset": preset and {"name": PRESET, "light": preset["apply"]["light"]},
         "rules": describe_rules(workflow),
     }
+
+
+def print_summary():
+    """The end of a run that made the report: the best set, warnings, where the report is."""
+    summary = Path(RESULTS) / "summary.txt"
+    if summary.exists() and summary.stat().st_mtime >= STARTED:
+        print("", summary.read_text(encoding="utf-8"), sep="\n", file=sys.stderr)
 
 
 def equip_rules(workflow):

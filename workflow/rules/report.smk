@@ -5,6 +5,8 @@ rule write_report:
     """One self-contained page: conclusions, tables, figures, and how they were made."""
     input:
         template="workflow/report/report.html.j2",
+        script="workflow/report/report.js",
+        citation="CITATION.cff",
         captions=expand(
             "workflow/report/{figure}.rst",
             figure=[
@@ -42,6 +44,7 @@ rule write_report:
         demo=demo_tables(),
     output:
         report="<results>/report.html",
+        summary="<results>/summary.txt",
     log:
         "<logs>/report.log",
     params:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from bokeh.embed import json_item
-from bokeh.layouts import column, row
+from bokeh.layouts import column, gridplot
 from bokeh.models import ColorBar, ColumnDataSource, CrosshairTool, LinearColorMapper, Range1d, Span
 from bokeh.palettes import RdBu11, Viridis256, interp_palette
 from bokeh.plotting import figure
@@ -122,7 +122,7 @@ def relative(path, size):
         values = block_average(plane, size)
         rows, columns = (slice(3 * length // 8, max(5 * length // 8, 3 * length // 8 + 1)) for length in values.shape)
         center = float(np.nanmean(values[rows, columns]))
-        maps.append((f"{channel}, {center:.5g} DN in the centre", 100 * values / center))
+        maps.append((f"{channel}, centre {center:.5g} DN", 100 * values / center))
     return maps
 
 
@@ -143,7 +143,7 @@ def draw(groups, shape, size):
     x_range = Range1d(-0.5, shape[1] - 0.5, bounds="auto")
     y_range = Range1d(shape[0] - 0.5, -0.5, bounds="auto")
     lines = Span(dimension="width", line_dash="dashed"), Span(dimension="height", line_dash="dashed")
-    lines_layout, maps = [], []
+    rows_of_figures, maps = [], []
     for index, group in enumerate(groups):
         values = np.concatenate([values.ravel() for _, values in group["maps"]])
         low, high = color_limits(values, group["signed"])
@@ -164,22 +164,23 @@ def draw(groups, shape, size):
             )
             plot.add_tools(CrosshairTool(overlay=lines))
             plot.grid.visible = False
-            plot.toolbar.logo = None
             source = ColumnDataSource({"image": [np.zeros((1, 1), np.float32)]}, name=f"source-{len(maps)}")
             rows, columns = values.shape
             plot.image("image", source=source, x=-0.5, y=-0.5, dw=columns * size, dh=rows * size, color_mapper=mapper)
             place = {"group": index, "label": label, "color": color_of(label, number), "rows": rows, "columns": columns}
             maps.append(place | pack(values))
             figures.append(plot)
-        figures[-1].add_layout(ColorBar(color_mapper=mapper, title=group["unit"], width=12), "right")
-        lines_layout.append(row(*figures))
+        bar = ColorBar(color_mapper=mapper, title=group["unit"])
+        figures[-1].add_layout(bar, "right" if len(figures) > 1 else "below")  # columns stay as wide as a map
+        rows_of_figures.append(figures)
     profile = figure(
         title="profile", frame_width=2 * WIDTH, frame_height=240, tools="pan,wheel_zoom,box_zoom,reset", name="profile"
     )
     profile.toolbar.logo = None
-    empty = ColumnDataSource({"xs": [], "ys": [], "color": []}, name="profile-lines")
-    profile.multi_line("xs", "ys", color="color", source=empty, line_width=1.5)
-    return column(*lines_layout, profile), maps
+    lines_of_profile = ColumnDataSource({"xs": [[0, 1]], "ys": [[0, 1]], "color": ["#000000"]}, name="profile-lines")
+    profile.multi_line("xs", "ys", color="color", source=lines_of_profile, line_width=1.5)
+    grid = gridplot(rows_of_figures, merge_tools=True, toolbar_location="above", toolbar_options={"logo": None})
+    return column(grid, profile), maps
 
 
 def pack(values):

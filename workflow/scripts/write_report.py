@@ -10,7 +10,8 @@ from pathlib import Path
 import yaml
 from docutils.core import publish_parts
 from flatfield.job import logged_job
-from flatfield.reporting import conclude, summarize_inventory, tabulate_noise
+from flatfield.report_tables import summarize_inventory, tabulate_noise
+from flatfield.reporting import conclude
 from flatfield.tables import read_table
 from flatfield.version import VERSION
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -18,19 +19,23 @@ from PIL import Image
 
 #: Of the embedded pictures, 0 to 100; the PNG files beside the page are exact.
 WEBP_QUALITY = 90
+#: Warnings that a run ends with; all are in the report.
+SHOWN_WARNINGS = 6
 PACKAGES = ("snakemake", "rawpy", "exifread", "numpy", "scipy", "astropy", "matplotlib")
 
 
-def main(inputs, report, options):
-    """Write the page.
+def main(inputs, report, summary, options):
+    """Write the page and its summary.
 
     Parameters
     ----------
     inputs : dict
-        template, captions, inventories, stats, noise, uniformity, illumination, drift, cross, models, sets, plots,
+        template, script, citation, captions, inventories, stats, noise, uniformity, illumination, drift, cross, models, sets, plots,
         lights (their inventories), vignetting, diagnosis, agreement, preset, preset_plots, demo: paths.
     report : str
         HTML file to write.
+    summary : str
+        Text file to write: the few lines that a run ends with.
     options : dict
         config (the whole configuration), results (folder), sets and lights (names), preset (name and how
         it treats lights; None without one), rules (name, product and
@@ -50,16 +55,17 @@ def main(inputs, report, options):
     drift = by_folder(inputs["drift"])
     sets, demo = read_table(inputs["sets"]), [row for path in inputs["demo"] for row in read_table(path)]
     plots = {os.path.relpath(path, root): embed(path) for path in [*inputs["plots"], *inputs["preset_plots"]]}
+    story = conclude(
+        sets,
+        inventories,
+        (noise, uniformity, illumination, models, drift),
+        (vignetting, diagnosis, agreement),
+        (name, preset, preset_diagnosis),
+        demo,
+    )
     content = {
         "title": "Flat-field report",
-        "conclusions": conclude(
-            sets,
-            inventories,
-            (noise, uniformity, illumination, models, drift),
-            (vignetting, diagnosis, agreement),
-            (name, preset, preset_diagnosis),
-            demo,
-        ),
+        "story": story,
         "captions": {Path(path).stem: render_caption(path) for path in inputs["captions"]},
         "summaries": {name: summarize_inventory(rows) for name, rows in inventories.items()},
         "titles": {name: entry["title"] or name for name, entry in options["config"]["sets"].items()},
@@ -87,15 +93,41 @@ def main(inputs, report, options):
         "versions": {"flatfield": VERSION} | {package: version(package) for package in PACKAGES},
         "digest": digest([*inventories.values(), *lights.values()]),
         "rules": options["rules"],
+        "citation": cite(inputs["citation"]),
+        "script": Path(inputs["script"]).read_text(encoding="utf-8"),
     }
     template = Path(inputs["template"])
     environment = Environment(
         loader=FileSystemLoader(template.parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters |= {"number": round_number, "zip": lambda ours, others: zip(ours, others, strict=True)}
-    part = Path(f"{report}.part")
-    part.write_text(environment.get_template(template.name).render(content), encoding="utf-8")
-    os.replace(part, report)
+    write(report, environment.get_template(template.name).render(content))
+    write(summary, summarize(story, report))
+
+
+def write(path, text):
+    """Write a file beside its place, then put it there."""
+    part = Path(f"{path}.part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+def summarize(story, report):
+    """The few lines that a run ends with: the best set, warnings, where the report is."""
+    warnings = [f"Beware: {warning} {remedy}" for warning, remedy in story["warnings"]]
+    more = [f"and {len(warnings) - SHOWN_WARNINGS} more warnings"] * (len(warnings) > SHOWN_WARNINGS)
+    lines = [*story["frames"], *story["verdict"], *warnings[:SHOWN_WARNINGS], *more, f"Report: {report}"]
+    return "\n".join(lines) + "\n"
+
+
+def cite(path):
+    """How to cite the program, from its CITATION.cff."""
+    citation = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    names = "; ".join(
+        ", ".join(author[key] for key in ("name", "family-names", "given-names") if key in author)
+        for author in citation["authors"]
+    )
+    return f"{names}: {citation['title']}, version {VERSION}."
 
 
 def round_number(text):
@@ -143,4 +175,4 @@ def digest(inventories):
 
 if "snakemake" in globals():
     with logged_job(snakemake.log[0]):
-        main(dict(snakemake.input.items()), snakemake.output.report, snakemake.params.options)
+        main(dict(snakemake.input.items()), snakemake.output.report, snakemake.output.summary, snakemake.params.options)

@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 
-from flatfield.tables import format_exposure, number_of
+from flatfield.tables import number_of
 
 #: A corrected light whose centre and corner agree within this is called even, percent.
 EVEN_PERCENT = 3.0
@@ -29,27 +29,38 @@ def conclude(sets, inventories, measured, lights, preset, demo):
 
     Returns
     -------
-    list of str
-        Sentences.
+    dict
+        Sentences: frames, verdict, lights, preset and truth, each a list; flats, a list by set; warnings, a list of
+        pairs of what is wrong and what to do about it.
     """
     name, preset_lights, preset_diagnoses = preset
     lights, diagnoses, agreement = lights
     noise, uniformity, illumination, models, drift = measured
-    return [
-        _frames(inventories),
-        *[sentence for each, rows in inventories.items() for sentence in _doubtful(each, rows)],
-        *_verdicts(sets),
-        *_best_set(sets),
-        *[sentence for each, rows in uniformity.items() for sentence in _evenness(each, rows)],
-        *_sources(illumination),
-        *[sentence for each, rows in noise.items() for sentence in _noise(each, rows)],
-        *_drifts(drift),
-        *_models(models),
-        *_disagreements(agreement),
-        *_lights("Light ", lights, diagnoses),
-        *_lights(f"Preset {name}, ", preset_lights, preset_diagnoses),
-        *_demo(demo),
-    ]
+    return {
+        "frames": [_frames(inventories)],
+        "verdict": [*_verdicts(sets), *_best_set(sets)],
+        "flats": {
+            each: [
+                *_noise(each, noise[each]),
+                *_evenness(each, uniformity[each]),
+                *_source(each, illumination[each]),
+                *_model(each, models[each]),
+            ]
+            for each in inventories
+        },
+        "lights": _lights("", lights, diagnoses),
+        "preset": _lights(f"Preset {name}, ", preset_lights, preset_diagnoses),
+        "truth": _demo(demo),
+        "warnings": [
+            *[warning for each, rows in inventories.items() for warning in _left_out(each, rows)],
+            *_wrong_angles(illumination),
+            *_one_angle(illumination),
+            *_drifts(drift),
+            *[warning for each, rows in noise.items() for warning in _too_few(each, rows)],
+            *_disagreements(agreement),
+            *_bad_corrections(diagnoses),
+        ],
+    }
 
 
 def _frames(inventories):
@@ -61,14 +72,28 @@ def _frames(inventories):
     return f"{len(frames)} flat-field frames in {sets}: {rest}"
 
 
-def _doubtful(name, rows):
-    """A warning of frames that failed a test and are used nevertheless."""
+def _left_out(name, rows):
+    """Warnings of frames that are not used, and of those that failed a test and are used nevertheless."""
+    unused = [row for row in rows if row["used"] != "yes"]
     kept = [row for row in rows if row["used"] == "yes" and row["reason"]]
-    if not kept:
-        return []
-    are = "frame failed a test and is" if len(kept) == 1 else "frames failed a test and are"
-    example = f"{kept[0]['file']}: {kept[0]['reason']}"
-    return [f"Beware: in {name} {len(kept)} {are} used nevertheless, for example {example}."]
+    warnings = []
+    if unused:
+        are = "frame is" if len(unused) == 1 else "frames are"
+        warnings.append(
+            (
+                f"In {name} {len(unused)} {are} not used, for example {unused[0]['file']}: {unused[0]['reason']}.",
+                "Look at them; if they are good, raise the threshold in `frame_tests`.",
+            )
+        )
+    if kept:
+        are = "frame failed a test and is" if len(kept) == 1 else "frames failed a test and are"
+        warnings.append(
+            (
+                f"In {name} {len(kept)} {are} used nevertheless, for example {kept[0]['file']}: {kept[0]['reason']}.",
+                "Take more good frames, or lower `min_frames` to leave these out.",
+            )
+        )
+    return warnings
 
 
 def _evenness(name, rows):
@@ -91,26 +116,42 @@ def _evenness(name, rows):
     ]
 
 
-def _sources(illumination):
-    """What was found of the light sources, and what cannot be; a set with one subset has nothing to turn."""
-    solved = {name: {row["test"]: row for row in rows} for name, rows in illumination.items()}
-    solved = {name: tests for name, tests in solved.items() if "solvable" not in tests}
-    corrected = defaultdict(list)
-    for name, tests in solved.items():
-        if tests["light source uneven"]["verdict"] == "yes":
-            corrected[tests["cannot be seen"]["evidence"]].append(name)
-    sentences = []
-    for hidden, names in corrected.items():
-        limit = f"; what these angles cannot tell from the lens stays in it: {hidden}" if hidden else ""
-        sentences.append(
-            f"The response ({', '.join(f'{name}/response.fits' for name in names)}) is the flat without the unevenness "
-            f"that turned with the camera{limit}."
+def _source(name, rows):
+    """What was found of the light source, and what cannot be; a set with one subset has nothing to turn."""
+    tests = {row["test"]: row for row in rows}
+    if "solvable" in tests or tests["light source uneven"]["verdict"] != "yes":
+        return []
+    hidden = tests["cannot be seen"]["evidence"]
+    limit = f"; what these angles cannot tell from the lens stays in it: {hidden}" if hidden else ""
+    return [
+        f"The response ({name}/response.fits) is the flat without the unevenness that turned with the camera{limit}."
+    ]
+
+
+def _wrong_angles(illumination):
+    """Rotations that the frames contradict."""
+    return [
+        (
+            f"The rotations of {name} are {row['verdict']}; {row['evidence']}.",
+            "Correct `rotation` of its subsets (counter-clockwise, seen from behind the camera).",
         )
-    for name, tests in solved.items():
-        angles = tests["angles"]
-        if angles["verdict"] != "as given":
-            sentences.append(f"Beware: the rotations of {name} are {angles['verdict']}; {angles['evidence']}.")
-    return sentences
+        for name, rows in illumination.items()
+        for row in rows
+        if row["test"] == "angles" and row["verdict"] != "as given"
+    ]
+
+
+def _one_angle(illumination):
+    """Sets whose light source cannot be told from the lens."""
+    return [
+        (
+            f"The light source of {name} cannot be told from the lens: {row['evidence'] or row['verdict']}.",
+            "Take subsets with the camera turned, by 90 and 180 degrees at best; see docs/shooting.md.",
+        )
+        for name, rows in illumination.items()
+        for row in rows
+        if row["test"] == "solvable"
+    ]
 
 
 def _noise(name, rows):
@@ -190,47 +231,94 @@ def _measured(row, name):
 
 def _drifts(drift):
     """Light sources that changed while a subset was taken."""
-    sentences = []
+    warnings = []
     for name, rows in drift.items():
         found = [row for row in rows if row["significant"] == "yes"]
         if found:
             worst = max(found, key=lambda row: float(row["rms_percent"]))
             subsets = ", ".join(dict.fromkeys(row["subset"] for row in found))
-            sentences.append(
-                f"Beware: the light of {name} changed its distribution during subset {subsets}: halves differ by up to "
-                f"{float(worst['rms_percent']):.2g} % rms (noise {float(worst['noise_percent']):.1g} %)."
+            warnings.append(
+                (
+                    f"The light of {name} changed its distribution during subset {subsets}: halves differ by up to "
+                    f"{float(worst['rms_percent']):.2g} % rms (noise {float(worst['noise_percent']):.1g} %).",
+                    "Take the frames faster, or under a steadier light (no clouds, no twilight).",
+                )
             )
-    return sentences
+    return warnings
 
 
-def _models(models):
-    """Which model was chosen, by how it predicts; sets with the same in one sentence."""
-    chosen = defaultdict(list)
-    for name, rows in models.items():
-        best = [row for row in rows if row["chosen"] == "yes"]
-        if not best:
-            continue
-        predicts = _span([float(row["cv_rms_percent"]) for row in best], ".2g")
-        noise = _span([float(row["noise_percent"]) for row in best], ".2g")
-        chosen[best[0]["model"]].append(f"{name} {predicts} %, noise {noise} %")
+def _too_few(name, rows):
+    """Sets with fewer frames than the wanted error needs."""
+    short = [row for row in rows if number_of(row["frames_needed"]) and row["snr_master"]]
+    short = [row for row in short if 100 / float(row["snr_master"]) > float(row["wanted_error_percent"])]
+    if not short:
+        return []
+    needed = max(float(row["frames_needed"]) for row in short)
+    errors = _span([100 / float(row["snr_master"]) for row in short], ".2g")
     return [
-        f"The simplest model of the flat that predicts as well as any is a {model} (error of blocks left out: "
-        f"{'; '.join(parts)})."
-        for model, parts in chosen.items()
+        (
+            f"The flat of {name} has an error of {errors} % a pixel at the centre, "
+            f"more than the wanted {float(short[0]['wanted_error_percent']):g} %.",
+            f"Take {needed:.0f} frames, or change `noise: wanted_error_percent`.",
+        )
+    ]
+
+
+def _model(name, rows):
+    """Which model was chosen, by how it predicts."""
+    best = [row for row in rows if row["chosen"] == "yes"]
+    if not best:
+        return []
+    predicts = _span([float(row["cv_rms_percent"]) for row in best], ".2g")
+    noise = _span([float(row["noise_percent"]) for row in best], ".2g")
+    return [
+        f"The simplest model of the flat that predicts as well as any is a {best[0]['model']} (error of blocks left out: "
+        f"{predicts} %, noise {noise} %)."
     ]
 
 
 def _disagreements(agreement):
-    """Lights and flats that do not belong together, as far as is known."""
-    sentences = []
+    """Lights and flats that do not belong together, as far as is known; lights with the same doubt in one warning."""
+    frames = defaultdict(list)
     for light, rows in agreement.items():
-        for row in [row for row in rows if row["agreement"] in ("error", "warning")][:3]:
-            verb = "is wrong for" if row["agreement"] == "error" else "may be wrong for"
-            sentences.append(
-                f"Beware: the flat {verb} light {light}, {row['frame']}: {row['quantity']} {row['light']} against "
-                f"{row['flat']} ({row['remark']})."
-            )
-    return sentences
+        for row in rows:
+            if row["agreement"] in ("error", "warning"):
+                key = row["agreement"], light, row["quantity"], row["light"], row["flat"], row["remark"]
+                frames[key].append(row["frame"])
+    warnings = []
+    for (kind, light, quantity, own, other, remark), names in frames.items():
+        verb = "is wrong for" if kind == "error" else "may be wrong for"
+        shown = names[0] if len(names) == 1 else f"{len(names)} frames"
+        remedy = "Apply the flat of a set taken with the same camera, lens, aperture and focus."
+        warnings.append(
+            (f"The flat {verb} light {light}, {shown}: {quantity} {own} against {other} ({remark}).", remedy)
+        )
+    return warnings
+
+
+#: What to do about a cause of a wrong correction.
+REMEDIES = {
+    "encoded": "Give the raw file of the light, not a developed picture.",
+    "pedestal": "Give offset frames (`bias`) of the light, or look for stray light in it or in the flats.",
+    "flat not flat": "Apply the response (`apply: {flat_kind: response}`), and take subsets with the camera turned.",
+    "sky gradient": "This is the sky, not the flat: remove it after the division, if at all.",
+    "wrong flat": "Take flats with the lens, focus, aperture and filters of the light, and no lens correction in between.",
+}
+
+
+def _bad_corrections(diagnoses):
+    """Supported causes of a wrong correction, frames of a light together."""
+    frames = defaultdict(list)
+    for light, rows in diagnoses.items():
+        for row in rows:
+            if row["verdict"] == "supported":
+                frames[light, row["cause"]].append(row)
+    warnings = []
+    for (light, cause), rows in frames.items():
+        shown = rows[0]["frame"] if len(rows) == 1 else f"{len(rows)} frames"
+        evidence = rows[0]["evidence"].split(";")[0]
+        warnings.append((f"Light {light}, {shown}: {rows[0]['meaning']} ({evidence}).", REMEDIES[cause]))
+    return warnings
 
 
 def _lights(prefix, vignetting, diagnoses):
@@ -292,87 +380,6 @@ def _demo(demo):
     return [f"Against the truth of the demo, off are: {'; '.join(parts)}."]
 
 
-#: Columns of ``noise.tsv`` in words, with the column of their error, in the order of the report.
-NOISE_WORDS = {
-    "gain, e-/DN": ("gain_e_per_dn", "gain_error"),
-    "read noise, e-": ("read_noise_e", "read_noise_error"),
-    "pixel response (PRNU), %": ("prnu_percent", "prnu_error"),
-    "saturation, DN": ("saturation_dn", None),
-    "non-linearity at high level, %": ("nonlinearity_percent", "nonlinearity_error"),
-    "S/N of a pixel of one frame": ("snr_frame", "snr_frame_error"),
-    "S/N of a pixel of the master": ("snr_master", "snr_master_error"),
-    "the same, predicted": ("snr_predicted", None),
-    "slope of log noise against log frames": ("depth_slope", "depth_slope_error"),
-    "frames needed for the wanted error": ("frames_needed", None),
-    "added to the noise of a light as bright as one flat, %": ("adds_to_light_percent", None),
-    "pairs of frames measured": ("pairs", None),
-}
-
-
-def tabulate_noise(rows):
-    """``noise.tsv`` with a row a quantity and a column a channel, values with their errors.
-
-    Parameters
-    ----------
-    rows : list of dict
-
-    Returns
-    -------
-    list of dict
-        quantity, and a text for each channel.
-    """
-    table = []
-    for words, (column, error) in NOISE_WORDS.items():
-        table.append({"quantity": words} | {row["channel"]: _with_error(row, column, error) for row in rows})
-    return [*table, {"quantity": "not determined"} | {row["channel"]: row["reason"] or "-" for row in rows}]
-
-
-def _with_error(row, column, error):
-    value = number_of(row[column])
-    if value is None:
-        return row[column]
-    uncertainty = number_of(row[error]) if error else None
-    if not uncertainty:
-        return f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"
-    digits = min(max(1 - math.floor(math.log10(uncertainty)), 0), 6)
-    return f"{value:.{digits}f} ± {uncertainty:.{digits}f}"
-
-
 def _span(values, form):
     """Smallest to largest; one figure where they agree."""
     return " to ".join(dict.fromkeys((format(min(values), form), format(max(values), form))))
-
-
-def summarize_inventory(rows):
-    """One line of a set for the report: frames, subsets, camera and settings, exclusions.
-
-    Parameters
-    ----------
-    rows : list of dict
-        ``frames.tsv``.
-
-    Returns
-    -------
-    dict
-        frames, used, subsets, camera, lens, settings, size, time, unused (rows of the frames that are not used), kept
-        (of those used although a test failed).
-    """
-    used = [row for row in rows if row["used"] == "yes"]
-
-    def span(name, show="{:g}".format):
-        values = [float(row[name]) for row in used if row[name]]
-        return " to ".join(dict.fromkeys((show(min(values)), show(max(values))))) if values else "unknown"
-
-    times = sorted(row["time"] for row in used if row["time"])
-    return {
-        "frames": len(rows),
-        "used": len(used),
-        "subsets": ", ".join(dict.fromkeys(row["subset"] for row in used if row["subset"])),
-        "camera": used[0]["camera"] or "unknown",
-        "lens": used[0]["lens"] or "unknown",
-        "settings": f"{span('exposure_s', format_exposure)}, ISO {span('iso')}, f/{span('aperture')}",
-        "size": f"{used[0]['rows']} x {used[0]['columns']}, {used[0]['cfa']}",
-        "time": " to ".join(dict.fromkeys((times[0], times[-1]))) if times else "unknown",
-        "unused": [row for row in rows if row["used"] != "yes"],
-        "kept": [row for row in used if row["reason"]],
-    }

@@ -1,0 +1,54 @@
+// Tables: a click on a heading sorts, a field finds rows, a button copies. Without this script the page is complete.
+"use strict";
+for (const box of document.querySelectorAll(".scroll")) {
+  const table = box.querySelector("table"), body = table.tBodies[0];
+  const rows = [...body.rows];
+  const tools = document.createElement("div");
+  tools.className = "tools";
+  if (rows.length > 6) {
+    const field = document.createElement("input");
+    field.type = "search";
+    field.placeholder = `find in ${rows.length} rows`;
+    field.setAttribute("aria-label", "find rows of the table below");
+    field.oninput = () => {
+      const words = field.value.toLowerCase().split(/\s+/);
+      for (const row of rows) row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word));
+    };
+    tools.append(field);
+  }
+  const copy = document.createElement("button");
+  copy.type = "button";
+  copy.textContent = "copy";
+  copy.title = "copy the table, to be pasted into a spreadsheet";
+  copy.onclick = async () => {
+    const shown = [table.tHead.rows[0], ...[...body.rows].filter((row) => !row.hidden)];
+    const text = shown.map((row) => [...row.cells].map((cell) => cell.textContent.trim()).join("\t")).join("\n");
+    const area = document.createElement("textarea"); // a page opened from a file has no clipboard of its own
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    copy.textContent = document.execCommand("copy") ? "copied" : "not copied";
+    area.remove();
+    setTimeout(() => (copy.textContent = "copy"), 1500);
+  };
+  tools.append(copy);
+  box.before(tools);
+  [...table.tHead.rows[0].cells].forEach((cell, column) => {
+    cell.tabIndex = 0;
+    cell.title = "sort";
+    const sort = () => {
+      const down = cell.getAttribute("aria-sort") === "ascending";
+      for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+      cell.setAttribute("aria-sort", down ? "descending" : "ascending");
+      const value = (row) => row.cells[column].textContent.trim();
+      const order = (a, b) => {
+        const [x, y] = [value(a), value(b)], [m, n] = [parseFloat(x), parseFloat(y)];
+        if (isNaN(m) !== isNaN(n)) return isNaN(m) ? 1 : -1; // what is unknown comes last
+        return (down ? -1 : 1) * (isNaN(m) ? x.localeCompare(y, "en", { numeric: true }) : m - n);
+      };
+      body.append(...[...body.rows].sort(order));
+    };
+    cell.onclick = sort;
+    cell.onkeydown = (event) => event.key === "Enter" && sort();
+  });
+}
