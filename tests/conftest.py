@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from filelock import FileLock
 
 from flatfield.cfa import ColorFilterArray
 from flatfield.combining import combine_interpolated, combine_stack
@@ -152,6 +153,10 @@ class Project:
         jobs = dict(re.findall(r"^(\w+) +(\d+)$", table[1], re.MULTILINE)) if table else {}
         return Counter({name: int(count) for name, count in jobs.items() if name != "all"})
 
+    def conclusions(self):
+        """What the front page of the report says."""
+        return yaml.safe_load(self.path("conclusions.yaml").read_text())
+
     def path(self, name):
         return self.folder / "results" / name
 
@@ -191,11 +196,15 @@ def build_project(folder):
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory):
-    """A project that has run on one core; do not change it, `copy` it."""
-    project = build_project(tmp_path_factory.mktemp("finished") / "project")
-    project.run(cores=1)
-    return project
+def finished(tmp_path_factory, worker_id):
+    """A project that has run on one core; do not change it, `copy` it. Tests running side by side share it."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "finished"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "done").exists():
+            build_project(folder / "project").run(cores=1)
+            (folder / "done").touch()
+    return Project(folder / "project")
 
 
 @pytest.fixture

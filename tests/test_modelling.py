@@ -194,7 +194,7 @@ def test_model_times_detail_is_the_flat(modelled):
 def test_either_part_may_be_applied(modelled, tmp_path, part):
     project = modelled.copy(tmp_path / "project")
     project.change_config(lambda config: config.update(apply={"flat_part": part}))
-    project.run()
+    project.run("results/lights/night/sky.fits")
     light = fits.getdata(project.path("lights/night/sky.fits")).astype(float)
     left = {"whole": 1, "model": dust(), "detail": vignetting()}[part]
     color = np.array([0.5, 1.0, 0.6])[RGGB.channel_map(SHAPE)]

@@ -298,7 +298,8 @@ def test_too_little_memory_is_a_clear_error(project):
 
 
 def test_notebook_preset_is_the_notebooks_arithmetic(project):
-    project.run("--configfile", "config/notebook.yaml")
+    targets = ["results/first/flat.fits", "results/lights/night/vignetting.tsv"]
+    project.run("--configfile", "config/notebook.yaml", "--", *targets)
     frames = natural(project.folder / "raws/first")[::2]
     planes = []
     for path in frames:
@@ -332,20 +333,23 @@ def test_notebook_preset_is_the_notebooks_arithmetic(project):
                 np.testing.assert_allclose(found, [center, corner, center / corner], rtol=1e-6)
 
 
-def test_preset_stands_beside_in_the_report(project):
-    pathvars = {"results": "results/own"}
-    project.change_config(lambda config: config.update(compare="config/notebook.yaml", pathvars=pathvars))
+def test_preset_stands_beside_in_the_report(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    project.change_config(lambda config: config.update(compare="config/notebook.yaml"))
     project.run()
-    assert table(project.path("own/notebook/lights/night/vignetting.tsv"))
-    page = project.path("own/report.html").read_text()
+    assert table(project.path("notebook/lights/night/vignetting.tsv"))
+    page = project.path("report.html").read_text()
     assert "Beside the preset notebook" in page and "gamma-coded" in page
 
 
-def test_another_preset_is_not_taken_for_the_notebook(project):
+def test_another_preset_is_not_taken_for_the_notebook(finished, tmp_path):
+    """Results in a folder of the user's choice."""
+    project = finished.copy(tmp_path / "project")
+    (project.folder / "results").rename(project.folder / "mine")
     (project.folder / "averaged.yaml").write_text("combine: {method: mean}")
-    project.change_config(lambda config: config.update(compare="averaged.yaml"))
+    project.change_config(lambda config: config.update(compare="averaged.yaml", pathvars={"results": "mine"}))
     project.run()
-    page = project.path("report.html").read_text()
+    page = (project.folder / "mine/report.html").read_text()
     assert "Beside the preset averaged" in page
     assert "gamma-coded" not in page and "notebook did" not in page
 

@@ -16,7 +16,7 @@ WORKFLOW = Path(os.path.relpath(str(workflow.current_basedir))).parent
 SCRIPTS = WORKFLOW / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from flatfield import configuration, selection, simulation, storage
+from flatfield import configuration, reporting, selection, simulation, storage
 from flatfield.errors import ConfigurationError
 from flatfield.names import is_fits
 from flatfield.tables import read_table
@@ -539,9 +539,9 @@ def report_options():
 
 def print_summary():
     """The end of a run that made the report: the best set, warnings, where the report is."""
-    summary = Path(RESULTS) / "summary.txt"
-    if summary.exists() and summary.stat().st_mtime >= STARTED:
-        print("", summary.read_text(encoding="utf-8"), sep="\n", file=sys.stderr)
+    page, story = Path(RESULTS) / "report.html", Path(RESULTS) / "conclusions.yaml"
+    if page.exists() and story.exists() and page.stat().st_mtime >= STARTED:
+        print("", reporting.summarize(configuration.read_yaml(story), page), "", sep="\n", file=sys.stderr)
 
 
 def equip_rules(workflow):

@@ -11,58 +11,47 @@ import yaml
 from docutils.core import publish_parts
 from flatfield.job import logged_job
 from flatfield.report_tables import summarize_inventory, tabulate_noise
-from flatfield.reporting import conclude
-from flatfield.tables import read_table
+from flatfield.tables import read_table, tables_by_folder
 from flatfield.version import VERSION
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 #: Of the embedded pictures, 0 to 100; the PNG files beside the page are exact.
 WEBP_QUALITY = 90
-#: Warnings that a run ends with; all are in the report.
-SHOWN_WARNINGS = 6
 PACKAGES = ("snakemake", "rawpy", "exifread", "numpy", "scipy", "astropy", "matplotlib")
 
 
-def main(inputs, report, summary, options):
-    """Write the page and its summary.
+def main(inputs, report, options):
+    """Write the page.
 
     Parameters
     ----------
     inputs : dict
-        template, script, citation, captions, inventories, stats, noise, uniformity, illumination, drift, cross, models, sets, plots,
-        lights (their inventories), vignetting, diagnosis, agreement, preset, preset_plots, demo: paths.
+        template, script, citation, captions, conclusions, inventories, stats, noise, uniformity, illumination, drift,
+        cross, models, sets, plots, lights (their inventories), vignetting, diagnosis, agreement, preset, preset_plots,
+        demo: paths.
     report : str
         HTML file to write.
-    summary : str
-        Text file to write: the few lines that a run ends with.
     options : dict
         config (the whole configuration), results (folder), sets and lights (names), preset (name and how
         it treats lights; None without one), rules (name, product and
         digest of the code of each).
     """
     root = options["results"]
-    inventories, models, stats = (by_folder(inputs[name]) for name in ("inventories", "models", "stats"))
-    vignetting = by_folder(inputs["vignetting"])
+    inventories, models, stats = (tables_by_folder(inputs[name]) for name in ("inventories", "models", "stats"))
+    vignetting = tables_by_folder(inputs["vignetting"])
     preset, preset_stats, preset_diagnosis = (
-        by_folder(inputs["preset"], name) for name in ("vignetting.tsv", "stats.tsv", "diagnosis.tsv")
+        tables_by_folder(inputs["preset"], name) for name in ("vignetting.tsv", "stats.tsv", "diagnosis.tsv")
     )
-    diagnosis, agreement = by_folder(inputs["diagnosis"]), by_folder(inputs["agreement"])
+    diagnosis, agreement = tables_by_folder(inputs["diagnosis"]), tables_by_folder(inputs["agreement"])
     name = options["preset"] and options["preset"]["name"]
     lights, noise, uniformity, illumination = (
-        by_folder(inputs[name]) for name in ("lights", "noise", "uniformity", "illumination")
+        tables_by_folder(inputs[name]) for name in ("lights", "noise", "uniformity", "illumination")
     )
-    drift = by_folder(inputs["drift"])
+    drift = tables_by_folder(inputs["drift"])
     sets, demo = read_table(inputs["sets"]), [row for path in inputs["demo"] for row in read_table(path)]
     plots = {os.path.relpath(path, root): embed(path) for path in [*inputs["plots"], *inputs["preset_plots"]]}
-    story = conclude(
-        sets,
-        inventories,
-        (noise, uniformity, illumination, models, drift),
-        (vignetting, diagnosis, agreement),
-        (name, preset, preset_diagnosis),
-        demo,
-    )
+    story = yaml.safe_load(Path(inputs["conclusions"]).read_text(encoding="utf-8"))
     content = {
         "title": "Flat-field report",
         "story": story,
@@ -76,7 +65,7 @@ def main(inputs, report, summary, options):
         "uniformity": uniformity,
         "illumination": illumination,
         "drift": drift,
-        "cross": by_folder(inputs["cross"]),
+        "cross": tables_by_folder(inputs["cross"]),
         "vignetting": vignetting,
         "preset": options["preset"],
         "diagnosis": diagnosis,
@@ -101,23 +90,9 @@ def main(inputs, report, summary, options):
         loader=FileSystemLoader(template.parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters |= {"number": round_number, "zip": lambda ours, others: zip(ours, others, strict=True)}
-    write(report, environment.get_template(template.name).render(content))
-    write(summary, summarize(story, report))
-
-
-def write(path, text):
-    """Write a file beside its place, then put it there."""
-    part = Path(f"{path}.part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
-
-
-def summarize(story, report):
-    """The few lines that a run ends with: the best set, warnings, where the report is."""
-    warnings = [f"Beware: {warning} {remedy}" for warning, remedy in story["warnings"]]
-    more = [f"and {len(warnings) - SHOWN_WARNINGS} more warnings"] * (len(warnings) > SHOWN_WARNINGS)
-    lines = [*story["frames"], *story["verdict"], *warnings[:SHOWN_WARNINGS], *more, f"Report: {report}"]
-    return "\n".join(lines) + "\n"
+    part = Path(f"{report}.part")
+    part.write_text(environment.get_template(template.name).render(content), encoding="utf-8")
+    os.replace(part, report)
 
 
 def cite(path):
@@ -139,12 +114,6 @@ def round_number(text):
     except ValueError:
         return text
     return f"{number:.0f}" if 1000 <= abs(number) < 1e9 else f"{number:.4g}"
-
-
-def by_folder(paths, name=None):
-    """Rows of tables by the name of their folder, of the tables called `name` if given."""
-    chosen = [Path(path) for path in paths if name in (None, Path(path).name)]
-    return {path.parent.name: read_table(path) for path in chosen}
 
 
 def select(plots, prefix):
@@ -175,4 +144,4 @@ def digest(inventories):
 
 if "snakemake" in globals():
     with logged_job(snakemake.log[0]):
-        main(dict(snakemake.input.items()), snakemake.output.report, snakemake.output.summary, snakemake.params.options)
+        main(dict(snakemake.input.items()), snakemake.output.report, snakemake.params.options)

@@ -7,6 +7,8 @@ from flatfield.tables import number_of
 
 #: A corrected light whose centre and corner agree within this is called even, percent.
 EVEN_PERCENT = 3.0
+#: Warnings that a run ends with; all are in the report.
+SHOWN_WARNINGS = 6
 
 
 def conclude(sets, inventories, measured, lights, preset, demo):
@@ -31,7 +33,7 @@ def conclude(sets, inventories, measured, lights, preset, demo):
     -------
     dict
         Sentences: frames, verdict, lights, preset and truth, each a list; flats, a list by set; warnings, a list of
-        pairs of what is wrong and what to do about it.
+        pairs (lists) of what is wrong and what to do about it.
     """
     name, preset_lights, preset_diagnoses = preset
     lights, diagnoses, agreement = lights
@@ -42,7 +44,7 @@ def conclude(sets, inventories, measured, lights, preset, demo):
         "flats": {
             each: [
                 *_noise(each, noise[each]),
-                *_evenness(each, uniformity[each]),
+                *_evenness(each, uniformity[each], illumination[each]),
                 *_source(each, illumination[each]),
                 *_model(each, models[each]),
             ]
@@ -61,6 +63,25 @@ def conclude(sets, inventories, measured, lights, preset, demo):
             *_bad_corrections(diagnoses),
         ],
     }
+
+
+def summarize(story, report):
+    """The few lines that a run ends with: frames, the best set, warnings, where the report is.
+
+    Parameters
+    ----------
+    story : dict
+        What `conclude` returns.
+    report : str
+        Path of the report.
+
+    Returns
+    -------
+    str
+    """
+    warnings = [f"Beware: {warning} {remedy}" for warning, remedy in story["warnings"]]
+    more = [f"... and {len(warnings) - SHOWN_WARNINGS} more warnings."] * (len(warnings) > SHOWN_WARNINGS)
+    return "\n".join([*story["frames"], *story["verdict"], *warnings[:SHOWN_WARNINGS], *more, f"Report: {report}"])
 
 
 def _frames(inventories):
@@ -96,8 +117,14 @@ def _left_out(name, rows):
     return warnings
 
 
-def _evenness(name, rows):
-    """What the differences of the subsets of a set say of its light source."""
+def _evenness(name, rows, tests):
+    """Whether the light source of a set was even: as solved for, else by the differences of the subsets at large."""
+    solved = next((row for row in tests if row["test"] == "light source uneven"), None)
+    if solved and number_of(solved["percent"]) is not None:
+        size = _measured(solved, "")
+        if solved["verdict"] == "yes":
+            return [f"The light source of {name} was uneven by {size} rms over the frame."]
+        return [f"The light source of {name} was even, as far as the angles tell: {size} rms over the frame."]
     if not rows:
         return []
     if any(row["significant"] not in ("yes", "no") for row in rows):
@@ -224,7 +251,8 @@ def _quality(row):
 
 
 def _measured(row, name):
-    value, error = float(row[f"{name}_percent"]), float(row[f"{name}_error"])
+    """``name_percent`` of a table with its error; just ``percent`` for an empty name."""
+    value, error = (float(row["_".join(filter(None, (name, part)))]) for part in ("percent", "error"))
     digits = min(max(-math.floor(math.log10(error)), 1), 6) if error > 0 else 3
     return f"{value:.{digits}f} ± {error:.{digits}f} %"
 
@@ -272,8 +300,8 @@ def _model(name, rows):
     predicts = _span([float(row["cv_rms_percent"]) for row in best], ".2g")
     noise = _span([float(row["noise_percent"]) for row in best], ".2g")
     return [
-        f"The simplest model of the flat that predicts as well as any is a {best[0]['model']} (error of blocks left out: "
-        f"{predicts} %, noise {noise} %)."
+        f"The simplest model of the flat that predicts as well as any is a {best[0]['model']} "
+        f"(error of blocks left out: {predicts} %, noise {noise} %)."
     ]
 
 
@@ -302,7 +330,7 @@ REMEDIES = {
     "pedestal": "Give offset frames (`bias`) of the light, or look for stray light in it or in the flats.",
     "flat not flat": "Apply the response (`apply: {flat_kind: response}`), and take subsets with the camera turned.",
     "sky gradient": "This is the sky, not the flat: remove it after the division, if at all.",
-    "wrong flat": "Take flats with the lens, focus, aperture and filters of the light, and no lens correction in between.",
+    "wrong flat": "Take flats with the lens, focus, aperture and filters of the light; switch off lens corrections.",
 }
 
 

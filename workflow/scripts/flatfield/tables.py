@@ -39,6 +39,12 @@ def read_table(path):
         return [{name: None if value == UNKNOWN else value for name, value in row.items()} for row in rows]
 
 
+def tables_by_folder(paths, name=None):
+    """Rows of tables by the name of their folder, of the tables called `name` if given."""
+    chosen = [Path(path) for path in paths if name in (None, Path(path).name)]
+    return {path.parent.name: read_table(path) for path in chosen}
+
+
 def number_of(text):
     """Number of a field of a table; None where it is unknown or not determined."""
     return None if text in (None, "", NOT_DETERMINED) else float(text)
