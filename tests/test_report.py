@@ -94,7 +94,8 @@ def test_text_from_files_and_configuration_is_escaped(finished, tmp_path):
     project.change_config(lambda config: config["sets"]["first"].update(title=title))
     project.run()
     page = project.path("report.html").read_text()
-    assert "<script>" not in page and "&lt;script&gt;" in page
+    assert "<script>alert" not in page and "&lt;script&gt;alert" in page
+    assert "<script>alert" not in project.path("first/interactive.html").read_text()
 
 
 def test_snakemakes_own_report(finished, tmp_path):

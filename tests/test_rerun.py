@@ -23,6 +23,7 @@ FIRST_SET = {
     "measure_uniformity": 1,
     "model_flat": 1,
     "plot_illumination": 1,
+    "plot_interactive": 1,
     "plot_noise": 1,
     "solve_illumination": 1,
     "plot_subsets": 1,
@@ -35,7 +36,8 @@ LIGHT = {
     **{"diagnose_light": 1, "collect_diagnosis": 1},
 }
 APPLIED = {"apply_flat": 1, "collect_vignetting": 1, "plot_light": 1, "write_dng": 1}
-SUMMARY = {"compare_sets": 1, "write_report": 1}
+PAGE = {"draw_conclusions": 1, "write_report": 1}
+SUMMARY = {"compare_sets": 1, **PAGE}
 
 
 def replace(name, old, new):
@@ -91,8 +93,7 @@ CHANGES = {
         config(sets__first__title="new"),
         {
             **{"plot_subsets": 1, "plot_differences": 1, "plot_illumination": 1, "plot_flat": 1, "plot_noise": 1},
-            "plot_models": 1,
-            "write_report": 1,
+            **{"plot_models": 1, "plot_interactive": 1, "write_report": 1},
         },
     ),
     "mismatch of a set": (config(sets__first__mismatch="exclude"), FIRST_SET | LIGHT | {"check_light": 1} | SUMMARY),
@@ -101,7 +102,14 @@ CHANGES = {
         {
             **{"inventory_frames": 1, "check_inventories": 1, "combine_subset": 1, "subtract_subsets": 2},
             **{"plot_subsets": 1, "plot_differences": 1, "measure_uniformity": 1, **SUMMARY},
-            **{"solve_illumination": 1, "plot_illumination": 1, "model_flat": 1, "plot_models": 1, **LIGHT},
+            **{
+                "solve_illumination": 1,
+                "plot_illumination": 1,
+                "plot_interactive": 1,
+                "model_flat": 1,
+                "plot_models": 1,
+                **LIGHT,
+            },
         },
     ),
     "a frame moved to another subset": (  # frames are tested beside the others of their subset
@@ -124,14 +132,14 @@ CHANGES = {
             **SUMMARY,
         },
     ),
-    "crop factor": (config(models__crop_factor=1.5), {"model_flat": 2, "plot_models": 2, "write_report": 1}),
+    "crop factor": (config(models__crop_factor=1.5), {"model_flat": 2, "plot_models": 2, **PAGE}),
     "kind of flat": (
         config(apply__flat_kind="flat"),
-        {"model_flat": 2, "plot_models": 2, **LIGHT, "write_report": 1},
+        {"model_flat": 2, "plot_models": 2, **LIGHT, **PAGE},
     ),
     "part of the flat": (
         config(apply__flat_part="model"),
-        {**APPLIED, "write_report": 1},
+        {**APPLIED, **PAGE},
     ),
     "method of combination": (
         config(combine__method="mean"),
@@ -145,7 +153,10 @@ CHANGES = {
             **dict.fromkeys(
                 ("combine_flat", "debayer_flat", "check_flat", "measure_flat", "model_flat", "plot_models"), 2
             ),
-            **dict.fromkeys(("measure_noise", "measure_uniformity", "plot_noise", "plot_subsets", "plot_flat"), 2),
+            **dict.fromkeys(
+                ("measure_noise", "measure_uniformity", "plot_noise", "plot_subsets", "plot_flat", "plot_interactive"),
+                2,
+            ),
             **LIGHT,
             **SUMMARY,
         },
@@ -153,13 +164,14 @@ CHANGES = {
     "swapped clipping limits of a method not used": (config(combine__kappa_low=3), {}),
     "normalisation": (
         config(apply__normalise="mean"),
-        {**APPLIED, "write_report": 1},
+        {**APPLIED, **PAGE},
     ),
     "plot module": (
         replace("workflow/scripts/flatfield/plotting.py", r"PANEL_COLUMNS = \d+", "PANEL_COLUMNS = 300"),
         {
             **{"plot_subsets": 2, "plot_differences": 1, "plot_illumination": 1, "plot_flat": 2, "plot_noise": 2},
-            **{"plot_models": 2, "plot_light": 1, "diagnose_light": 1, "collect_diagnosis": 1, "write_report": 1},
+            **{"plot_models": 2, "plot_light": 1, "diagnose_light": 1, "collect_diagnosis": 1, "plot_interactive": 2},
+            **PAGE,
         },
     ),
     "combining module": (
@@ -173,19 +185,28 @@ CHANGES = {
             **dict.fromkeys(
                 ("combine_flat", "debayer_flat", "check_flat", "measure_flat", "model_flat", "plot_models"), 2
             ),
-            **dict.fromkeys(("measure_noise", "measure_uniformity", "plot_noise", "plot_subsets", "plot_flat"), 2),
+            **dict.fromkeys(
+                ("measure_noise", "measure_uniformity", "plot_noise", "plot_subsets", "plot_flat", "plot_interactive"),
+                2,
+            ),
             **LIGHT,
             **SUMMARY,
         },
     ),
     "a script": (
         replace("workflow/scripts/compare_sets.py", r"len\(known\) > 1", "len(known) >= 2"),
-        {"compare_sets": 1, "write_report": 1},
+        SUMMARY,
     ),
     "degree of the light source": (
         config(illumination__degree=3),
         {
-            **{"solve_illumination": 2, "plot_illumination": 1, "model_flat": 2, "plot_models": 2},
+            **{
+                "solve_illumination": 2,
+                "plot_illumination": 1,
+                "model_flat": 2,
+                "plot_models": 2,
+                "plot_interactive": 2,
+            },
             **LIGHT,
             **SUMMARY,
         },
