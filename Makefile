@@ -13,8 +13,11 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --requir
 
 .PHONY: all init test bench lock clean
 
+# At a terminal a display of the rules takes the place of Snakemake's messages; long jobs then tell their progress in
+# their logs only.
 all: .venv/installed
-	$(BIN)/snakemake --cores $(CORES)
+	@if [ -t 2 ]; then FLATFIELD_PROGRESS=log $(BIN)/snakemake --cores $(CORES) --logger rich; \
+	else $(BIN)/snakemake --cores $(CORES); fi
 
 init: .venv/installed
 	@test -n "$(FRAMES)" || { echo 'error: give the folder of your frames: make init FRAMES=folder'; exit 1; }

@@ -2,9 +2,25 @@
 
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from flatfield.errors import FlatfieldError
+
+
+class Terminal:
+    """Where the person who waits sees lines of progress, beside the log."""
+
+    name, descriptor = "", None
+
+    def tell(self, text):
+        """Print a line in the log, and on the terminal with the name of the log."""
+        print(text, flush=True)
+        if self.descriptor is not None:
+            with suppress(OSError):  # nobody is there any more
+                os.write(self.descriptor, f"{self.name}: {text}\n".encode())
+
+
+terminal = Terminal()
 
 
 @contextmanager
@@ -21,6 +37,8 @@ def logged_job(log):
     SystemExit
         With code 1, after printing the sentence, for errors of this library.
     """
+    if os.environ.get("FLATFIELD_PROGRESS") != "log":  # a display that draws over lines of others asks for that
+        terminal.name, terminal.descriptor = log, os.dup(2)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)

@@ -1,4 +1,4 @@
-"""Reading many files: the next ones come from the disk while threads decode, and the log tells how far it is."""
+"""Reading many files: the next ones come from the disk while threads decode, and it is told how far it is."""
 
 import os
 import time
@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Lock, Semaphore
 
 from flatfield.errors import FrameError
+from flatfield.job import terminal
 
 #: Seconds between two lines of progress.
 PROGRESS_INTERVAL = 5
@@ -16,7 +17,7 @@ FETCHED = 1 << 17
 
 
 class Progress:
-    """Lines in the log every few seconds: files done, rate, time left.
+    """Lines in the log and on the terminal every few seconds: files done, rate, time left.
 
     Parameters
     ----------
@@ -40,7 +41,7 @@ class Progress:
             elif now - self.told >= PROGRESS_INTERVAL:
                 self.told = now
                 left = (self.total - self.done) / rate
-                print(f"{self.done} of {self.total} files, {rate:.1f} a second, {left:.0f} s left", flush=True)
+                terminal.tell(f"{self.done} of {self.total} files, {rate:.1f} a second, {left:.0f} s left")
 
 
 def read_each(paths, work, threads):
