@@ -1,4 +1,5 @@
 # make            set up .venv and run the analysis of config.yaml (at first the demo)
+# make share                 pack report, tables, masters, configuration and code into flatfield-shared.zip
 # make test       set up .venv and run all tests
 # make bench      measure speed and memory against other programs: benchmarks/results.md (half an hour, 9 GB)
 # make lock       renew the pinned requirements (needs uv)
@@ -8,10 +9,11 @@
 PYTHON ?= python3
 CORES ?= all
 CONFIG ?= config.yaml
+ARCHIVE ?= flatfield-shared.zip
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: all init test bench lock clean
+.PHONY: all init share test bench lock clean
 
 # At a terminal a display of the rules takes the place of Snakemake's messages; long jobs then tell their progress in
 # their logs only.
@@ -22,6 +24,9 @@ all: .venv/installed
 init: .venv/installed
 	@test -n "$(FRAMES)" || { echo 'error: give the folder of your frames: make init FRAMES=folder'; exit 1; }
 	@$(BIN)/python tools/init.py "$(FRAMES)" --config "$(CONFIG)" $(if $(OVERWRITE),--overwrite)
+
+share: .venv/installed
+	@$(BIN)/python tools/share.py --config "$(CONFIG)" --archive "$(ARCHIVE)"
 
 test: .venv/installed-test
 	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST)
