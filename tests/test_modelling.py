@@ -32,7 +32,8 @@ def random_polynomial(degree, rng):
 
 
 def free_radial(x, y):
-    farthest = (np.abs(X).max() + abs(CENTER[0])) ** 2 + (np.abs(Y).max() + abs(CENTER[1])) ** 2
+    corner = np.array([COLUMNS, ROWS]) / np.hypot(COLUMNS, ROWS)
+    farthest = (corner[0] + abs(CENTER[0])) ** 2 + (corner[1] + abs(CENTER[1])) ** 2
     return 1 / polynomial.polyval(((x - CENTER[0]) ** 2 + (y - CENTER[1]) ** 2) / farthest, GAIN)
 
 

@@ -75,6 +75,7 @@ def main(inputs, report, options):
         "preset_stats": preset_stats,
         "demo": demo,
         "set_plots": {name: select(plots, f"{name}/plots/") for name in options["sets"]},
+        "shown_light": first_light(plots, options["lights"]),
         "light_plots": {name: select(plots, f"lights/{name}/") for name in options["lights"]},
         "preset_plots": {light: select(plots, f"{name}/lights/{light}/") for light in options["lights"]},
         "config_noise": options["config"]["noise"],
@@ -119,6 +120,15 @@ def round_number(text):
 def select(plots, prefix):
     """The plots under a folder, by the stem of their name."""
     return {Path(path).stem: data for path, data in plots.items() if path.startswith(prefix)}
+
+
+def first_light(plots, lights):
+    """The first picture of a light before and after, for the front page: its name and data; empty without one."""
+    pictures = ((f"{name} {stem}", data) for name in lights for stem, data in select(plots, f"lights/{name}/").items())
+    return next(
+        ({"name": name, "data": data} for name, data in pictures if name.endswith("_channels")),
+        {"name": "", "data": ""},
+    )
 
 
 def embed(path):

@@ -123,7 +123,9 @@ def fit_free_radial(x, y, values, weights, terms=5):
         inverse = np.where(weights > 0, 1 / values, 0)
     level = np.average(inverse, weights=weights)
     weights = weights * values**4 * level**2  # error of 1 / v is that of v over v^2
-    corner = np.abs(x).max(), np.abs(y).max()
+    # the corner of the frame, not the middle of its last block, is one half diagonal away
+    corner = np.array([np.abs(each).max() + np.ptp(each) / (2 * max(len(each) - 1, 1)) for each in (x, y)])
+    corner /= np.hypot(*corner)
     center, exponents = np.zeros(2), np.arange(terms + 1)
 
     def farthest(center):

@@ -32,7 +32,7 @@ def conclude(sets, inventories, measured, lights, preset, demo):
     Returns
     -------
     dict
-        Sentences: frames, verdict, lights, preset and truth, each a list; flats, a list by set; warnings, a list of
+        Sentences: frames, verdict, unknown, lights, preset and truth, each a list; flats, a list by set; warnings, a list of
         pairs (lists) of what is wrong and what to do about it.
     """
     name, preset_lights, preset_diagnoses = preset
@@ -45,11 +45,11 @@ def conclude(sets, inventories, measured, lights, preset, demo):
             each: [
                 *_noise(each, noise[each]),
                 *_evenness(each, uniformity[each], illumination[each]),
-                *_source(each, illumination[each]),
                 *_model(each, models[each]),
             ]
             for each in inventories
         },
+        "unknown": _hidden(illumination),
         "lights": _lights("", lights, diagnoses),
         "preset": _lights(f"Preset {name}, ", preset_lights, preset_diagnoses),
         "truth": _demo(demo),
@@ -123,8 +123,8 @@ def _evenness(name, rows, tests):
     if solved and number_of(solved["percent"]) is not None:
         size = _measured(solved, "")
         if solved["verdict"] == "yes":
-            return [f"The light source of {name} was uneven by {size} rms over the frame."]
-        return [f"The light source of {name} was even, as far as the angles tell: {size} rms over the frame."]
+            return [f"The light source was uneven by {size} rms; {name}/response.fits is the flat without that."]
+        return [f"The light source was even, as far as the angles tell: {size} rms."]
     if not rows:
         return []
     if any(row["significant"] not in ("yes", "no") for row in rows):
@@ -143,15 +143,16 @@ def _evenness(name, rows, tests):
     ]
 
 
-def _source(name, rows):
-    """What was found of the light source, and what cannot be; a set with one subset has nothing to turn."""
-    tests = {row["test"]: row for row in rows}
-    if "solvable" in tests or tests["light source uneven"]["verdict"] != "yes":
-        return []
-    hidden = tests["cannot be seen"]["evidence"]
-    limit = f"; what these angles cannot tell from the lens stays in it: {hidden}" if hidden else ""
+def _hidden(illumination):
+    """What the angles of the camera cannot tell from the lens; sets with the same in one sentence."""
+    sets = defaultdict(list)
+    for name, rows in illumination.items():
+        tests = {row["test"]: row for row in rows}
+        if "cannot be seen" in tests and tests["cannot be seen"]["evidence"]:
+            sets[tests["cannot be seen"]["evidence"]].append(name)
     return [
-        f"The response ({name}/response.fits) is the flat without the unevenness that turned with the camera{limit}."
+        f"These angles cannot tell from the lens, so that it stays in the response of {', '.join(names)}: {evidence}."
+        for evidence, names in sets.items()
     ]
 
 
