@@ -140,13 +140,14 @@ def test_page_of_a_monochrome_set(tmp_path, browser):
     for kind, level in (("flats", 20000), ("bias", 1000), ("lights", 5000)):
         (project.folder / kind).mkdir()
         for number in range(3):
-            data = rng.normal(level, level**0.5, (150, 160)).astype(np.uint16)
-            fits.PrimaryHDU(data).writeto(project.folder / kind / f"{number}.fits")
+            hdu = fits.PrimaryHDU(rng.normal(level, level**0.5, (150, 160)).astype(np.uint16))
+            hdu.header["TELESCOP"] = "<script>alert(2)</script>"
+            hdu.writeto(project.folder / kind / f"{number}<b>.fits")
     project.configure(
         {
             "sets": {"mono": {"frames": "flats/*.fits", "bias": "bias/*.fits"}},
             "regions": {"center": {"size": 40}, "corner": {"size": 40}},
-            "lights": {"night": {"frames": "lights/0.fits", "flat": "mono"}},
+            "lights": {"night": {"frames": "lights/0*.fits", "flat": "mono"}},
         }
     )
     project.run()
@@ -154,10 +155,13 @@ def test_page_of_a_monochrome_set(tmp_path, browser):
     assert page.evaluate(LOOK) == {"images": 6, "hidden": 0, "overflow": 0}
     maps = browser.open(project.path("mono/interactive.html"))
     maps.wait_for_selector("body[data-ready]", timeout=30_000)
+    # what is in files is text: the names of the telescope and of the frames
+    assert "<script>alert(2)</script>" in page.locator("#frames").text_content()
+    assert "0<b>" in page.locator("#lights").text_content() and not page.locator("main b").count()
     header = fits.getheader(project.path("mono/response.fits"))
     assert header["BIASFILE"] == "mono/bias.fits" and header["BLACKLVL"] == 0
     assert header["BIASSUM"] == fits.getheader(project.path("mono/bias.fits"))["DATASUM"]
-    light = fits.getheader(project.path("lights/night/0.fits"))
+    light = fits.getheader(project.path("lights/night/0<b>.fits"))
     assert (light["FLATFILE"], light["BIASFILE"]) == ("mono/response.fits", "mono/bias.fits")
 
 
@@ -179,7 +183,7 @@ def test_text_from_files_and_configuration_is_escaped(finished, tmp_path):
     project = finished.copy(tmp_path / "project")
     title = "<script>alert(1)</script> & Söhne"
     project.change_config(lambda config: config["sets"]["first"].update(title=title))
-    project.run()
+    assert "14 flat-field frames in 2 sets: all of them are used." in project.run()  # the end of a run
     page = project.path("report.html").read_text()
     assert "<script>alert" not in page and "&lt;script&gt;alert" in page
     assert "<script>alert" not in project.path("first/interactive.html").read_text()

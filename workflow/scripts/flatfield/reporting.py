@@ -32,8 +32,8 @@ def conclude(sets, inventories, measured, lights, preset, demo):
     Returns
     -------
     dict
-        Sentences: frames, verdict, unknown, lights, preset and truth, each a list; flats, a list by set; warnings, a list
-        of pairs (lists) of what is wrong and what to do about it.
+        Sentences: frames, verdict, unknown, lights, preset and truth, each a list; flats, a list by set; warnings, a
+        list of pairs of what is wrong and what to do about it.
     """
     name, preset_lights, preset_diagnoses = preset
     lights, diagnoses, agreement = lights
