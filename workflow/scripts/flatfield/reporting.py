@@ -55,8 +55,7 @@ def conclude(sets, inventories, measured, lights, preset, demo):
         "truth": _demo(demo),
         "warnings": [
             *[warning for each, rows in inventories.items() for warning in _left_out(each, rows)],
-            *_wrong_angles(illumination),
-            *_one_angle(illumination),
+            *_angles(illumination),
             *_drifts(drift),
             *[warning for each, rows in noise.items() for warning in _too_few(each, rows)],
             *_disagreements(agreement),
@@ -156,30 +155,30 @@ def _hidden(illumination):
     ]
 
 
-def _wrong_angles(illumination):
-    """Rotations that the frames contradict."""
-    return [
-        (
-            f"The rotations of {name} are {row['verdict']}; {row['evidence']}.",
-            "Correct `rotation` of its subsets (counter-clockwise, seen from behind the camera).",
-        )
-        for name, rows in illumination.items()
-        for row in rows
-        if row["test"] == "angles" and row["verdict"] != "as given"
-    ]
+#: Tests of the light source that fail: which verdict is good, what is wrong, and what to do.
+ANGLE_WARNINGS = {
+    "angles": (
+        "as given",
+        "The rotations of {name} are {verdict}; {evidence}.",
+        "Correct `rotation` of its subsets (counter-clockwise, seen from behind the camera).",
+    ),
+    "solvable": (
+        "yes",
+        "The light source of {name} cannot be told from the lens: {evidence}.",
+        "Take subsets with the camera turned, by 90 and 180 degrees at best; see docs/shooting.md.",
+    ),
+}
 
 
-def _one_angle(illumination):
-    """Sets whose light source cannot be told from the lens."""
-    return [
-        (
-            f"The light source of {name} cannot be told from the lens: {row['evidence'] or row['verdict']}.",
-            "Take subsets with the camera turned, by 90 and 180 degrees at best; see docs/shooting.md.",
-        )
-        for name, rows in illumination.items()
-        for row in rows
-        if row["test"] == "solvable"
-    ]
+def _angles(illumination):
+    """Rotations that the frames contradict, and sets whose light source cannot be told from the lens."""
+    warnings = []
+    for name, rows in illumination.items():
+        for row in rows:
+            good, wrong, remedy = ANGLE_WARNINGS.get(row["test"], (row["verdict"], "", ""))
+            if row["verdict"] != good:
+                warnings.append((wrong.format(name=name, verdict=row["verdict"], evidence=row["evidence"]), remedy))
+    return warnings
 
 
 def _noise(name, rows):
