@@ -14,7 +14,7 @@ from rich.text import Text
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT / "workflow/scripts"))
 
-from flatfield import configuration, proposal, selection  # noqa: E402
+from flatfield import configuration, proposal, proposed_config, selection  # noqa: E402
 from flatfield.catalogue import catalogue, list_files  # noqa: E402
 from flatfield.errors import ConfigurationError  # noqa: E402
 
@@ -61,7 +61,7 @@ def main(frames, config, overwrite, threads):
         raise ConfigurationError(f"{config} exists and is kept; to replace it: make init FRAMES={frames} OVERWRITE=yes")
     if sys.stdin.isatty():
         ask_turns(proposed)
-    text = proposal.write_config(proposed, frames, list_files(frames))
+    text = proposed_config.write_config(proposed, frames, list_files(frames))
     part = path.with_name(path.name + ".part")
     part.write_text(text, encoding="utf-8")
     try:
