@@ -176,9 +176,12 @@ def test_headers_of_fits_frames_count_more_than_folders(tmp_path):
             hdu.writeto(tmp_path / "dark" / f"{kind[:4]}{number}.fits")
     hdu.header["NCOMBINE"] = 3
     hdu.writeto(tmp_path / "master.fits")
+    hdu.header.update({"NCOMBINE": 1, "IMAGETYP": "Arc lamp"})
+    hdu.writeto(tmp_path / "flat_arc.fits")
     found = catalogue(str(tmp_path), 1)
     assert {run[0].kind: len(run) for run in found.runs} == {"flat": 3, "bias": 3, "light": 3}
     assert "combination of 3 frames" in found.unusable["master.fits"]
+    assert "neither flat, bias, dark nor light but 'Arc lamp'" in found.unusable["flat_arc.fits"]
     (light,) = propose(found).lights
     assert light.flat == propose(found).sets[0].name and len(light.bias) == 3
 

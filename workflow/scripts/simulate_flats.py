@@ -30,6 +30,7 @@ def main(frames, truth, options):
         image_hdu(response(optics, *size, options["seed"]), unit="", bayerpat=CFA.name),
         image_hdu(source(optics, 0, *size), name="SOURCE", unit=""),
     ]
+    hdus[0].header["IMAGETYP"] = "Truth"
     write_fits(truth, hdus)
 
 

@@ -35,6 +35,8 @@ WORDS = {
     DARK: {"dark", "darks"},
     LIGHT: {"light", "lights", "object", "objects", "science", "target"},
 }
+#: Words of IMAGETYP of what is none of these.
+OTHER_FRAMES = {"arc", "comparison", "comp", "difference", "focus", "master", "response", "truth"}
 SESSION_HOURS = 6  # frames further apart than this were not taken in one session
 EXPOSURE_STEP = 2.0  # neighbouring exposures of frames taken together differ by less than this factor
 PAUSE_S = 8.0  # a pause is longer than this, and
@@ -146,7 +148,10 @@ def read_entry(folder, path):
             header = next(hdu.header for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS") == 2)
             if _combined(header):
                 raise FrameError(f"it is a combination of {header['NCOMBINE']} frames, not one as recorded")
-            image_type = kind_of_words(str(header.get("IMAGETYP", header.get("OBSTYPE", ""))))
+            stated = str(header.get("IMAGETYP", header.get("OBSTYPE", "")))
+            if set(re.findall("[a-z]+", stated.lower())) & OTHER_FRAMES:
+                raise FrameError(f"its header says that it is neither flat, bias, dark nor light but {stated[:40]!r}")
+            image_type = kind_of_words(stated)
             return Entry(path, from_header(header), image_type)
     except StopIteration:
         raise FrameError("it holds no two-dimensional image") from None
