@@ -25,7 +25,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 PIXELS = 6_000_000
 #: Values are rounded to this part of the noise of a map.
 NOISE_PARTS = 16
-WIDTH = 400  # of a map on the page, screen pixels
+WIDTH = 340  # of a map on the page, screen pixels
 LINE_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 
 
