@@ -16,7 +16,8 @@ sys.path.insert(0, str(PROJECT / "workflow/scripts"))
 
 from flatfield import configuration, proposal, proposed_config, selection  # noqa: E402
 from flatfield.catalogue import catalogue, list_files  # noqa: E402
-from flatfield.errors import ConfigurationError  # noqa: E402
+from flatfield.errors import ConfigurationError, FlatfieldError  # noqa: E402
+from flatfield.writing import completed  # noqa: E402
 
 DEMO = PROJECT / "config/demo.yaml"
 SCHEMA = PROJECT / "workflow/schemas/config.schema.yaml"
@@ -62,13 +63,9 @@ def main(frames, config, overwrite, threads):
     if sys.stdin.isatty():
         ask_turns(proposed)
     text = proposed_config.write_config(proposed, frames, list_files(frames))
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    try:
+    with completed(path) as part:
+        part.write_text(text, encoding="utf-8")
         check(part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
     guesses = text.count("# ?")
     unsure = f" Look at its {guesses} line{'s' * (guesses != 1)} marked `# ?`." if guesses else ""
     console.print(Text(f"Wrote {config}.{unsure} Next: make"))
@@ -162,5 +159,5 @@ if __name__ == "__main__":
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     try:
         main(**vars(parser.parse_args()))
-    except ConfigurationError as error:
+    except FlatfieldError as error:
         sys.exit(f"error: {error}")

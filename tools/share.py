@@ -18,9 +18,10 @@ PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT / "workflow/scripts"))
 
 from flatfield import configuration  # noqa: E402
-from flatfield.errors import ConfigurationError  # noqa: E402
+from flatfield.errors import ConfigurationError, FlatfieldError  # noqa: E402
 from flatfield.tables import read_table  # noqa: E402
 from flatfield.version import VERSION  # noqa: E402
+from flatfield.writing import completed  # noqa: E402
 
 #: What runs the analysis again.
 CODE = (
@@ -95,12 +96,8 @@ def main(config, archive):
         "SHARED.txt": HOW_TO.format(results=results, frames=root).encode(),
     }
     contents["ro-crate-metadata.json"] = describe(contents, results, frames, made)
-    part = Path(f"{archive}.part")
-    try:
+    with completed(archive) as part:
         write_archive(part, contents, made)
-        os.replace(part, archive)
-    finally:
-        part.unlink(missing_ok=True)
     size = Path(archive).stat().st_size / 1e6
     print(f"Wrote {archive}: {len(contents)} files, {size:.1f} MB; {len(frames)} raw frames by checksum only.")
 
@@ -218,5 +215,5 @@ if __name__ == "__main__":
     parser.add_argument("--archive", default="flatfield-shared.zip", help="file to write")
     try:
         main(**vars(parser.parse_args()))
-    except (ConfigurationError, yaml.YAMLError) as error:
+    except (FlatfieldError, yaml.YAMLError) as error:
         sys.exit(f"error: {error}")

@@ -1,12 +1,10 @@
 """Draw the conclusions of all tables: what went in, which set is best, how good the flats are, and warnings."""
 
-import os
-from pathlib import Path
-
 import yaml
 from flatfield.job import logged_job
 from flatfield.reporting import conclude
 from flatfield.tables import read_table, tables_by_folder
+from flatfield.writing import write_text
 
 
 def main(inputs, conclusions, preset):
@@ -35,9 +33,7 @@ def main(inputs, conclusions, preset):
         [row for path in inputs["demo"] for row in read_table(path)],
     )
     story["warnings"] = [list(pair) for pair in story["warnings"]]
-    part = Path(f"{conclusions}.part")
-    part.write_text(yaml.safe_dump(story, sort_keys=False, allow_unicode=True, width=110), encoding="utf-8")
-    os.replace(part, conclusions)
+    write_text(conclusions, yaml.safe_dump(story, sort_keys=False, allow_unicode=True, width=110))
 
 
 if "snakemake" in globals():

@@ -4,7 +4,8 @@ import numpy as np
 from flatfield import lensfun, modelling
 from flatfield.cfa import ColorFilterArray
 from flatfield.job import logged_job
-from flatfield.products import cite_file, describe_mosaic, image_hdu, read_image, write_fits, write_text
+from flatfield.products import cite_file, describe_mosaic, image_hdu, read_image, write_fits
+from flatfield.writing import write_text
 from flatfield.regions import block_side
 from flatfield.tables import NOT_DETERMINED, write_table
 

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 import zlib
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from flatfield.plotting import CHANNEL_COLORS, color_limits
 from flatfield.products import read_image, read_planes
 from flatfield.regions import block_average
 from flatfield.robust import robust_deviation
+from flatfield.writing import write_text
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 #: Pixels of all maps together: so many are a page of less than 15 MB.
@@ -66,9 +66,7 @@ def main(inputs, page, title):
         item=script_json(json_item(layout, "view")),
         description=script_json(description),
     )
-    part = Path(f"{page}.part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, page)
+    write_text(page, text)
 
 
 def choose_size(shape, period, count):

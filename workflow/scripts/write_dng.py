@@ -1,7 +1,5 @@
 """Write a calibrated light as a mosaic DNG, with the metadata of the original."""
 
-import os
-
 import numpy as np
 from flatfield import dng
 from flatfield.cfa import ColorFilterArray
@@ -9,6 +7,7 @@ from flatfield.frames import read_frame
 from flatfield.job import logged_job
 from flatfield.products import read_image
 from flatfield.version import VERSION
+from flatfield.writing import completed
 
 #: Black level of the DNG where that of the camera leaves no room for noise below it, DN.
 LEAST_BLACK = 256
@@ -42,9 +41,8 @@ def main(mosaic, frame, product):
         "neutral": [1 / factor for factor in original.white_balance],
     }
     exif = dng.read_exif(frame) | {"Exif.Image.Software": f"flatfield {VERSION}"}
-    part = f"{product}.part"
-    dng.write_dng(part, data, ColorFilterArray.from_name(header["BAYERPAT"]), sensor, exif)
-    os.replace(part, product)
+    with completed(product) as part:
+        dng.write_dng(part, data, ColorFilterArray.from_name(header["BAYERPAT"]), sensor, exif)
 
 
 if "snakemake" in globals():

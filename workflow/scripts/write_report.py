@@ -13,6 +13,7 @@ from flatfield.job import logged_job
 from flatfield.report_tables import summarize_inventory, tabulate_noise
 from flatfield.tables import read_table, tables_by_folder
 from flatfield.version import VERSION
+from flatfield.writing import write_text
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
@@ -91,9 +92,7 @@ def main(inputs, report, options):
         loader=FileSystemLoader(template.parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters |= {"number": round_number, "zip": lambda ours, others: zip(ours, others, strict=True)}
-    part = Path(f"{report}.part")
-    part.write_text(environment.get_template(template.name).render(content), encoding="utf-8")
-    os.replace(part, report)
+    write_text(report, environment.get_template(template.name).render(content))
 
 
 def cite(path):

@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 
 from flatfield.regions import block_average
 from flatfield.tables import format_exposure
+from flatfield.writing import completed
 
 #: Panels are block-averaged to about this many columns: more cannot be seen.
 PANEL_COLUMNS = 500
@@ -290,7 +291,8 @@ def color_limits(values, signed):
 
 def save(figure, path):
     """Write a PNG that depends on the figure only."""
-    figure.savefig(path, dpi=100, metadata={"Software": None})
+    with completed(path) as part:
+        figure.savefig(part, dpi=100, format="png", metadata={"Software": None})
 
 
 def describe_exposure(header):

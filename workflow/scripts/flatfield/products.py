@@ -10,8 +10,9 @@ import tifffile
 from astropy.io import fits
 from PIL import Image
 
-from flatfield.errors import CalibrationError
+from flatfield.errors import CalibrationError, ResourceError
 from flatfield.version import VERSION
+from flatfield.writing import completed
 
 #: Characters of a frame's sha256 in its HISTORY line.
 DIGEST_LENGTH = 16
@@ -161,14 +162,21 @@ def write_fits(path, hdus):
     path : str or pathlib.Path
     hdus : list of astropy.io.fits.PrimaryHDU or ImageHDU
     """
-    part = Path(f"{path}.part")
     hdus = fits.HDUList(hdus)
     hdus.update_extend()
     for hdu in hdus:
         hdu.add_checksum(when=str(hdu.header.get("DATE", "unknown date")))  # astropy's default is the wall clock
-    with open(part, "wb") as file:
-        hdus.writeto(file)
-    os.replace(part, path)
+    with completed(path) as part:
+        with open(part, "wb") as file:
+            hdus.writeto(file)
+        _read_back(part)
+
+
+def _read_back(path):
+    """Compare what lies on the disk with its checksums."""
+    with fits.open(path, memmap=True) as hdus:
+        if not all(hdu.verify_checksum() == 1 and hdu.verify_datasum() == 1 for hdu in hdus):
+            raise ResourceError(f"{path} is not what was written to it; look at the disk")
 
 
 def write_planes(path, planes, channels, header, imagetyp, unit="DN"):
@@ -216,9 +224,8 @@ def write_picture(path, picture):
     path : str
     picture : numpy.ndarray, uint8, ``(rows, columns, 3)``
     """
-    part = f"{path}.part"
-    Image.fromarray(picture).save(part, format="png")
-    os.replace(part, path)
+    with completed(path) as part:
+        Image.fromarray(picture).save(part, format="png")
 
 
 def write_tiff(path, planes, white):
@@ -231,7 +238,6 @@ def write_tiff(path, planes, white):
     white : float
         DN that becomes 65535. What is above is 65535, what is below black (or not finite) 0: TIFF has no more room.
     """
-    part = f"{path}.part"
     picture = np.empty((*planes.shape[1:], len(planes)), np.uint16)
     for channel, plane in enumerate(planes):  # one after the other, to be spared copies of all
         scaled = plane * np.float32(65535 / white)
@@ -240,15 +246,8 @@ def write_tiff(path, planes, white):
     kind = {"photometric": "rgb" if len(planes) == 3 else "minisblack"}
     picture = picture if len(planes) == 3 else picture[..., 0]
     text = f"linear camera colours, no white balance; 65535 is {white:.6g} DN above black"
-    tifffile.imwrite(part, picture, description=text, software=f"flatfield {VERSION}", metadata=None, **kind)
-    os.replace(part, path)
-
-
-def write_text(path, text):
-    """Write a text file (UTF-8), complete or not at all."""
-    part = Path(f"{path}.part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+    with completed(path) as part:
+        tifffile.imwrite(part, picture, description=text, software=f"flatfield {VERSION}", metadata=None, **kind)
 
 
 def read_image(path, extension=0):

@@ -1,8 +1,9 @@
 """Tab-separated tables with a header line; what is not known is written as `unknown`."""
 
 import csv
-import os
 from pathlib import Path
+
+from flatfield.writing import write_text
 
 UNKNOWN = "unknown"
 #: What the data could tell but do not; the column ``reason`` says why.
@@ -21,9 +22,7 @@ def write_table(path, rows, columns):
         The header line; each row must have all of them.
     """
     lines = ["\t".join(columns)] + ["\t".join(format_value(row[name]) for name in columns) for row in rows]
-    part = Path(f"{path}.part")
-    part.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def collect_tables(paths, target):
