@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # tests run side by side: before numpy is there
+
 import numpy as np
 import pytest
 import yaml

@@ -343,13 +343,11 @@ def test_preset_stands_beside_in_the_report(finished, tmp_path):
 
 
 def test_another_preset_is_not_taken_for_the_notebook(finished, tmp_path):
-    """Results in a folder of the user's choice."""
     project = finished.copy(tmp_path / "project")
-    (project.folder / "results").rename(project.folder / "mine")
     (project.folder / "averaged.yaml").write_text("combine: {method: mean}")
-    project.change_config(lambda config: config.update(compare="averaged.yaml", pathvars={"results": "mine"}))
+    project.change_config(lambda config: config.update(compare="averaged.yaml"))
     project.run()
-    page = (project.folder / "mine/report.html").read_text()
+    page = project.path("report.html").read_text()
     assert "Beside the preset averaged" in page
     assert "gamma-coded" not in page and "notebook did" not in page
 
@@ -367,7 +365,10 @@ def test_saturated_pixels_are_masked_whatever_the_camera_says(project):
 
 
 def test_strange_names_and_equal_names_in_two_folders(tmp_path):
-    """The right factor reaches the right frame, whatever the files are called; whole numbers may be written 3.0."""
+    """The right factor reaches the right frame, whatever the files are called; whole numbers may be written 3.0.
+
+    Results go to a folder of the user's choice.
+    """
     project = Project.create(tmp_path / "project")
     for folder, level in (("a b", 2000), ("b\u00a0ü", 8000)):
         for number, name in enumerate(("-x  1", "-x\u00a01", "$\\alpha_ [1] 'ä'")):
@@ -379,6 +380,7 @@ def test_strange_names_and_equal_names_in_two_folders(tmp_path):
     project.configure(
         {
             "raw_root": "raws",
+            "pathvars": {"results": "results/own"},
             "sets": {
                 "s": {
                     "title": "$f/2.8 _$ {x}",
@@ -393,9 +395,9 @@ def test_strange_names_and_equal_names_in_two_folders(tmp_path):
         }
     )
     project.run()
-    medians = [np.median(fits.getdata(project.path(f"s/subsets/{name}.fits"))) for name in "AB"]
+    medians = [np.median(fits.getdata(project.path(f"own/s/subsets/{name}.fits"))) for name in "AB"]
     assert medians[0] == pytest.approx(medians[1], rel=0.02)
-    assert fits.getheader(project.path("s/flat_cfa.fits"))["NCOMBINE"] == 5
+    assert fits.getheader(project.path("own/s/flat_cfa.fits"))["NCOMBINE"] == 5
     assert "Nothing to be done" in project.run()
 
 

@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 from numpy.polynomial.legendre import legvander
+from numpy.polynomial.polynomial import polyval
 from scipy.interpolate import BSpline
 from scipy.ndimage import binary_dilation, uniform_filter
 
@@ -147,13 +148,13 @@ def fit_free_radial(x, y, values, weights, terms=5):
             break
     unit = farthest(center)
 
-    def powers_at(x, y):
-        return (((x - center[0]) ** 2 + ((y - center[1]) ** 2)[:, None]) / unit)[..., None] ** exponents
+    def square_at(x, y):
+        return ((x - center[0]) ** 2 + ((y - center[1]) ** 2)[:, None]) / unit
 
-    solution = _least_squares(powers_at(x, y).reshape(values.size, -1), inverse, weights)
+    solution = _least_squares((square_at(x, y)[..., None] ** exponents).reshape(values.size, -1), inverse, weights)
     names = {f"k{i}": float(solution[i + 1] / solution[0]) for i in range(terms)}
     names |= {"center_x": float(center[0]), "center_y": float(center[1])}
-    return Fit(lambda x, y: 1 / (powers_at(x, y) @ solution), terms + 3, names)
+    return Fit(lambda x, y: 1 / polyval(square_at(x, y), solution), terms + 3, names)
 
 
 def fit_spline(x, y, values, weights, penalty=None):
