@@ -8,7 +8,6 @@
 
 PYTHON ?= python3
 CORES ?= all
-TESTS ?= auto
 CONFIG ?= config.yaml
 ARCHIVE ?= flatfield-shared.zip
 BIN := .venv/bin
@@ -30,7 +29,7 @@ share: .venv/installed
 	@$(BIN)/python tools/share.py --config "$(CONFIG)" --archive "$(ARCHIVE)"
 
 test: .venv/installed-test
-	$(BIN)/python -m pytest -n $(TESTS) --dist worksteal $(PYTEST)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST)
 
 .venv/installed: envs/requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try: make PYTHON=python3.12")'

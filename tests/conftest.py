@@ -199,12 +199,12 @@ def build_project(folder):
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory, worker_id):
-    """A project that has run on one core; do not change it, `copy` it. Tests running side by side share it."""
+    """A project that has run on two cores; do not change it, `copy` it. Tests running side by side share it."""
     base = tmp_path_factory.getbasetemp()
     folder = (base if worker_id == "master" else base.parent) / "finished"
     with FileLock(f"{folder}.lock"):
         if not (folder / "done").exists():
-            build_project(folder / "project").run(cores=1)
+            build_project(folder / "project").run()
             (folder / "done").touch()
     return Project(folder / "project")
 

@@ -198,11 +198,12 @@ def test_what_is_left_out_is_told(finished, tmp_path):
         margins=(4, 6),
         black=BLACK,
     )
-    project.run()
+    project.run("results/conclusions.yaml", "results/first/flat_cfa.fits")
     row = next(row for row in table(project.path("first/frames.tsv")) if row["file"] == "first/DSC9.dng")
     assert (row["used"], row["reason"]) == ("no", "blank: every pixel is 4000 DN")
-    page = project.path("report.html").read_text()
-    assert "1 is not used, for the reasons below" in page and "blank: every pixel is 4000 DN" in page
+    story = project.conclusions()
+    assert "1 is not used, for the reasons below" in story["frames"][0]
+    assert any("blank: every pixel is 4000 DN" in warning for warning, _ in story["warnings"])
     assert "NCOMBINE=                    9" in project.path("first/flat_cfa.fits").read_bytes().decode("latin-1")
     project.change_config(lambda config: config.update(bad_frames="error"))
     done = project.snakemake()

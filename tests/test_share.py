@@ -75,9 +75,14 @@ def test_a_second_person_gets_the_same_bytes(shared):
         assert hashlib.sha256((folder / "frames" / name).read_bytes()).hexdigest() == value
     expected = dict(reversed(line.split("  ")) for line in (folder / "results.sha256").read_text().splitlines())
     (folder / "results").rename(folder / "theirs")
-    Project(folder).run()
-    assert len(expected) > 60
+    masters = [
+        name for name in expected if name.endswith(("flat.fits", "flat_cfa.fits", "response.fits", "model.fits"))
+    ]
+    Project(folder).run(*masters)
+    assert len(expected) > 60 and len(masters) == 8
     for name, value in expected.items():
+        if not (folder / name).exists():  # not needed for the masters
+            continue
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == value, name
 
 

@@ -257,7 +257,7 @@ def test_second_run_has_nothing_to_do(finished):
 def test_one_and_two_cores_give_the_same_bytes(finished, tmp_path):
     again = finished.copy(tmp_path / "again")
     again.run("--delete-all-output")
-    again.run(cores=2)
+    again.run(cores=1)
 
     def digests(project):
         results = project.path("")
