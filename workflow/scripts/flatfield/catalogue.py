@@ -11,11 +11,12 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+import rawpy
 from astropy.io import fits
 from numpy.polynomial.legendre import legvander2d
 
 from flatfield.errors import ConfigurationError, FrameError
-from flatfield.frames import read_frame
+from flatfield.frames import read_frame, reason_of
 from flatfield.metadata import Metadata, from_exif, from_header
 from flatfield.names import is_fits
 from flatfield.robust import robust_deviation
@@ -143,7 +144,11 @@ def read_entry(folder, path):
         if not os.path.getsize(full):
             raise FrameError("it is empty; copy it again")
         if not is_fits(path):
-            return Entry(path, from_exif(full))
+            metadata = from_exif(full)
+            if metadata.time is None and metadata.exposure is None:  # LibRaw may know more; it is slower
+                with rawpy.imread(full) as raw:
+                    metadata = from_exif(full, raw)
+            return Entry(path, metadata)
         with fits.open(full) as hdus:
             header = next(hdu.header for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS") == 2)
             if _combined(header):
@@ -155,8 +160,8 @@ def read_entry(folder, path):
             return Entry(path, from_header(header), image_type)
     except StopIteration:
         raise FrameError("it holds no two-dimensional image") from None
-    except (OSError, ValueError, TypeError, struct.error, fits.VerifyError) as error:
-        raise FrameError(f"it cannot be read ({' '.join(str(error).split())[:120]}); copy it again") from None
+    except (rawpy.LibRawError, OSError, ValueError, TypeError, struct.error, fits.VerifyError) as error:
+        raise FrameError(f"it cannot be read ({reason_of(error)}); copy it again") from None
 
 
 def _combined(header):
