@@ -209,7 +209,13 @@ def finished(tmp_path_factory, worker_id):
     return Project(folder / "project")
 
 
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory):
+    """A project that has not run; do not change it, `copy` it."""
+    return build_project(tmp_path_factory.mktemp("fresh") / "project")
+
+
 @pytest.fixture
-def project(tmp_path):
-    """A fresh project that has not run."""
-    return build_project(tmp_path / "project")
+def project(fresh, tmp_path):
+    """A project that has not run, to be changed."""
+    return fresh.copy(tmp_path / "project")
