@@ -29,7 +29,7 @@ share: .venv/installed
 	@$(BIN)/python tools/share.py --config "$(CONFIG)" --archive "$(ARCHIVE)"
 
 test: .venv/installed-test
-	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST)
 
 .venv/installed: envs/requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try: make PYTHON=python3.12")'

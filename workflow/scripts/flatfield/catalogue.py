@@ -20,7 +20,7 @@ from flatfield.frames import read_frame, reason_of
 from flatfield.metadata import Metadata, from_exif, from_header
 from flatfield.names import is_fits
 from flatfield.robust import robust_deviation
-from flatfield.selection import natural_key
+from flatfield.selection import EXPANDED, natural_key
 
 FLAT, BIAS, DARK, LIGHT = KINDS = ("flat", "bias", "dark", "light")
 #: Ends of the names of camera raws that LibRaw reads.
@@ -136,8 +136,8 @@ def read_entry(folder, path):
         If it is no frame, or cannot be read.
     """
     full = os.path.join(folder, path)
-    if "{" in path or "}" in path:
-        raise FrameError("its name has a brace, which Snakemake expands; rename it")
+    if EXPANDED.search(path):
+        raise FrameError("its name has a brace or a word in angle brackets, which Snakemake expands; rename it")
     if not is_fits(path) and Path(path).suffix.lower() not in RAW_SUFFIXES:
         raise FrameError("neither a camera raw nor FITS")
     try:

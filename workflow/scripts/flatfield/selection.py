@@ -12,6 +12,10 @@ from flatfield.names import is_picture, stem_of
 from flatfield.tables import clean_text
 
 
+#: What Snakemake expands in the names of files: wildcards and path variables.
+EXPANDED = re.compile(r"[{}]|<[a-z][a-z0-9_]*>")
+
+
 @dataclass(frozen=True)
 class Subset:
     """Frames taken without rotating the camera: paths, and the rotation in degrees."""
@@ -80,9 +84,10 @@ def find_frames(patterns, root, key, planned=()):
             missing = "" if os.path.isdir(folder) else f" (there is no folder {folder})"
             raise ConfigurationError(f"key `{key}`: nothing matches {shown}{missing}; mend the pattern or `raw_root`")
         for path in matches:
-            if "{" in path or "}" in path:
+            if EXPANDED.search(path):
                 raise ConfigurationError(
-                    f"key `{key}`: the name of {path} has a brace, which Snakemake expands; rename it"
+                    f"key `{key}`: the name of {path} has a brace or a word in angle brackets, which Snakemake expands; "
+                    "rename it"
                 )
             found.setdefault(os.path.abspath(path), path)  # a file may match an absolute and a relative pattern
     return sorted(found.values(), key=natural_key)
