@@ -50,6 +50,7 @@ FLAT_STRUCTURE = 0.06  # relative scatter of blocks about a smooth surface that 
 FLAT_POINTS = 0.25  # fraction of the blocks with a pixel far above the others (a star) that a flat stays below
 LONG_S = 5.0  # an exposure above this is long for a flat
 SHORT_FILE = 0.5  # of the usual size in its run: such a file may be cut off
+LOOKED_AT = 600  # pixels of one colour that suffice across the shorter side
 BLOCKS = 24  # across the shorter side of the frame
 POINT_DEVIATIONS = 8
 
@@ -304,7 +305,8 @@ def look_at_pixels(frame, entry):
     """
     cfa = frame.cfa
     row, column, color = next(phase for phase in cfa.phases() if phase[2] == 1 or cfa.is_mono)
-    plane = frame.mosaic[row :: cfa.period, column :: cfa.period].astype(np.float32) - frame.black[color]
+    step = cfa.period * max(1, min(frame.mosaic.shape) // cfa.period // LOOKED_AT)
+    plane = frame.mosaic[row::step, column::step].astype(np.float32) - frame.black[color]
     white = frame.white or (65535.0 if frame.mosaic.dtype == np.uint16 else float(frame.mosaic.max()))
     span = max(white - float(frame.black[color]), 1.0)
     size = max(min(plane.shape) // BLOCKS, 4)

@@ -86,8 +86,8 @@ def find_frames(patterns, root, key, planned=()):
         for path in matches:
             if EXPANDED.search(path):
                 raise ConfigurationError(
-                    f"key `{key}`: the name of {path} has a brace or a word in angle brackets, which Snakemake expands; "
-                    "rename it"
+                    f"key `{key}`: the name of {path} has a brace or a word in angle brackets, "
+                    "which Snakemake expands; rename it"
                 )
             found.setdefault(os.path.abspath(path), path)  # a file may match an absolute and a relative pattern
     return sorted(found.values(), key=natural_key)
