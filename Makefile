@@ -1,10 +1,10 @@
-# make            set up .venv and run the analysis of config.yaml (at first the demo)
-# make share                 pack report, tables, masters, configuration and code into flatfield-shared.zip
-# make test       set up .venv and run all tests
-# make bench      measure speed and memory against other programs: benchmarks/results.md (half an hour, 9 GB)
-# make lock       renew the pinned requirements (needs uv)
+# make                       set up .venv and run the analysis of config.yaml (at first the demo)
 # make init FRAMES=folder    propose config.yaml for your own frames (OVERWRITE=yes replaces one that you wrote)
-# make clean      remove results, the demo's frames and Snakemake's records; .venv stays
+# make share                 pack report, tables, masters, configuration and code into flatfield-shared.zip
+# make test                  set up .venv and run all tests (make test-long: with all simulations in full)
+# make bench                 measure speed and memory against other programs (half an hour, 9 GB)
+# make lock                  renew the pinned requirements (needs uv)
+# make clean                 remove results, the demo's frames and Snakemake's records; .venv stays
 
 PYTHON ?= python3
 CORES ?= all
@@ -13,7 +13,7 @@ ARCHIVE ?= flatfield-shared.zip
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: all init share test bench lock clean
+.PHONY: all init share test test-long bench lock clean
 
 # At a terminal a display of the rules takes the place of Snakemake's messages; long jobs then tell their progress in
 # their logs only.
@@ -30,6 +30,9 @@ share: .venv/installed
 
 test: .venv/installed-test
 	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST)
+
+test-long: .venv/installed-test
+	FLATFIELD_LONG=1 $(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST)
 
 .venv/installed: envs/requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try: make PYTHON=python3.12")'

@@ -26,6 +26,8 @@ from flatfield.stacks import stack_frames
 REPOSITORY = Path(__file__).parent.parent
 #: Real frames that are not part of the project, see the README of that folder.
 REAL_DATA = Path(os.environ.get("FLATFIELD_DATA", REPOSITORY.parent / "shared" / "data"))
+#: Campaigns of simulations in full (`make test-long`), not in their short form.
+LONG = bool(os.environ.get("FLATFIELD_LONG"))
 SHAPE = (72, 108)  # small, but with room for boxes, blocks and 6 x 6 tiles
 MARGINS = (4, 6)
 BLACK = (500, 510, 520, 530)  # of the 2 x 2 tile, row by row: unequal, so that mixing them up shows

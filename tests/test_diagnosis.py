@@ -5,6 +5,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from conftest import LONG
 from PIL import Image
 
 from flatfield import diagnosis
@@ -70,9 +71,10 @@ def supported(found):
 
 
 def test_confusion_matrix(flat):
-    """200 lights: clean ones, each cause, and all pairs."""
-    cases = [((), 30)] + [((cause,), 20) for cause in diagnosis.CAUSES]
-    cases += [(pair, 7) for pair in combinations(diagnosis.CAUSES, 2)]
+    """200 lights (80 in the short form): clean ones, each cause, and all pairs."""
+    clean, single, double = (30, 20, 7) if LONG else (10, 8, 3)
+    cases = [((), clean)] + [((cause,), single) for cause in diagnosis.CAUSES]
+    cases += [(pair, double) for pair in combinations(diagnosis.CAUSES, 2)]
     matrix = defaultdict(Counter)
     for number, (causes, count) in enumerate(cases):
         for seed in range(count):
@@ -80,16 +82,16 @@ def test_confusion_matrix(flat):
             matrix[causes][supported(diagnose(light, *flat))] += 1
     for causes, found in matrix.items():
         print(causes, {tuple(sorted(key)): count for key, count in found.items()})
-    assert sum(sum(found.values()) for found in matrix.values()) == 200
+    assert sum(sum(found.values()) for found in matrix.values()) == (200 if LONG else 80)
     assert set(matrix[()]) == {frozenset()}
     for cause in diagnosis.CAUSES:
-        assert matrix[(cause,)][frozenset([cause])] >= 19
+        assert matrix[(cause,)][frozenset([cause])] >= 0.95 * single
     for pair in combinations(diagnosis.CAUSES, 2):
         assert all(found <= set(pair) for found in matrix[pair])  # never a cause that is not there
     both = sum(
         count for pair in combinations(diagnosis.CAUSES, 2) for key, count in matrix[pair].items() if len(key) == 2
     )
-    assert both >= 60  # of 70; in the others one of the two was not identifiable
+    assert both >= 10 * double * 6 / 7  # in the others one of the two was not identifiable
 
 
 def test_size_of_a_pedestal(flat):
