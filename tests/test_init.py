@@ -147,6 +147,17 @@ def test_from_card_to_plan_without_editing_a_file(mixed, tmp_path):
     assert not list(project.folder.glob("*.part"))
 
 
+def test_a_plain_sky_is_no_flat(tmp_path):
+    """Without names, header or stars only the exposure tells; and it is said."""
+    card = Card(tmp_path)
+    card.take(3, "flat")
+    card.take(3, "flat", **NIGHT)
+    proposed = propose(catalogue(str(tmp_path), 1))
+    assert len(proposed.sets) == 1 and len(proposed.sets[0].entries) == 3 and not proposed.sets[0].first.doubt
+    (light,) = proposed.lights
+    assert light.flat == proposed.sets[0].name and "exposed long: is it one?" in light.doubts[0]
+
+
 def test_folders_tell_subsets_and_angles(tmp_path):
     for place, angle in (("indoors", "0"), ("indoors", "90"), ("indoors", "180"), ("outdoors", "")):
         Card(tmp_path / "flats" / place / angle, f"{place}{angle}_{{}}.dng").take(3, "flat")

@@ -48,7 +48,8 @@ DARK_LEVEL_UNKNOWN_BLACK = 0.05  # the same of the whole range, where black is n
 FLAT_LEVEL = (0.02, 0.98)  # of the range
 FLAT_STRUCTURE = 0.06  # relative scatter of blocks about a smooth surface that a flat stays below
 FLAT_POINTS = 0.25  # fraction of the blocks with a pixel far above the others (a star) that a flat stays below
-LONG_S = 5.0  # an exposure above this is long for a flat
+LONG_S = 5.0  # what is exposed longer is rather a plain sky than a flat
+DIM_LEVEL = 0.05  # of the range: dim for a flat
 SHORT_FILE = 0.5  # of the usual size in its run: such a file may be cut off
 LOOKED_AT = 600  # pixels of one colour that suffice across the shorter side
 BLOCKS = 24  # across the shorter side of the frame
@@ -330,10 +331,10 @@ def look_at_pixels(frame, entry):
         structure = robust_deviation(blocks.ravel() / np.maximum(surface, 1e-3 * span) - 1)[1]
         above = pixels - blocks[..., None] > POINT_DEVIATIONS * noise + 0.05 * np.abs(blocks[..., None])
         if structure < FLAT_STRUCTURE and above.any(axis=2).mean() < FLAT_POINTS:
-            kind = FLAT
             long = entry.metadata.exposure is not None and entry.metadata.exposure > LONG_S
-            doubts = ["dim"] * (level < 0.05) + ["exposed long"] * long
-            doubt = f"{' and '.join(doubts)} for a flat: is it one?" if doubts else ""
+            kind = LIGHT if long else FLAT  # a plain sky is as smooth as a flat
+            if long or level < DIM_LEVEL:
+                doubt = f"as smooth as a flat, but {'exposed long' if long else 'dim'}: is it one?"
     return kind, doubt, frame.mosaic.shape
 
 
