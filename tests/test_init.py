@@ -78,7 +78,7 @@ def mixed(tmp_path_factory):
     return card.folder.parent, truth
 
 
-def init(folder, *arguments, cwd):
+def run_init(folder, *arguments, cwd):
     command = [sys.executable, REPOSITORY / "tools/init.py", folder, *arguments]
     return subprocess.run(
         command,
@@ -119,7 +119,7 @@ def test_kinds_subsets_turns_and_what_belongs_together_are_found(mixed):
 def test_from_card_to_plan_without_editing_a_file(mixed, tmp_path):
     folder, truth = mixed
     project = Project.create(tmp_path / "project")
-    done = init(folder, cwd=project.folder)
+    done = run_init(folder, cwd=project.folder)
     assert done.returncode == 0, done.stdout
     for text in (
         "What was found",
@@ -139,10 +139,10 @@ def test_from_card_to_plan_without_editing_a_file(mixed, tmp_path):
     assert planned["apply_flat"] == 4 and planned["combine_subset"] == 4
     # a configuration that somebody wrote is kept unless told otherwise
     (project.folder / "config.yaml").write_text(text + "# mine\n")
-    refused = init(folder, cwd=project.folder)
+    refused = run_init(folder, cwd=project.folder)
     assert refused.returncode == 1 and "error: config.yaml exists and is kept" in refused.stdout
     assert (project.folder / "config.yaml").read_text() == text + "# mine\n"
-    assert init(folder, "--overwrite", cwd=project.folder).returncode == 0
+    assert run_init(folder, "--overwrite", cwd=project.folder).returncode == 0
     assert (project.folder / "config.yaml").read_text() == text
     assert not list(project.folder.glob("*.part"))
 
@@ -169,7 +169,7 @@ def test_folders_tell_subsets_and_angles(tmp_path):
     }
     assert [each.name for each in proposed.lights] == ["My_lights"]
     config = tmp_path / "mine.yaml"
-    done = init(tmp_path, "--config", config, cwd=REPOSITORY)
+    done = run_init(tmp_path, "--config", config, cwd=REPOSITORY)
     assert done.returncode == 0, done.stdout
     written = yaml.safe_load(config.read_text())
     assert written["sets"]["indoors"]["subsets"]["90"]["frames"] == "flats/indoors/90/*.dng"
@@ -213,9 +213,27 @@ def test_names_tell_the_kind_by_whole_words(path, kind):
 def test_without_flats_or_folder_one_sentence(tmp_path):
     (tmp_path / "a.txt").write_text("x")
     for folder, words in (("missing", "there is no folder"), (".", "no frame that can be used")):
-        done = init(folder, cwd=tmp_path)
+        done = run_init(folder, cwd=tmp_path)
         assert done.returncode == 1 and words in done.stdout and "Traceback" not in done.stdout
 
 
 def test_the_demo_is_kept_beside_its_replacement():
     assert (REPOSITORY / "config.yaml").read_bytes() == (REPOSITORY / "config/demo.yaml").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("answer", "turns"), [("0, 90 180", [0, 90, 180]), ("", [0, None, None]), ("90", [0, None, None])]
+)
+def test_turns_that_nothing_tells_are_asked_for(tmp_path, monkeypatch, answer, turns):
+    card = Card(tmp_path)
+    for _ in range(3):
+        card.take(3, "flat")
+        card.wait()
+    monkeypatch.syspath_prepend(REPOSITORY / "tools")
+    import init as tool
+
+    monkeypatch.setattr(tool.console, "input", lambda question: answer)
+    proposed = propose(catalogue(str(tmp_path), 1))
+    tool.ask_turns(proposed)
+    assert [part.rotation for part in proposed.sets[0].parts] == turns
+    assert any("ASK" in doubt for part in proposed.sets[0].parts for doubt in part.doubts) == (None in turns)
