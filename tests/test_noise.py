@@ -249,7 +249,7 @@ def test_what_the_data_cannot_tell_is_not_determined(tmp_path, name):
     tests = {"drift_percent": 1000}
     config = {"raw_root": "raws", "sets": {"a": {"frames": "flats/*.dng", "subsets": subsets}}, "frame_tests": tests}
     project.configure(config)
-    project.run("results/a/uniformity.tsv", "results/a/plots/noise.png", "results/sets.tsv")
+    project.run("results/a/plots/noise.png", *["results/a/uniformity.tsv"] * (len(subsets) > 1))
     for row in table(project.path("a/noise.tsv")):
         assert row["gain_e_per_dn"] == row["read_noise_e"] == "not determined"
         assert words in row["reason"]
