@@ -75,7 +75,8 @@ def sky_scatter(image):
 
 def test_twilight_flats_flatten_the_sky(real_data, tmp_path):
     project = start(tmp_path / "project", "twilight.yaml", real_data / "twilight_flats")
-    project.run(*(f"results/lights/asteroid/{table}.tsv" for table in ("vignetting", "diagnosis")))
+    tables = ("vr/frames", "lights/asteroid/vignetting", "lights/asteroid/diagnosis")
+    project.run(*(f"results/{name}.tsv" for name in tables))
     inventory = [line.split("\t") for line in project.path("vr/frames.tsv").read_text().splitlines()]
     unused = [row for row in inventory[1:] if row[-2] == "no"]
     assert [row[0] for row in unused] == ["flat/20190326.0100.fits"] and "filter" in unused[0][-1]
