@@ -21,8 +21,8 @@ from flatfield.robust import robust_deviation
 from flatfield.writing import write_text
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-#: Pixels of all maps together: so many are a page of less than 15 MB.
-PIXELS = 6_000_000
+#: Pixels of all maps together: so many are there in less than 3 s.
+PIXELS = 4_000_000
 #: Values are rounded to this part of the noise of a map.
 NOISE_PARTS = 16
 WIDTH = 340  # of a map on the page, screen pixels
