@@ -147,6 +147,17 @@ def test_from_card_to_plan_without_editing_a_file(mixed, tmp_path):
     assert not list(project.folder.glob("*.part"))
 
 
+def test_names_of_files_in_one_folder_tell_each_kind(tmp_path):
+    rng = np.random.default_rng(4)
+    for kind, level in (("bias", 1000), ("flat", 20000), ("light", 5000)):  # the same settings: none
+        for number in range(3):
+            hdu = fits.PrimaryHDU(rng.normal(level, level**0.5, SHAPE).astype(np.uint16))
+            hdu.writeto(tmp_path / f"{kind}_{number}.fits")
+    found = catalogue(str(tmp_path), 1)
+    assert {entry.path.partition("_")[0] == entry.kind for run in found.runs for entry in run} == {True}
+    assert sorted(len(run) for run in found.runs) == [3, 3, 3]
+
+
 def test_a_plain_sky_is_no_flat(tmp_path):
     """Without names, header or stars only the exposure tells; and it is said."""
     card = Card(tmp_path)

@@ -191,7 +191,7 @@ def kind_of_path(path):
 
 
 def split_runs(entries):
-    """Divide frames into runs: same settings and folder, taken in a row.
+    """Divide frames into runs: same settings, folder and kind by name, taken in a row.
 
     A run ends where the exposure changes by more than a factor, where there was a pause, or the camera was turned (its
     orientation tag changed).
@@ -207,7 +207,7 @@ def split_runs(entries):
     """
     groups = {}
     for entry in entries:
-        groups.setdefault((entry.folder, entry.settings), []).append(entry)
+        groups.setdefault((entry.folder, entry.settings, kind_of_path(entry.path)), []).append(entry)
     runs = []
     for group in groups.values():
         group.sort(key=lambda entry: (entry.metadata.time or "", natural_key(entry.path)))
