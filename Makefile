@@ -2,6 +2,7 @@
 # make init FRAMES=folder    propose config.yaml for your own frames (OVERWRITE=yes replaces one that you wrote)
 # make share                 pack report, tables, masters, configuration and code into flatfield-shared.zip
 # make test                  set up .venv and run all tests (make test-long: with all simulations in full)
+# make faults                run the long campaigns of faults and hostile files (an hour; some faults need root)
 # make bench                 measure speed and memory against other programs (half an hour, 9 GB)
 # make lock                  renew the pinned requirements (needs uv)
 # make clean                 remove results, the demo's frames and Snakemake's records; .venv stays
@@ -13,7 +14,7 @@ ARCHIVE ?= flatfield-shared.zip
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: all init share test test-long bench lock clean
+.PHONY: all init share test test-long faults bench lock clean
 
 # At a terminal a display of the rules takes the place of Snakemake's messages; long jobs then tell their progress in
 # their logs only.
@@ -47,6 +48,10 @@ test-long: .venv/installed-test
 .venv/installed-bench: .venv/installed envs/requirements-bench.txt
 	$(PIP) -r envs/requirements-bench.txt
 	@touch $@
+
+faults: .venv/installed-test
+	$(BIN)/python tests/faults/hostile.py --files 2000
+	$(BIN)/python tests/faults/campaign.py --runs 220
 
 bench: .venv/installed-bench
 	$(BIN)/python benchmarks/bench.py

@@ -6,6 +6,7 @@ import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 
+import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
@@ -17,7 +18,7 @@ sys.path.insert(0, str(PROJECT / "workflow/scripts"))
 from flatfield import configuration, proposal, proposed_config, selection  # noqa: E402
 from flatfield.catalogue import catalogue, list_files  # noqa: E402
 from flatfield.errors import ConfigurationError, FlatfieldError  # noqa: E402
-from flatfield.writing import completed  # noqa: E402
+from flatfield.writing import write_text  # noqa: E402
 
 DEMO = PROJECT / "config/demo.yaml"
 SCHEMA = PROJECT / "workflow/schemas/config.schema.yaml"
@@ -63,9 +64,8 @@ def main(frames, config, overwrite, threads):
     if sys.stdin.isatty():
         ask_turns(proposed)
     text = proposed_config.write_config(proposed, frames, list_files(frames))
-    with completed(path) as part:
-        part.write_text(text, encoding="utf-8")
-        check(part)
+    check(yaml.safe_load(text))
+    write_text(path, text)
     guesses = text.count("# ?")
     unsure = f" Look at its {guesses} line{'s' * (guesses != 1)} marked `# ?`." if guesses else ""
     console.print(Text(f"Wrote {config}.{unsure} Next: make"))
@@ -139,10 +139,9 @@ def ask_turns(proposed):
             console.print(Text(f"{len(each.parts)} numbers are needed; left open, to be filled in"))
 
 
-def check(path):
+def check(config):
     """Check that the workflow would take the configuration."""
-    configuration.check_duplicate_keys(path)
-    config = configuration.validate(configuration.read_yaml(path), configuration.read_yaml(SCHEMA))
+    config = configuration.validate(config, configuration.read_yaml(SCHEMA))
     for name, options in config["sets"].items():
         selection.resolve_set(name, options, config["raw_root"])
     lights = {

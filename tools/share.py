@@ -96,8 +96,8 @@ def main(config, archive):
         "SHARED.txt": HOW_TO.format(results=results, frames=root).encode(),
     }
     contents["ro-crate-metadata.json"] = describe(contents, results, frames, made)
-    with completed(archive) as part:
-        write_archive(part, contents, made)
+    with completed(archive) as file:
+        write_archive(file, contents, made)
     size = Path(archive).stat().st_size / 1e6
     print(f"Wrote {archive}: {len(contents)} files, {size:.1f} MB; {len(frames)} raw frames by checksum only.")
 
@@ -199,9 +199,9 @@ def describe(contents, results, frames, made):
     return (json.dumps(crate.metadata.generate(), indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
-def write_archive(path, contents, made):
+def write_archive(file, contents, made):
     """Write a ZIP file whose bytes depend on contents and time of the run only."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(contents):
             entry = zipfile.ZipInfo(f"flatfield-shared/{name}", made.timetuple()[:6])
             entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16

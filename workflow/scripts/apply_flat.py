@@ -20,6 +20,7 @@ from flatfield.products import (
     write_planes,
     write_tiff,
 )
+from flatfield.reading import check_unchanged
 from flatfield.regions import locate_box
 from flatfield.tables import number_of, read_table, write_table
 
@@ -53,6 +54,7 @@ def main(frame, file, flat, noise, offsets, inventory, products, options, oversc
     overscan : bool
     """
     light, row = read_frame(frame, overscan), find_row(read_table(inventory), file)
+    check_unchanged([frame], [row], inventory)
     offset, offset_error = read_offset(
         offsets["bias"], offsets["dark"], offsets["dark_inventory"], number_of(row["exposure_s"])
     )

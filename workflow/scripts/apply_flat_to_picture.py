@@ -6,6 +6,7 @@ from flatfield.demosaicing import develop_picture
 from flatfield.inventory import find_row
 from flatfield.job import logged_job
 from flatfield.products import cite_file, describe_frames, read_planes, write_picture, write_planes
+from flatfield.reading import check_unchanged
 from flatfield.regions import locate_box
 from flatfield.tables import read_table, write_table
 
@@ -29,14 +30,15 @@ def main(frame, file, flat, inventory, products, options):
     options : dict
         normalise, regions (boxes center and corner).
     """
-    before = develop_picture(frame).astype(np.float32)
+    before, row = develop_picture(frame).astype(np.float32), find_row(read_table(inventory), file)
+    check_unchanged([frame], [row], inventory)
     planes, channels, _ = read_planes(flat)
     box = locate_box("center", options["regions"]["center"], planes.shape[1:])
     normed = planes[(slice(None), *box)] if options["normalise"] == "center" else planes
     norms = measure_norms(normed, channels, options["normalise"], flat)
     normalised = (planes / norms[:, None, None]).astype(np.float32)
     after = divide(before, normalised)
-    header = describe_frames([find_row(read_table(inventory), file)])
+    header = describe_frames([row])
     header.update(cite_file("FLAT", flat, "divided by"))
     header["NORMALIS"] = (options["normalise"], "what was made 1 in the flat")
     header["BLACKLVL"] = (0, "LibRaw subtracted the black level")

@@ -12,6 +12,7 @@ SAME = {
     "cfa": "colours would be mixed up",
     "row_order": "the flat would be upside down",
     "camera": "another sensor has another pixel response",
+    "body": "another sensor has another pixel response and other dust",
     "lens": "another lens has another vignetting",
     "filter": "another filter has another vignetting and dust",
 }

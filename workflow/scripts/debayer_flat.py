@@ -10,7 +10,7 @@ from flatfield.errors import FrameError
 from flatfield.inventory import scale_factors, used_frames
 from flatfield.job import limits_of, logged_job
 from flatfield.products import cite_file, describe_combination, describe_frames, read_image, write_planes
-from flatfield.reading import read_each
+from flatfield.reading import check_unchanged, read_each
 from flatfield.stacks import Stack, allocate, read_used_stack, select_used
 from flatfield.tables import read_table
 
@@ -54,6 +54,7 @@ def main(frames, files, inspected, bias, flat, uncert, options, debayer, oversca
         paths, rows = select_used(frames, files, inspected, step)
         factors = scale_factors(used_frames(read_table(inspected)), rows, options["scale"])
         planes, errors = combine_developed(paths, factors, debayer["algorithm"], options, limits)
+        check_unchanged(paths, rows, inspected)
         channels = ("RED", "GREEN", "BLUE")
     header = describe_frames(rows)
     if bias:

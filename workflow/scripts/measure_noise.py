@@ -9,6 +9,7 @@ from flatfield.job import logged_job
 from flatfield.names import is_fits
 from flatfield.pairs import cut_channels, look_at_flats, measure_offsets
 from flatfield.products import read_image
+from flatfield.reading import check_unchanged
 from flatfield.regions import locate_box
 from flatfield.tables import NOT_DETERMINED, read_table, write_table
 
@@ -54,6 +55,7 @@ def main(frames, bias, flat, products, options, threads):
     known = bias or options["overscan"] or not is_fits(first["file"]) or set(first["black_dn"].split()) != {"0"}
     options = options | {"has_black": bool(known)}
     seen = look_at_flats(rows, paths, cfa, master, options, threads)
+    check_unchanged([paths[file] for file in rows], list(rows.values()), frames["inspected"])
     read_variances, why_not = measure_offsets(frames, cfa, options["overscan"], threads)
     value, error, good = read_master(flat)
     shared = read_image(bias, "UNCERT")[0].astype(np.float64) ** 2 if bias else np.zeros(value.shape)

@@ -7,7 +7,6 @@ from flatfield.frames import read_frame
 from flatfield.job import logged_job
 from flatfield.products import read_image
 from flatfield.version import VERSION
-from flatfield.writing import completed
 
 #: Black level of the DNG where that of the camera leaves no room for noise below it, DN.
 LEAST_BLACK = 256
@@ -41,8 +40,7 @@ def main(mosaic, frame, product):
         "neutral": [1 / factor for factor in original.white_balance],
     }
     exif = dng.read_exif(frame) | {"Exif.Image.Software": f"flatfield {VERSION}"}
-    with completed(product) as part:
-        dng.write_dng(part, data, ColorFilterArray.from_name(header["BAYERPAT"]), sensor, exif)
+    dng.write_dng(product, data, ColorFilterArray.from_name(header["BAYERPAT"]), sensor, exif)
 
 
 if "snakemake" in globals():

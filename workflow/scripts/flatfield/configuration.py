@@ -16,6 +16,8 @@ from flatfield.tables import UNKNOWN
 
 #: Names under ``results/`` that sets must not take.
 RESERVED_NAMES = ("lights", "logs", "benchmarks")
+#: Values that a configuration may have, all aliases unfolded.
+MOST_VALUES = 20_000
 
 
 def read_yaml(path):
@@ -42,10 +44,16 @@ def check_duplicate_keys(path):
     Raises
     ------
     ConfigurationError
-        Naming key and line.
+        Naming key and line; or if aliases make it too large, or endless.
     """
 
+    left = MOST_VALUES
+
     def check(node):
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise ConfigurationError(f"its anchors and aliases unfold to more than {MOST_VALUES} values; write them out")
         if isinstance(node, yaml.SequenceNode):
             for entry in node.value:
                 check(entry)

@@ -1,12 +1,14 @@
 """Mosaics as DNG files, which LibRaw, darktable, RawTherapee, Siril and others open."""
 
 from fractions import Fraction
+from io import BytesIO
 
 import exiv2
 import numpy as np
 import tifffile
 
 from flatfield.cfa import CHANNEL_OF_COLOR
+from flatfield.writing import completed
 
 #: Groups of EXIF fields that go from an original to what is made of it.
 COPIED = ("Exif.Photo.", "Exif.GPSInfo.")
@@ -14,7 +16,7 @@ COPIED_FIELDS = ("Make", "Model", "Orientation", "DateTime", "Artist", "Copyrigh
 
 
 def write_dng(path, mosaic, cfa, sensor, exif):
-    """Write a mosaic as an uncompressed DNG 1.4 (Adobe, DNG specification, chapter 4).
+    """Write a mosaic as an uncompressed DNG 1.4 (Adobe, DNG specification, chapter 4), complete or not at all.
 
     Parameters
     ----------
@@ -54,15 +56,20 @@ def write_dng(path, mosaic, cfa, sensor, exif):
     if sensor["color_matrix"] is not None:
         values = np.rint(10000 * np.ravel(sensor["color_matrix"])).astype(int)
         tags.append((50721, "2i", 9, [n for value in values for n in (int(value), 10000)], True))  # ColorMatrix1
+    content = BytesIO()
     tifffile.imwrite(
-        path, mosaic, photometric=32803, extratags=tags, metadata=None, software=False, rowsperstrip=len(mosaic)
+        content, mosaic, photometric=32803, extratags=tags, metadata=None, software=False, rowsperstrip=len(mosaic)
     )
-    image = exiv2.ImageFactory.open(str(path))
+    image = exiv2.ImageFactory.open(content.getvalue())
     image.readMetadata()
     for key, value in exif.items():
         if not key.startswith("Exif.Image.") or key.endswith(("Software", "DateTime", "Artist", "Copyright")):
             image.exifData()[key] = value
     image.writeMetadata()
+    memory = image.io()
+    memory.open()
+    with completed(path) as file:
+        file.write(memory.mmap())
 
 
 def _ascii(text):

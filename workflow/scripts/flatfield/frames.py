@@ -2,21 +2,28 @@
 
 import re
 from dataclasses import dataclass
-from io import BytesIO
 
 import numpy as np
 import rawpy
+import tifffile
 from astropy.io import fits
 from PIL import Image
 
 from flatfield.cfa import ColorFilterArray
-from flatfield.errors import FrameError
+from flatfield.errors import FlatfieldError, FrameError
 from flatfield.metadata import Metadata, from_exif, from_header
 from flatfield.names import is_fits
+from flatfield.reading import read_content
 from flatfield.robust import robust_deviation
 
 #: Overscan pixels further from the median, in robust standard deviations (and further than 1 DN), do not count.
 OVERSCAN_DEVIATIONS = 5
+#: Axes that a FITS image may have.
+MOST_AXES = 999
+#: Pixels that are enough to tell the level of those that the maker covered.
+ENOUGH_MASKED = 500
+#: Covered pixels are this near to black, and scatter as little, as a part of the range to white.
+COVERED = 0.02
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,8 @@ class Frame:
     white : float or None
         Level at which the camera says that it saturates, DN. Do not trust it.
     metadata : Metadata
+    masked : float or None
+        Level of the pixels that the maker covered, beside the visible area, DN; None where there are none to be told.
     white_balance : tuple of float
         Factors for red, green, blue that the camera chose, green 1; all 1 where it says nothing.
     color_matrix : numpy.ndarray, ``(3, 3)``, or None
@@ -44,11 +53,12 @@ class Frame:
     black: np.ndarray
     white: float | None
     metadata: Metadata
+    masked: float | None = None
     white_balance: tuple = (1.0, 1.0, 1.0)
     color_matrix: np.ndarray | None = None
 
 
-def read_frame(path, overscan=False, content=None, keep=np.array, with_metadata=True):
+def read_frame(path, overscan=False, keep=np.array, with_metadata=True):
     """Read and decode a frame.
 
     Parameters
@@ -57,8 +67,6 @@ def read_frame(path, overscan=False, content=None, keep=np.array, with_metadata=
         Any raw that LibRaw reads, or FITS (mono, or a mosaic when ``BAYERPAT`` says so).
     overscan : bool
         Take the black level of a FITS frame from its ``BIASSEC`` (clipped mean).
-    content : bytes, optional
-        Of the file, where it was read already.
     keep : callable
         Takes the visible pixels, which end with the open file, and returns the mosaic to keep; by default a copy.
     with_metadata : bool
@@ -73,15 +81,16 @@ def read_frame(path, overscan=False, content=None, keep=np.array, with_metadata=
     FrameError
         If the file cannot be read or decoded, holds no mosaic, or no signal (all pixels, or the last row, 0).
     """
-    source = path if content is None else BytesIO(content)
     try:
         if is_fits(path):
-            return _read_fits(path, source, overscan, keep)
+            return _read_fits(path, overscan, keep)
         if overscan:
             raise FrameError(f"{path} is a camera raw and has no BIASSEC; `overscan: true` is for FITS frames")
-        with rawpy.imread(str(path) if content is None else source) as raw:
-            return _read_raw(path, source, raw, keep, with_metadata)
-    except (rawpy.LibRawError, fits.VerifyError, OSError, ValueError, TypeError, MemoryError) as error:
+        with rawpy.imread(str(path)) as raw:  # from memory, LibRaw would not notice that a file ends early
+            return _read_raw(path, raw, keep, with_metadata)
+    except FlatfieldError:
+        raise
+    except Exception as error:  # decoders raise all kinds on files that are damaged
         raise FrameError(f"{path} cannot be decoded ({reason_of(error)}); copy it again") from error
 
 
@@ -180,18 +189,64 @@ def reason_of(error):
     return " ".join(str(reason).split())[:200]
 
 
-def _read_raw(path, source, raw, keep, with_metadata):
+def _read_raw(path, raw, keep, with_metadata):
+    if with_metadata:
+        _check_length(path)
     cfa = _raw_cfa(raw, path)
     _check_signal(path, raw.raw_image_visible)
     black = np.array((list(raw.black_level_per_channel) + [0] * 4)[:4], np.float32)
     white = float(raw.white_level) or None
     red, green, blue = raw.camera_whitebalance[:3]
     balance = (red / green, 1.0, blue / green) if min(red, green, blue) > 0 else (1.0, 1.0, 1.0)
-    metadata = from_exif(source, raw) if with_metadata else Metadata()
+    metadata = from_exif(path, raw) if with_metadata else Metadata()
     matrix = raw.rgb_xyz_matrix[:3] if with_metadata else np.zeros((3, 3))
-    return Frame(
-        keep(raw.raw_image_visible), cfa, black, white, metadata, balance, matrix.copy() if matrix.any() else None
+    masked = measure_masked(raw.raw_image, raw.sizes, float(black.mean()), white) if with_metadata else None
+    matrix = matrix.copy() if matrix.any() else None
+    return Frame(keep(raw.raw_image_visible), cfa, black, white, metadata, masked, balance, matrix)
+
+
+def measure_masked(mosaic, sizes, black, white):
+    """Level of the covered pixels above and to the left of the visible area.
+
+    Parameters
+    ----------
+    mosaic : numpy.ndarray, uint16, ``(rows, columns)``, DN
+        The whole sensor.
+    sizes : object
+        LibRaw's, with top_margin, left_margin, height, width.
+    black, white : float
+        Of the metadata, DN; white may be None.
+
+    Returns
+    -------
+    float or None
+        Mean over the colours of the median, DN; None with fewer than `ENOUGH_MASKED` pixels, or where these pixels
+        are lit or unused (far from `black`, or more scattered than noise).
+    """
+    top, left = sizes.top_margin, sizes.left_margin
+    covered = [mosaic[:top, left : left + sizes.width], mosaic[top : top + sizes.height, :left]]
+    if sum(part.size for part in covered) < ENOUGH_MASKED or white is None:
+        return None
+    phases = [np.concatenate([part[i::2, j::2].ravel() for part in covered]) for i in (0, 1) for j in (0, 1)]
+    found = [robust_deviation(pixels.astype(np.float32)) for pixels in phases if pixels.size]
+    near = all(
+        abs(median - black) < COVERED * (white - black) and deviation < COVERED * (white - black)
+        for median, deviation in found
     )
+    return float(np.mean([median for median, _ in found])) if near else None
+
+
+def _check_length(path):
+    """Refuse a raw of the TIFF family that ends before the pixels do that it lists, which LibRaw may let pass."""
+    try:
+        with tifffile.TiffFile(path) as file:
+            pages = [page for each in file.pages for page in (each, *(each.pages or ()))]
+            parts = [part for page in pages for part in zip(page.dataoffsets, page.databytecounts, strict=False)]
+            lacking = max((offset + count for offset, count in parts), default=0) - file.filehandle.size
+    except Exception:  # what tifffile cannot read is left to LibRaw
+        return
+    if lacking > 0:
+        raise FrameError(f"{path} ends {lacking} bytes too early; copy it again")
 
 
 def _raw_cfa(raw, path):
@@ -212,8 +267,9 @@ def _raw_cfa(raw, path):
     return ColorFilterArray(tuple(tuple(int(raw.raw_color(top + i, left + j)) for j in range(p)) for i in range(p)))
 
 
-def _read_fits(path, source, overscan, keep):
-    with fits.open(source, memmap=False) as hdus:
+def _read_fits(path, overscan, keep):
+    _check_axes(path)
+    with fits.open(path, memmap=False) as hdus:
         hdu = next((hdu for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS") == 2), None)
         if hdu is None:
             raise FrameError(f"{path} holds no two-dimensional image; only single-plane FITS frames are supported")
@@ -232,6 +288,15 @@ def _read_fits(path, source, overscan, keep):
     white = header.get("SATURATE", 65535 if data.dtype == np.uint16 else None)
     black = np.full(4, offset, np.float32)
     return Frame(keep(mosaic), cfa, black, None if white is None else float(white), from_header(header))
+
+
+def _check_axes(path):
+    """Refuse numbers of axes beyond the standard (section 4.4.1), through which astropy would count one by one."""
+    content, start = read_content(path), -1
+    while (start := content.find(b"NAXIS   =", start + 1)) >= 0:
+        number = re.match(rb" *([0-9]+)", content[start + 9 : start + 80])
+        if number and int(number[1]) > MOST_AXES:
+            raise FrameError(f"{path} is damaged: it has NAXIS {int(number[1])}; copy it again")
 
 
 def _fits_cfa(header, shape, path):

@@ -8,7 +8,7 @@ import numpy as np
 from flatfield.cfa import CHANNEL_OF_COLOR, CHANNELS
 from flatfield.errors import FrameError, InventoryError
 from flatfield.frames import black_beside_bias, read_frame, signal
-from flatfield.reading import read_content, read_each
+from flatfield.reading import read_content, read_each, state_of
 from flatfield.screening import DEPARTURE, look_at_frame
 
 #: DN below the top of the histogram with which the topmost value is compared to see pixels pile up there.
@@ -24,10 +24,10 @@ def columns(channels, placed=False, screened=False):
     """
     saturated = [f"saturated_{channel.lower()}_percent" for channel in channels]
     return [
-        *["file", *(["subset", "rotation_deg"] if placed else []), "time", "maker", "camera", "lens"],
+        *["file", *(["subset", "rotation_deg"] if placed else []), "time", "maker", "camera", "body", "lens"],
         *["filter", "distance_m", "orientation", "row_order"],
         *["focal_length_mm", "aperture", "iso", "exposure_s", "rows", "columns", "cfa"],
-        *["black_dn", "white_dn", "level_dn", *(f"level_{channel.lower()}_dn" for channel in channels)],
+        *["black_dn", "black_off_dn", "white_dn", "level_dn", *(f"level_{channel.lower()}_dn" for channel in channels)],
         *["saturation_dn", "saturated", *([*saturated, "snr", *DEPARTURE] if screened else [])],
         *["sha256", "used", "reason"],
     ]
@@ -59,16 +59,22 @@ def inspect_frames(paths, files, overscan=False, bias=None, threads=1, look=Fals
     ------
     InventoryError
         If a frame has not the size of `bias`.
+    FrameError
+        If a frame changes meanwhile.
     """
+    states = [state_of(path) for path in paths]
     unknown = dict.fromkeys([*columns(CHANNELS, screened=look), *columns(("MONO",), screened=look), "size"])
     inspected = read_each(paths, lambda index: _inspect(paths[index], overscan, bias, look), threads)
+    for path, state in zip(paths, states, strict=True):
+        if state_of(path) != state:
+            raise FrameError(f"{path} changed while it was read; wait until it is copied, and run again")
     return [unknown | {"file": file} | row for file, row in zip(files, inspected, strict=True)]
 
 
 def _inspect(path, overscan, bias, look):
     try:
-        content = read_content(path)
-        frame = read_frame(path, overscan, content)
+        digest = hashlib.sha256(read_content(path)).hexdigest()
+        frame = read_frame(path, overscan)
     except FrameError as error:
         return {"used": False, "reason": str(error)}
     if bias is not None and bias.shape != frame.mosaic.shape:
@@ -82,7 +88,18 @@ def _inspect(path, overscan, bias, look):
         **seen,
         **{
             name: meta[name]
-            for name in ("time", "maker", "camera", "lens", "filter", "aperture", "iso", "orientation", "row_order")
+            for name in (
+                "time",
+                "maker",
+                "camera",
+                "body",
+                "lens",
+                "filter",
+                "aperture",
+                "iso",
+                "orientation",
+                "row_order",
+            )
         },
         "distance_m": meta["distance"],
         "focal_length_mm": meta["focal_length"],
@@ -92,11 +109,12 @@ def _inspect(path, overscan, bias, look):
         "size": _size(frame.mosaic),
         "cfa": frame.cfa.name,
         "black_dn": " ".join(f"{level:.9g}" for level in black),
+        "black_off_dn": None if bias is not None or frame.masked is None else frame.masked - float(black.mean()),
         "white_dn": frame.white,
         **levels,
         "saturation_dn": saturation,
         "saturated": saturated,
-        "sha256": hashlib.sha256(content).hexdigest(),
+        "sha256": digest,
         "used": True,
         "reason": "",
     }

@@ -14,6 +14,7 @@ CONSISTENT = {
     "size": "the size",
     "cfa": "the colour pattern",
     "camera": "the camera",
+    "body": "the camera's body (by its serial number)",
     "lens": "the lens",
     "filter": "the filter",
     "iso": "ISO",

@@ -1,9 +1,9 @@
 """What a camera wrote about a frame: EXIF for raw files, header cards for FITS. Missing is `None`, never 0."""
 
+import hashlib
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from io import BytesIO
 
 import exifread
 
@@ -30,6 +30,8 @@ class Metadata:
         How the camera was held, 1 to 8 as in EXIF.
     row_order : str
         ``TOP-DOWN`` or ``BOTTOM-UP``: which row is stored first.
+    body : str
+        Start of the sha256 of the camera's serial number, which tells two of one model apart.
     """
 
     time: str | None = None
@@ -44,15 +46,15 @@ class Metadata:
     distance: float | None = None
     orientation: int | None = None
     row_order: str | None = None
+    body: str | None = None
 
 
-def from_exif(source, libraw=None):
+def from_exif(path, libraw=None):
     """Read the metadata of a raw file.
 
     Parameters
     ----------
-    source : str, pathlib.Path or io.BytesIO
-        The file, or its content.
+    path : str or pathlib.Path
     libraw : rawpy.RawPy, optional
         The open file; fills only the fields for which the file has no EXIF tag that exifread can read.
         (A tag that is present and 0 or empty means that the camera did not know; LibRaw would turn
@@ -63,7 +65,7 @@ def from_exif(source, libraw=None):
     Metadata
     """
     try:
-        with source if isinstance(source, BytesIO) else open(source, "rb") as file:
+        with open(path, "rb") as file:
             tags = exifread.process_file(file, details=False)
     except Exception:  # exifread raises many kinds on odd files; the frame itself may still be good
         tags = {}
@@ -88,6 +90,7 @@ def from_exif(source, libraw=None):
         distance=first(["SubjectDistance"], _positive, lambda: None),
         orientation=first(["Orientation"], _orientation, lambda: None),
         row_order="TOP-DOWN",
+        body=first(["BodySerialNumber", "CameraSerialNumber"], _digest, lambda: None),
     )
 
 
@@ -118,7 +121,14 @@ def from_header(header):
         exposure=exposure if exposure is None or exposure >= 0 else None,  # a bias frame truly has 0 s
         filter=first(["FILTER", "FILTNAME", "FILTER1"], _text),
         row_order=first(["ROWORDER"], lambda value: (_text(value) or "").upper() or None),
+        body=first(["SERIALNO", "CAMSERNO", "SERIAL"], _digest),
     )
+
+
+def _digest(value):
+    """Tells cameras of one model apart without giving away the serial number."""
+    text = _text(value)
+    return hashlib.sha256(text.encode()).hexdigest()[:8] if text and text.strip("0 ") else None
 
 
 def _number(value):

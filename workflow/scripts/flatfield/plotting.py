@@ -291,8 +291,8 @@ def color_limits(values, signed):
 
 def save(figure, path):
     """Write a PNG that depends on the figure only."""
-    with completed(path) as part:
-        figure.savefig(part, dpi=100, format="png", metadata={"Software": None})
+    with completed(path) as file:
+        figure.savefig(file, dpi=100, format="png", metadata={"Software": None})
 
 
 def describe_exposure(header):

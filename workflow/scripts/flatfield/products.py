@@ -166,15 +166,16 @@ def write_fits(path, hdus):
     hdus.update_extend()
     for hdu in hdus:
         hdu.add_checksum(when=str(hdu.header.get("DATE", "unknown date")))  # astropy's default is the wall clock
-    with completed(path) as part:
-        with open(part, "wb") as file:
-            hdus.writeto(file)
-        _read_back(part)
+    with completed(path) as file:
+        hdus.writeto(file)
+        file.flush()
+        _read_back(path, file)
 
 
-def _read_back(path):
-    """Compare what lies on the disk with its checksums."""
-    with fits.open(path, memmap=True) as hdus:
+def _read_back(path, file):
+    """Compare what was written with its checksums."""
+    file.seek(0)
+    with open(file.fileno(), "rb", closefd=False) as again, fits.open(again, memmap=False) as hdus:
         if not all(hdu.verify_checksum() == 1 and hdu.verify_datasum() == 1 for hdu in hdus):
             raise ResourceError(f"{path} is not what was written to it; look at the disk")
 
@@ -224,8 +225,8 @@ def write_picture(path, picture):
     path : str
     picture : numpy.ndarray, uint8, ``(rows, columns, 3)``
     """
-    with completed(path) as part:
-        Image.fromarray(picture).save(part, format="png")
+    with completed(path) as file:
+        Image.fromarray(picture).save(file, format="png")
 
 
 def write_tiff(path, planes, white):
@@ -246,8 +247,8 @@ def write_tiff(path, planes, white):
     kind = {"photometric": "rgb" if len(planes) == 3 else "minisblack"}
     picture = picture if len(planes) == 3 else picture[..., 0]
     text = f"linear camera colours, no white balance; 65535 is {white:.6g} DN above black"
-    with completed(path) as part:
-        tifffile.imwrite(part, picture, description=text, software=f"flatfield {VERSION}", metadata=None, **kind)
+    with completed(path) as file:
+        tifffile.imwrite(file, picture, description=text, software=f"flatfield {VERSION}", metadata=None, **kind)
 
 
 def read_image(path, extension=0):

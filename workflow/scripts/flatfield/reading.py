@@ -1,5 +1,6 @@
 """Reading many files: the next ones come from the disk while threads decode, and it is told how far it is."""
 
+import hashlib
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,9 @@ from flatfield.job import terminal
 PROGRESS_INTERVAL = 5
 #: Bytes asked for at a time: Linux fetches no more than its read-ahead window for one request.
 FETCHED = 1 << 17
+#: Seconds by which the time of a table may be too late: Snakemake sets it when it sees the end of the job, and frames
+#: may lie on another computer with a clock of its own.
+MARGIN = 3600
 
 
 class Progress:
@@ -92,6 +96,46 @@ def fetch(path):
     with suppress(OSError, AttributeError), open(path, "rb") as file:
         for offset in range(0, os.fstat(file.fileno()).st_size, FETCHED):
             os.posix_fadvise(file.fileno(), offset, FETCHED, os.POSIX_FADV_WILLNEED)
+
+
+def state_of(path):
+    """What changes when a file does: size and times, nanoseconds; None where it is not there."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def check_unchanged(paths, rows, table):
+    """Check, after they were read, that frames are still what a table says.
+
+    Only frames that were touched less than `MARGIN` before the table was made, or later, are read again and compared
+    with their checksum.
+
+    Parameters
+    ----------
+    paths : list of str
+    rows : list of dict
+        Their rows of the table.
+    table : str
+        ``inspected.tsv`` or the like.
+
+    Raises
+    ------
+    FrameError
+        If one changed or is gone.
+    """
+    made = os.stat(table).st_mtime_ns - MARGIN * 10**9
+    for path, row in zip(paths, rows, strict=True):
+        state = state_of(path)
+        if state is None or (
+            max(state[1:]) >= made and hashlib.sha256(read_content(path)).hexdigest() != row["sha256"]
+        ):
+            raise FrameError(
+                f"{path} is not the file that was inspected for {table}; if it is right as it is now, touch it and run "
+                "again"
+            )
 
 
 def read_content(path):

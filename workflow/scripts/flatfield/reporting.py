@@ -2,11 +2,14 @@
 
 import math
 from collections import defaultdict
+from statistics import median
 
 from flatfield.tables import number_of
 
 #: A corrected light whose centre and corner agree within this is called even, percent.
 EVEN_PERCENT = 3.0
+#: Covered pixels further from the black level of the metadata, DN, are worth a warning.
+WRONG_BLACK = 3.0
 #: Warnings that a run ends with; all are in the report.
 SHOWN_WARNINGS = 6
 
@@ -55,6 +58,7 @@ def conclude(sets, inventories, measured, lights, preset, demo):
         "truth": _demo(demo),
         "warnings": [
             *[warning for each, rows in inventories.items() for warning in _left_out(each, rows)],
+            *[warning for each, rows in inventories.items() for warning in _black(each, rows)],
             *_angles(illumination),
             *_drifts(drift),
             *[warning for each, rows in noise.items() for warning in _too_few(each, rows)],
@@ -114,6 +118,16 @@ def _left_out(name, rows):
             )
         )
     return warnings
+
+
+def _black(name, rows):
+    """Black levels of the metadata that the covered pixels contradict."""
+    apart = [number_of(row["black_off_dn"]) for row in rows if row["used"] == "yes"]
+    apart = [offset for offset in apart if offset is not None]
+    if not apart or abs(median(apart)) <= WRONG_BLACK:
+        return []
+    remedy = "Give the set `bias` frames, which take the place of the black level of the metadata."
+    return [(f"The black level of {name} is doubtful: covered pixels read {median(apart):+.3g} DN above it.", remedy)]
 
 
 def _evenness(name, rows, tests):

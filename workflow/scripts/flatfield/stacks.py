@@ -11,7 +11,7 @@ from flatfield.errors import FrameError, InventoryError, ResourceError
 from flatfield.frames import black_beside_bias, read_frame
 from flatfield.inventory import scale_factors, used_frames
 from flatfield.products import read_image
-from flatfield.reading import read_each
+from flatfield.reading import check_unchanged, read_each
 from flatfield.storage import FrameStore, band_rows, least_mb, needed_mb
 from flatfield.tables import read_table
 
@@ -139,12 +139,14 @@ def read_used_stack(frames, files, inventory, bias, scale, overscan, limits, ste
     Raises
     ------
     FrameError
-        If a frame cannot be read, or differs from the first in size, type or colour filter array.
+        If a frame cannot be read, differs from the first in size, type or colour filter array, or changed since it
+        was inspected.
     ResourceError
         If memory or scratch space does not suffice.
     """
     paths, rows = select_used(frames, files, inventory, step)
     stack = read_stack(paths, overscan, limits)
+    check_unchanged(paths, rows, inventory)
     return replace(
         stack,
         blacks=black_beside_bias(stack.blacks, bool(bias), overscan),

@@ -1,7 +1,8 @@
 """Writing files: complete in their place, or not at all."""
 
+import glob
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from flatfield.errors import ResourceError
@@ -9,7 +10,11 @@ from flatfield.errors import ResourceError
 
 @contextmanager
 def completed(path):
-    """A file beside `path` to write to, which takes its place when the block ends without an error.
+    """A file to write to, which takes the place of `path` when the block ends without an error.
+
+    Where the system knows files without a name (Linux, on most local file systems), nothing is left of it if the
+    process is killed. Elsewhere it lies beside `path` as ``.<name>.<process>.part`` until the next one who writes
+    `path` removes it. Of several processes that write at a time each has a file of its own.
 
     Parameters
     ----------
@@ -17,25 +22,49 @@ def completed(path):
 
     Yields
     ------
-    pathlib.Path
+    io.BufferedRandom
 
     Raises
     ------
     ResourceError
         If the system does not let it be written: a full disk, a folder that is read-only.
     """
-    part = Path(f"{path}.part")
+    path = Path(path)
+    beginning = f".{path.name[:50]}."  # a name has 255 bytes at most
+    part = path.with_name(f"{beginning}{os.getpid()}.part")
     try:
-        yield part
+        for left in path.parent.glob(f"{glob.escape(beginning)}*.part"):
+            left.unlink(missing_ok=True)
+        with _open_unnamed(path.parent) or open(part, "xb+") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())  # or a loss of power might leave the name without the content
+            if not part.exists():  # with a folder given, Python's link follows the one in /proc to the file
+                os.link(f"/proc/self/fd/{file.fileno()}", part, src_dir_fd=file.fileno())
         os.replace(part, path)
     except OSError as error:
         reason = error.strerror or error
         raise ResourceError(f"{path} cannot be written ({reason}); make room or allow it, and run again") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _open_unnamed(folder):
+    """A file without a name in a folder; None where the system cannot make one and give it a name later."""
+    if not (hasattr(os, "O_TMPFILE") and os.path.isdir("/proc/self/fd")):
+        return None
+    try:
+        descriptor = os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o666)
+    except OSError:  # network file systems above all; what else is wrong shows when a named one is made
+        return None
+    try:
+        return open(f"/proc/self/fd/{descriptor}", "wb+")  # libraries want a name that is text
+    finally:
+        os.close(descriptor)
 
 
 def write_text(path, text):
     """Write a text file (UTF-8), complete or not at all."""
-    with completed(path) as part:
-        part.write_text(text, encoding="utf-8")
+    with completed(path) as file:
+        file.write(text.encode())

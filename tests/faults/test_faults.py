@@ -1,0 +1,27 @@
+"""Short forms of the campaigns of faults and hostile files; `make faults` runs the long ones."""
+
+import campaign
+import hostile
+import pytest
+from conftest import LONG
+
+#: Seconds that an undisturbed run takes, about; a fault comes within.
+DURATION = 20
+#: Faults of the short form: those that are most unlike each other.
+SHORT = ("kill_all", "kill_head", "kill_job", "fill_disk", "change_frame")
+
+
+@pytest.mark.parametrize("fault", campaign.FAULTS if LONG else SHORT)
+def test_nothing_is_lost(fault, fresh, finished, tmp_path):
+    if fault in campaign.MOUNTING and not campaign.can_mount():
+        pytest.skip("needs the right to mount a small disk")
+    expected = campaign.digests(finished.path(""), campaign.RECORDS)
+    tally = campaign.run_campaign(tmp_path, fresh.folder, expected, DURATION, [fault], seed=7)
+    assert tally == {fault: (1, tally[fault][1], [])}
+
+
+def test_hostile_files_are_read_right_or_refused(tmp_path):
+    tally, failures = hostile.run_campaign(tmp_path, 2000 if LONG else 400, seed=7)
+    assert not failures
+    for name, counts in tally.items():
+        assert counts["refused"] and counts["read"] + counts["compared"], name
