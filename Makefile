@@ -1,6 +1,7 @@
 # make                       set up .venv and run the analysis of config.yaml (at first the demo)
 # make init FRAMES=folder    propose config.yaml for your own frames (OVERWRITE=yes replaces one that you wrote)
 # make share                 pack report, tables, masters, configuration and code into flatfield-shared.zip
+# make verify                make all results again in another folder and compare them, byte for byte
 # make test                  set up .venv and run all tests (make test-long: with all simulations in full)
 # make faults                run the long campaigns of faults and hostile files (an hour; some faults need root)
 # make bench                 measure speed and memory against other programs (half an hour, 9 GB)
@@ -14,7 +15,7 @@ ARCHIVE ?= flatfield-shared.zip
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: all init share test test-long faults bench lock clean
+.PHONY: all init share verify test test-long faults bench lock clean
 
 # At a terminal a display of the rules takes the place of Snakemake's messages; long jobs then tell their progress in
 # their logs only.
@@ -28,6 +29,9 @@ init: .venv/installed
 
 share: .venv/installed
 	@$(BIN)/python tools/share.py --config "$(CONFIG)" --archive "$(ARCHIVE)"
+
+verify: .venv/installed
+	@$(BIN)/python tools/verify.py --config "$(CONFIG)"
 
 test: .venv/installed-test
 	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST)

@@ -132,11 +132,12 @@ class Project:
         change(config)
         self.configure(config)
 
-    def snakemake(self, *arguments, cores=2, timeout=600):
-        """Run snakemake as a user does; output and errors together in `stdout`."""
+    def snakemake(self, *arguments, cores=2, timeout=600, **environment):
+        """Run snakemake as a user does, with further variables of the environment; all output in `stdout`."""
         return subprocess.run(
             [sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments],
             cwd=self.folder,
+            env=os.environ | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

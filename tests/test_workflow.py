@@ -1,6 +1,8 @@
 """The whole DAG on simulated raws, against a computation written here with numpy and rawpy alone."""
 
 import hashlib
+import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +16,7 @@ import yaml
 from astropy import units
 from astropy.io import fits
 from astropy.nddata import CCDData
+from campaign import RECORDS, digests
 from conftest import BLACK, MARGINS, REPOSITORY, Project, exif, simulate_mosaic, write_flats
 
 from flatfield.simulation import CFA, write_dng
@@ -254,20 +257,48 @@ def test_second_run_has_nothing_to_do(finished):
     assert "Nothing to be done" in finished.run()
 
 
-def test_one_and_two_cores_give_the_same_bytes(finished, tmp_path):
-    again = finished.copy(tmp_path / "again")
-    again.run("--delete-all-output")
-    again.run(cores=1)
+#: Locales, time zones and seeds in which nothing may turn out otherwise; a locale that is not installed counts as C.
+ELSEWHERE = {"LC_ALL": "tr_TR.UTF-8", "TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "77", "LANG": "C"}
 
-    def digests(project):
-        results = project.path("")
-        skipped = {"logs", "benchmarks"}  # they hold times
-        files = [
-            path for path in results.rglob("*") if path.is_file() and path.relative_to(results).parts[0] not in skipped
-        ]
-        return {str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
-    assert digests(again) == digests(finished)
+@pytest.mark.parametrize(("cores", "elsewhere"), [(1, {}), (8, ELSEWHERE)])
+def test_cores_and_surroundings_do_not_matter(fresh, finished, tmp_path, cores, elsewhere):
+    """Nor does the order in which the file system lists files, nor who may read them."""
+    again = fresh.copy(tmp_path / "again")
+    usual = os.umask(0o077 if elsewhere else 0o022)
+    try:
+        for folder in again.folder.glob("raws/*"):  # made anew, the last first
+            frames = [(path, path.read_bytes()) for path in sorted(folder.iterdir())]
+            for path, _ in frames:
+                path.unlink()
+            for path, content in reversed(frames):
+                path.write_bytes(content)
+        again.run(cores=cores, **elsewhere)
+    finally:
+        os.umask(usual)
+    assert digests(again.path(""), RECORDS) == digests(finished.path(""), RECORDS)
+
+
+#: Settings by which the libraries take this processor for one without AVX and fused multiply-add.
+OLD_PROCESSOR = {
+    "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR",
+    "NUMBA_CPU_NAME": "generic",
+    "NUMBA_CPU_FEATURES": "",
+    "OPENBLAS_CORETYPE": "Nehalem",
+}
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="knows what to switch off on x86-64 only")
+def test_another_processor_gives_the_same_masters_and_nearly_the_same_solutions(fresh, finished, tmp_path):
+    again = fresh.copy(tmp_path / "again")
+    masters = ["flat_cfa.fits", "flat.fits", "flat_uncert.fits", "subsets/A.fits", "differences/A-B.fits"]
+    solved = ["response.fits", "models/model.fits", "../lights/night/sky.fits"]
+    again.run(*(os.path.normpath(f"results/first/{name}") for name in masters + solved), **OLD_PROCESSOR)
+    for name in masters:
+        assert again.path(f"first/{name}").read_bytes() == finished.path(f"first/{name}").read_bytes(), name
+    for name in solved:
+        with fits.open(again.path(f"first/{name}")) as ours, fits.open(finished.path(f"first/{name}")) as others:
+            np.testing.assert_allclose(ours[0].data, others[0].data, rtol=1e-6)
 
 
 @pytest.mark.parametrize("algorithm", ["bilinear", "AHD"])

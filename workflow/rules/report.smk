@@ -70,6 +70,7 @@ rule write_report:
         demo=demo_tables(),
     output:
         report="<results>/report.html",
+        provenance="<results>/provenance.yaml",
     log:
         "<logs>/report.log",
     params:

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import os
+import platform
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,11 +20,14 @@ from PIL import Image
 
 #: Of the embedded pictures, 0 to 100; the PNG files beside the page are exact.
 WEBP_QUALITY = 90
-PACKAGES = ("snakemake", "rawpy", "exifread", "numpy", "scipy", "astropy", "matplotlib")
+PACKAGES = (
+    *("snakemake", "rawpy", "exifread", "numpy", "scipy", "numba", "astropy", "matplotlib", "pillow", "tifffile"),
+    *("exiv2", "bokeh"),
+)
 
 
-def main(inputs, report, options):
-    """Write the page.
+def main(inputs, report, provenance, options):
+    """Write the page, and what repeats it.
 
     Parameters
     ----------
@@ -33,12 +37,14 @@ def main(inputs, report, options):
         demo: paths.
     report : str
         HTML file to write.
+    provenance : str
+        YAML file to write: configuration, versions of Python and the packages, digest of the code of each rule.
     options : dict
         config (the whole configuration), results (folder), sets and lights (names), preset (name and how
         it treats lights; None without one), rules (name, product and
         digest of the code of each).
     """
-    root = options["results"]
+    root, packages = options["results"], {package: version(package) for package in PACKAGES}
     inventories, models, stats = (tables_by_folder(inputs[name]) for name in ("inventories", "models", "stats"))
     vignetting = tables_by_folder(inputs["vignetting"])
     preset, preset_stats, preset_diagnosis = (
@@ -81,7 +87,7 @@ def main(inputs, report, options):
         "preset_plots": {light: select(plots, f"{name}/lights/{light}/") for light in options["lights"]},
         "config_noise": options["config"]["noise"],
         "config": yaml.safe_dump(options["config"], sort_keys=False, allow_unicode=True),
-        "versions": {"flatfield": VERSION} | {package: version(package) for package in PACKAGES},
+        "versions": {"flatfield": VERSION} | packages,
         "digest": digest([*inventories.values(), *lights.values()]),
         "rules": options["rules"],
         "citation": cite(inputs["citation"]),
@@ -93,6 +99,13 @@ def main(inputs, report, options):
     )
     environment.filters |= {"number": round_number, "zip": lambda ours, others: zip(ours, others, strict=True)}
     write_text(report, environment.get_template(template.name).render(content))
+    record = {
+        "config": options["config"],
+        "python": platform.python_version(),
+        "packages": packages,
+        "code": {rule["rule"]: rule["code"] for rule in options["rules"]},
+    }
+    write_text(provenance, yaml.safe_dump(record, sort_keys=False, allow_unicode=True))
 
 
 def cite(path):
@@ -153,4 +166,9 @@ def digest(inventories):
 
 if "snakemake" in globals():
     with logged_job(snakemake.log[0]):
-        main(dict(snakemake.input.items()), snakemake.output.report, snakemake.params.options)
+        main(
+            dict(snakemake.input.items()),
+            snakemake.output.report,
+            snakemake.output.provenance,
+            snakemake.params.options,
+        )

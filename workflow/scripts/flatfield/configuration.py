@@ -53,7 +53,9 @@ def check_duplicate_keys(path):
         nonlocal left
         left -= 1
         if left < 0:
-            raise ConfigurationError(f"its anchors and aliases unfold to more than {MOST_VALUES} values; write them out")
+            raise ConfigurationError(
+                f"its anchors and aliases unfold to more than {MOST_VALUES} values; write them out"
+            )
         if isinstance(node, yaml.SequenceNode):
             for entry in node.value:
                 check(entry)
@@ -146,6 +148,8 @@ def read_preset(config, schema):
     path = config["compare"]
     if path is None or not config["lights"]:
         return None
+    if not re.fullmatch(r"\w[\w.-]*", Path(path).stem, re.ASCII):
+        raise ConfigurationError(f"key `compare`: results cannot be named after {path}; rename it")
     changed = merge(config, read_yaml(path) | {"compare": None})
     changed.pop("pathvars", None)  # the results of the preset stand beneath those of this configuration
     try:
@@ -298,8 +302,11 @@ def check_results_folder(folder):
     Raises
     ------
     ConfigurationError
-        If the folder, or the nearest one above it that exists, is not a writable folder.
+        If the folder, or the nearest one above it that exists, is not a writable folder; or if a relative path climbs
+        out of the working folder.
     """
+    if ".." in Path(folder).parts:
+        raise ConfigurationError(f"key `pathvars.results` is {folder}, which climbs out; give an absolute path")
     existing = os.path.abspath(folder)
     while not os.path.lexists(existing):
         existing = os.path.dirname(existing)

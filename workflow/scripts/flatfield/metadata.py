@@ -8,6 +8,10 @@ from datetime import datetime
 import exifread
 
 
+#: Characters of a name that are kept; the longest that cameras write are half as long.
+TEXT_LENGTH = 120
+
+
 @dataclass(frozen=True)
 class Metadata:
     """Capture data of one frame; a field is None where the camera wrote nothing.
@@ -154,9 +158,9 @@ def _orientation(value):
 
 
 def _text(value):
-    """Printable text, white space folded; None when nothing is left."""
-    text = "".join(c if c.isprintable() else " " for c in str(value if value is not None else ""))
-    return " ".join(text.split()) or None
+    """Printable text of a sensible length, white space folded; None when nothing is left."""
+    text = "".join(c if c.isprintable() else " " for c in str(value if value is not None else "")[: 2 * TEXT_LENGTH])
+    return " ".join(text.split())[:TEXT_LENGTH] or None
 
 
 def _time(value):

@@ -16,6 +16,10 @@ from flatfield.tables import clean_text
 EXPANDED = re.compile(r"[{}]|<[a-z][a-z0-9_]*>")
 
 
+#: Bytes of the name of a light frame: a file name has 255, and those of products are longer.
+LONGEST_STEM = 200
+
+
 @dataclass(frozen=True)
 class Subset:
     """Frames taken without rotating the camera: paths, and the rotation in degrees."""
@@ -90,7 +94,23 @@ def find_frames(patterns, root, key, planned=()):
                     "which Snakemake expands; rename it"
                 )
             found.setdefault(os.path.abspath(path), path)  # a file may match an absolute and a relative pattern
-    return sorted(found.values(), key=natural_key)
+    frames = sorted(found.values(), key=natural_key)
+    _check_files(frames, key)
+    return frames
+
+
+def _check_files(paths, key):
+    """Refuse names that cannot be told, and two names of one file."""
+    first = {}
+    for path in paths:
+        if not path.isprintable() or path != path.encode(errors="replace").decode():
+            raise ConfigurationError(f"key `{key}`: the name of {clean_text(path)!r} cannot be printed; rename it")
+        same = first.setdefault(os.path.realpath(path), path)
+        if same != path:
+            raise ConfigurationError(
+                f"key `{key}`: {same} and {path} are one file with two names (a link), which would count twice; "
+                "mend the pattern"
+            )
 
 
 def resolve_set(name, options, root, planned=()):
@@ -193,6 +213,8 @@ def resolve_lights(name, options, root, planned=()):
     frames = {}
     for path in find_frames(options["frames"], root, key, planned):
         stem = stem_of(path)
+        if not stem.strip(".") or len(os.fsencode(stem)) > LONGEST_STEM:
+            raise ConfigurationError(f"key `{key}`: products cannot be named after {path}; rename it")
         if stem in frames:
             raise ConfigurationError(
                 f"key `{key}`: {frames[stem]} and {path} have the same name, and so would their products; "

@@ -1,0 +1,58 @@
+"""`make verify` makes results again elsewhere and tells what differs; nothing else runs beside a run."""
+
+import subprocess
+import sys
+import time
+
+from conftest import REPOSITORY
+
+
+def verify(project):
+    return subprocess.run(
+        [sys.executable, REPOSITORY / "tools/verify.py", "--cores", "2"],
+        cwd=project.folder,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def test_what_differs_is_told(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    path = project.path("first/flat_cfa.fits")
+    content = bytearray(path.read_bytes())
+    content[-3000] ^= 1
+    path.write_bytes(content)
+    project.path("second/extra.txt").write_text("not of this run")
+    project.path("first/stats.tsv").unlink()
+    done = verify(project)
+    assert done.returncode == 1, done.stderr
+    lines = done.stdout.splitlines()[1:]
+    assert lines[0].startswith("differs: first/flat_cfa.fits (")
+    assert lines[1:3] == ["not made again: second/extra.txt", "was missing: first/stats.tsv"]
+    assert lines[3].endswith("files are the same, byte for byte.") and len(lines) == 4
+
+
+def test_another_configuration_is_not_compared(finished, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    project.change_config(lambda config: config.update(combine={"method": "mean"}))
+    done = verify(project)
+    assert done.returncode == 1 and "made with another `combine`" in done.stderr
+
+
+def test_a_second_run_in_the_same_folder_is_refused(project):
+    first = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", "--cores", "1", "results/first/flat_cfa.fits"],
+        cwd=project.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    locks = project.folder / ".snakemake/locks"
+    end = time.monotonic() + 60
+    while not (locks.is_dir() and any(locks.iterdir())):
+        assert time.monotonic() < end and first.poll() is None
+        time.sleep(0.01)
+    second = project.snakemake("results/first/flat_cfa.fits")
+    assert second.returncode == 1 and "LockException" in second.stdout and "--unlock" in second.stdout
+    assert first.wait(timeout=300) == 0
+    assert project.path("first/flat_cfa.fits").exists()
