@@ -75,8 +75,12 @@ def show(proposed):
     """Print what was found, a row a subset or light."""
     table = Table(title="What was found", title_justify="left")
     for name in ("what", "name", "subset", "frames", "turned", "camera", "optics", "settings", "taken"):
-        justify = "right" if name == "frames" else "left"
-        table.add_column(name, justify=justify, max_width=24 if name in ("camera", "optics") else None, overflow="fold")
+        table.add_column(
+            name,
+            justify="right" if name == "frames" else "left",
+            max_width=24 if name in ("camera", "optics") else None,
+            overflow="fold",
+        )
     for each in proposed.sets:
         for part in each.parts:
             turned = "?" if part.rotation is None else f"{part.rotation:g}°" + ("?" if part.doubts else "")

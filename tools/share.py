@@ -163,7 +163,7 @@ def describe(contents, results, frames, made):
     }
     workflow = crate.add_workflow("Snakefile", "Snakefile", main=True, lang="snakemake", properties=about)
     pins = (PROJECT / "envs/requirements.txt").read_text(encoding="utf-8")
-    workflow.lang["version"] = re.search(r"(?m)^snakemake==(\S+)", pins)[1]
+    workflow.lang["version"] = re.findall(r"(?m)^snakemake==(\S+)", pins)[0]
     files = {}
     for name, path in contents.items():
         if name != "Snakefile":

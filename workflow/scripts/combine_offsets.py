@@ -39,12 +39,12 @@ def main(frames, files, inventory, master, options, overscan, limits):
         stack = replace(stack, blacks=np.zeros_like(stack.blacks))  # the offset is what these frames measure
         header["BLACKLVL"] = (0, "[DN] nothing subtracted")
         header.remove("BLACK[0-3]", ignore_missing=True, remove_all=True)
-    combination = combine_stack(stack, options)
+    value, error, used = combine_stack(stack, options)
     header["IMAGETYP"] = f"Master {Path(master).stem.capitalize()}"
     header.update(describe_combination(options | {"scale": "none"}))
     layout = describe_mosaic(stack.cfa.name)
     header.update(layout)
-    write_fits(master, combined_hdus(*combination, header, layout))
+    write_fits(master, combined_hdus(value, error, used, header, layout))
 
 
 if "snakemake" in globals():

@@ -42,7 +42,7 @@ def main(frames, files, inspected, bias, subset, rotation, options, overscan, li
     name = Path(subset).stem
     warm_up(combine_stack)
     stack, rows = read_used_stack(frames, files, inspected, bias, options["scale"], overscan, limits)
-    combination = combine_stack(stack, options)
+    value, error, used = combine_stack(stack, options)
     header = describe_frames(rows)
     if bias:
         header.update(cite_file("BIAS", bias, "subtracted"))
@@ -52,7 +52,7 @@ def main(frames, files, inspected, bias, subset, rotation, options, overscan, li
     header.update(describe_combination(options))
     layout = describe_mosaic(stack.cfa.name)
     header.update(layout)
-    write_fits(subset, combined_hdus(*combination, header, layout))
+    write_fits(subset, combined_hdus(value, error, used, header, layout))
 
 
 if "snakemake" in globals():

@@ -51,8 +51,8 @@ def main(frame, flat, sources, offsets, products, options, overscan, name):
     check_shape(frame, planes.shape[-2:], master.shape)
     known = np.isfinite(master) & (master > 0)
     flat_level, flat_error = measure_mean(master, known, cfa)
-    rows, columns = (slice(length // 2 - 1, length // 2 + 1) for length in flat_level.shape[1:])
-    norm = np.nanmean(flat_level[:, rows, columns], axis=(1, 2))[:, None, None]
+    middle = [slice(length // 2 - 1, length // 2 + 1) for length in flat_level.shape[1:]]
+    norm = np.nanmean(flat_level[:, *middle], axis=(1, 2))[:, None, None]
     level, error = measure_sky(planes, good, own_cfa)
     flats, errors = flat_level / norm, flat_error / norm
     if len(level) != len(flats):
@@ -61,7 +61,8 @@ def main(frame, flat, sources, offsets, products, options, overscan, name):
     if source is not None and len(source) != len(level):
         source = np.repeat(source.mean(axis=0, keepdims=True), len(level), axis=0)
     relative = np.hypot(error, level * errors / flats)
-    tiles = Tiles(*tile_positions(planes.shape[-2:]), level, relative, flats, source)
+    x, y = tile_positions(planes.shape[-2:])
+    tiles = Tiles(x, y, level, relative, flats, source)
     doctor = diagnosis.Doctor(tiles, is_picture=options["kind"] != "linear")
     found = doctor.diagnose()
     if found["flat not flat"] is None:
@@ -136,12 +137,11 @@ def describe(cause, found):
 def describe_falloff(stages, tiles, channels):
     """Levels of boxes and rings, and centre over level as a ratio and in EV (log2), with errors."""
     radius = np.hypot(tiles.x, tiles.y[:, None])
-    down, across = radius.shape
-    middle = (slice(down // 2 - 1, down // 2 + 1), slice(across // 2 - 1, across // 2 + 1))
+    middle = tuple(slice(length // 2 - 1, length // 2 + 1) for length in radius.shape)
     places = {"centre": middle}
-    for name, rows in (("top", slice(0, 2)), ("bottom", slice(-2, None))):
-        for side, columns in (("left", slice(0, 2)), ("right", slice(-2, None))):
-            places[f"{name} {side}"] = (rows, columns)
+    for name, down in (("top", slice(0, 2)), ("bottom", slice(-2, None))):
+        for side, across in (("left", slice(0, 2)), ("right", slice(-2, None))):
+            places[f"{name} {side}"] = (down, across)
     places |= {"top": (slice(0, 2), middle[1]), "bottom": (slice(-2, None), middle[1])}
     places |= {"left": (middle[0], slice(0, 2)), "right": (middle[0], slice(-2, None))}
     edges = np.linspace(0, radius.max() + 1e-9, RINGS + 1)

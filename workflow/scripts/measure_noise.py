@@ -93,40 +93,42 @@ def measure_channel(index, channel, seen, rows, read_variances, offset, options)
 
     `offset` is the variance that the master of the offset frames adds in the box, DN^2.
     """
-    row = dict.fromkeys(NOISE_COLUMNS) | {"channel": channel, "pairs": len(seen.tiles), "reason": []}
+    reasons = []
+    row = dict.fromkeys(NOISE_COLUMNS) | {"channel": channel, "pairs": len(seen.tiles), "reason": reasons}
     row["wanted_error_percent"] = options["wanted_error_percent"]
     saturations = [float(each["saturation_dn"]) for each in rows.values() if each["saturation_dn"]]
     if saturations:
         row["saturation_dn"] = min(saturations)
     else:
-        row["reason"].append("saturation: no frame saturates")
+        reasons.append("saturation: no frame saturates")
     fit = None
     if seen.tiles:
-        parts = [
+        level, variance, count = (
             np.concatenate([getattr(tiles, name)[index] for tiles in seen.tiles])
             for name in ("level", "variance", "count")
-        ]
+        )
         measured = read_variances and read_variances[index]
-        fit, why = noise.fit_photon_transfer(*parts, full_signal(rows, saturations), measured)
+        full = full_signal(rows, saturations)
+        fit, why = noise.fit_photon_transfer(level, variance, count, full, measured)
         if fit is None:
-            row["reason"].append(f"gain and read noise: {why}")
+            reasons.append(f"gain and read noise: {why}")
         else:
-            values, reasons = noise.gain_and_read_noise(fit, measured)
+            values, unknown = noise.gain_and_read_noise(fit, measured)
             row.update(values, nonlinearity_percent=fit.nonlinearity_percent)
             row.update(nonlinearity_error=fit.nonlinearity_error_percent)
-            row["reason"] += reasons + (contradict(parts, full_signal(rows, saturations), measured) if measured else [])
+            reasons += unknown + (contradict(level, variance, count, full, measured) if measured else [])
         row.update(measure_frames([each[index] for each in seen.box_variances]))
     else:
-        row["reason"].append("gain and read noise: no two consecutive frames of a subset are at one level")
+        reasons.append("gain and read noise: no two consecutive frames of a subset are at one level")
     if not options["has_black"]:
         row.update(read_noise_e=None, read_noise_error=None)
-        row["reason"].append("read noise: the black level is not known; give the set bias frames or overscan")
+        reasons.append("read noise: the black level is not known; give the set bias frames or overscan")
     return row, fit, measure_depth(row, index, channel, seen, rows, fit, offset, options)
 
 
-def contradict(parts, full, measured):
+def contradict(level, variance, count, full, measured):
     """Whether bias frames and flats disagree on the read noise."""
-    free, _ = noise.fit_photon_transfer(*parts, full)
+    free, _ = noise.fit_photon_transfer(level, variance, count, full)
     if free is None:
         return []
     error = float(np.hypot(measured[1], np.sqrt(free.covariance[0, 0])))

@@ -65,7 +65,9 @@ def main(flat, inspected, products, options):
 def relative_error(blocks, fits):
     """Rms standard error of the values of a model for each channel, relative: noise sqrt(parameters / blocks)."""
     relative = np.sqrt(np.mean((blocks.errors / np.maximum(blocks.values, 1e-30))[:, blocks.known] ** 2, axis=1))
-    return relative.astype(np.float32) * np.float32([(each.parameters / blocks.known.sum()) ** 0.5 for each in fits])
+    return relative.astype(np.float32) * np.array(
+        [(each.parameters / blocks.known.sum()) ** 0.5 for each in fits], np.float32
+    )
 
 
 def describe_models(blocks, fits, predictions, chosen, channels):

@@ -19,8 +19,10 @@ def main(transfer, depth, plot, title, wanted_percent):
     wanted_percent : float
         Error of the master to be marked.
     """
-    tables = [[numbers_of(row) for row in read_table(path)] for path in (transfer, depth)]
-    plot_noise(plot, f"{title}: noise, measured (points) and fitted or predicted (lines)", *tables, wanted_percent)
+    points, frames = ([numbers_of(row) for row in read_table(path)] for path in (transfer, depth))
+    plot_noise(
+        plot, f"{title}: noise, measured (points) and fitted or predicted (lines)", points, frames, wanted_percent
+    )
 
 
 def numbers_of(row):

@@ -333,6 +333,7 @@ class Doctor:
                     moved = self.vignetting(solution.causes, values)[channel]
                     ratio = np.log(moved / self.vignetting(solution.causes - {cause}, values)[channel])
                 else:
+                    assert self.source is not None  # or it would not be tested
                     ratio = self.source[channel]
                 ratio = ratio[self.known[channel]]
                 ratios.append(ratio - ratio.mean())
@@ -347,8 +348,8 @@ class Doctor:
             step = 1e-4 * max(abs(value), 0.1)
             moved[index] += step
             slopes.append((change(moved) - base) / step)
-        slopes = np.array(slopes)
-        return size, float(np.sqrt(max(np.einsum("ik,ij,jk->k", slopes, covariance, slopes).mean(), 0)))
+        variance = np.einsum("ik,ij,jk->k", slopes, covariance, slopes)
+        return size, float(np.sqrt(max(variance.mean(), 0)))
 
     def figures(self, cause, solution, scale):
         """What was found of a cause, in words."""

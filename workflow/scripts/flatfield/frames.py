@@ -172,7 +172,7 @@ def read_picture(path):
             values = np.asarray(picture if deep or picture.mode == "L" else picture.convert("RGB"), np.float32)
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise FrameError(f"{path} cannot be read as a picture ({reason_of(error)})") from error
-    values = values / 257 if deep else values
+    values = values / np.float32(257) if deep else values
     return values[None] if values.ndim == 2 else np.ascontiguousarray(values.transpose(2, 0, 1))
 
 

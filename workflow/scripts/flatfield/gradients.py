@@ -50,8 +50,9 @@ def measure_map(percent, error, size, shape):
     gradient, gradient_error = float(np.abs(slope).sum()), float(np.sqrt(sign @ errors @ sign))
     row["significant"] = bool(chance < SIGNIFICANT or gradient > SIGNIFICANT_SIGMA * gradient_error)
     errors = errors * max(rest, 1)  # what no plane describes makes it less certain
-    row.update(gradient_percent=gradient, gradient_error=float(np.sqrt(sign @ errors @ sign)))
-    if gradient < 2 * row["gradient_error"]:
+    gradient_error = float(np.sqrt(sign @ errors @ sign))
+    row.update(gradient_percent=gradient, gradient_error=gradient_error)
+    if gradient < 2 * gradient_error:
         row["reason"] = "direction: the gradient is less than twice its error"
         return row
     per_pixel = slope / (shape[1], shape[0])

@@ -161,7 +161,7 @@ def _count_values(mosaic, black, cfa):
     p, tables = cfa.period, []
     for color in sorted({color for _, _, color in cfa.phases()}):
         pixels = [mosaic[i::p, j::p].ravel() for i, j, other in cfa.phases() if other == color]
-        counts = sum(np.bincount(values, minlength=65536) for values in pixels)
+        counts = np.sum([np.bincount(values, minlength=65536) for values in pixels], axis=0)
         present = np.flatnonzero(counts)
         above = present.astype(np.float32) - black[color]
         tables.append(np.column_stack([np.full(len(present), CHANNEL_OF_COLOR[color]), above, counts[present]]))

@@ -10,7 +10,8 @@ from flatfield.errors import FlatfieldError
 class Terminal:
     """Where the person who waits sees lines of progress, beside the log."""
 
-    name, descriptor = "", None
+    name = ""
+    descriptor: int | None = None
 
     def tell(self, text):
         """Print a line in the log, and on the terminal with the name of the log."""

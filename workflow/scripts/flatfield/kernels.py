@@ -43,7 +43,7 @@ def compiled(function):
     """Compile a function on its first call, free of the interpreter lock, divisions as numpy does them."""
     dispatcher = inner(function)
     with suppress(RuntimeError):  # no folder can be written to
-        dispatcher._cache = _Cache(function)
+        dispatcher._cache = _Cache(function)  # type: ignore[attr-defined]  # there is no public way
     return dispatcher
 
 

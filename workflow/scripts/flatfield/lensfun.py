@@ -40,7 +40,7 @@ def describe_vignetting(frames, coefficients, shape, options):
         root.append(ElementTree.Comment(f" no entry, as the frames do not tell: {', '.join(missing)} "))
         return _write(root)
     shrunk = sum((length - 1) ** 2 for length in shape) / sum(length**2 for length in shape)
-    maker, crop = told["maker"] or told["camera"].split()[0], f"{options['crop_factor']:g}"
+    maker, crop = told["maker"] or str(told["camera"]).split()[0], f"{options['crop_factor']:g}"
     distance = number_of(told["distance_m"])
     assumed = "as the frames tell" if distance is not None else "assumed: the frames do not tell it"
     distance = options["distance_m"] if distance is None else distance
@@ -58,9 +58,9 @@ def describe_vignetting(frames, coefficients, shape, options):
     ElementTree.SubElement(
         ElementTree.SubElement(lens, "calibration"),
         "vignetting",
-        model="pa",
-        **{name: f"{value:g}" for name, value in settings.items()},
-        **{f"k{i}": f"{coefficients[f'k{i}'] * shrunk**i:.9g}" for i in (1, 2, 3)},
+        {"model": "pa"}
+        | {name: f"{value:g}" for name, value in settings.items()}
+        | {f"k{i}": f"{coefficients[f'k{i}'] * shrunk**i:.9g}" for i in (1, 2, 3)},
     )
     return _write(root)
 

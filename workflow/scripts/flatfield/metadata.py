@@ -169,7 +169,7 @@ def _time(value):
         return value.isoformat(timespec="seconds") if value.year > 1970 else None
     match = re.match(r"(\d{4})[:-](\d\d)[:-](\d\d)[ T](\d\d):(\d\d):(\d\d)", str(value))
     try:
-        return datetime(*map(int, match.groups())).isoformat() if match else None
+        return datetime.fromisoformat("{}-{}-{}T{}:{}:{}".format(*match.groups())).isoformat() if match else None
     except ValueError:
         return None
 

@@ -202,7 +202,7 @@ def fit_spline(x, y, values, weights, penalty=None):
 
 #: Name of the models, and how they are fitted.
 LENSFUN, DNG, SPLINE = "even radial (lensfun pa)", "radial with free centre (DNG)", "smoothing spline"
-MODELS = {
+MODELS: dict[str, Callable] = {
     **{f"polynomial of degree {degree}": partial(fit_polynomial, degree=degree) for degree in DEGREES},
     LENSFUN: fit_even_radial,
     DNG: fit_free_radial,

@@ -20,6 +20,6 @@ def read_offset(bias, dark, dark_inventory, exposure):
     value, error : numpy.ndarray, float32, ``(rows, columns)``, or None
         DN.
     """
-    masters = ((read_image(path)[0], read_image(path, "UNCERT")[0]) if path else None for path in (bias, dark))
+    masters = [(read_image(path)[0], read_image(path, "UNCERT")[0]) if path else None for path in (bias, dark)]
     dark_exposure = number_of(read_table(dark_inventory)[0]["exposure_s"]) if dark_inventory else None
-    return master_offset(*masters, exposure, dark_exposure)
+    return master_offset(masters[0], masters[1], exposure, dark_exposure)

@@ -39,7 +39,7 @@ class SeenFrames:
 def look_at_flats(rows, paths, cfa, master, options, threads):
     """Read every used frame once: its centre, and the noise of pairs."""
     pairs = pair_frames(rows)
-    at_one_level = [pair for pair in pairs if len(pair) == 2 and levels_agree(*(rows[file] for file in pair), cfa)]
+    at_one_level = [pair for pair in pairs if len(pair) == 2 and levels_agree(rows[pair[0]], rows[pair[1]], cfa)]
     first = next(iter(rows.values()))
     pixels = int(first["rows"]) * int(first["columns"])
     every = max(1, -(-len(at_one_level) * pixels // PAIR_PIXELS))
@@ -64,7 +64,7 @@ def look_at_flats(rows, paths, cfa, master, options, threads):
         for a, b in zip(*boxes, strict=True):
             variance, count = noise.variance_of(a - b)
             inside.append(((a.mean() + b.mean()) / 2, variance / 2, count))
-        return noise.measure_tiles(*signals, factors, cfa), inside
+        return noise.measure_tiles(signals[0], signals[1], factors, cfa), inside
 
     found = [each for each in read_each([paths[pair[0]] for pair in pairs], work, threads) if each]
     if any(has_noise(tiles) for tiles, _ in found):  # copies of a frame tell nothing
@@ -126,7 +126,8 @@ def measure_offsets(frames, cfa, overscan, threads):
     def work(index):
         read = [read_signal(paths[file], None, overscan) for file in pairs[index]]
         piled = max(np.mean(frame.mosaic == frame.mosaic.min()) for _, frame in read)
-        tiles = noise.measure_tiles(*(signal for signal, _ in read), np.ones((2, len(cfa.channels))), cfa)
+        (first, _), (second, _) = read
+        tiles = noise.measure_tiles(first, second, np.ones((2, len(cfa.channels))), cfa)
         return tiles, piled
 
     found = read_each([paths[pair[0]] for pair in pairs], work, threads)

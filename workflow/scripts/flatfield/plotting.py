@@ -65,7 +65,7 @@ def plot_planes_and_profiles(path, title, planes, channels):
     width = 4.6
     height = (width - 1.3) * rows / columns + 1.3
     figure = Figure(figsize=(max(width * count, 2 * MINIMUM_WIDTH), height + 3.2), layout="constrained")
-    upper, lower = figure.subfigures(2, 1, height_ratios=(height, 3.2))
+    upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=(height, 3.2))[:, 0]
     upper.suptitle(title, fontsize="x-large", parse_math=False)
     axes = upper.subplots(1, count, sharex=True, sharey=True, squeeze=False)[0]
     panels = list(zip(channels, planes, strict=True))
@@ -170,7 +170,7 @@ def plot_models(path, title, panels, shape, ladder):
     names = list(dict.fromkeys(row["model"] for row in ladder)) or ["none: too few blocks are known"]
     below = 0.28 * len(names) + 1.2
     figure = Figure(figsize=(max(width * count, 2 * MINIMUM_WIDTH), height + below), layout="constrained")
-    upper, lower = figure.subfigures(2, 1, height_ratios=(height, below))
+    upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=(height, below))[:, 0]
     upper.suptitle(title, fontsize="x-large", parse_math=False)
     axes = upper.subplots(1, count, sharex=True, sharey=True, squeeze=False)[0]
     _draw_row(upper, {"panels": panels, "unit": "percent", "signed": True, "shared": True, "shape": shape}, axes)

@@ -244,11 +244,13 @@ def write_tiff(path, planes, white):
         scaled = plane * np.float32(65535 / white)
         scaled[~(scaled > 0)] = 0  # NaN too
         picture[..., channel] = np.rint(np.minimum(scaled, 65535, out=scaled), out=scaled)
-    kind = {"photometric": "rgb" if len(planes) == 3 else "minisblack"}
+    kind = "rgb" if len(planes) == 3 else "minisblack"
     picture = picture if len(planes) == 3 else picture[..., 0]
     text = f"linear camera colours, no white balance; 65535 is {white:.6g} DN above black"
     with completed(path) as file:
-        tifffile.imwrite(file, picture, description=text, software=f"flatfield {VERSION}", metadata=None, **kind)
+        tifffile.imwrite(
+            file, picture, photometric=kind, description=text, software=f"flatfield {VERSION}", metadata=None
+        )
 
 
 def read_image(path, extension=0):

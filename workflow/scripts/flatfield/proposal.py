@@ -161,12 +161,12 @@ def _propose_set(runs):
 
 def _propose_turns(proposal):
     """Turn of each subset: from folder names, else from the orientation tag; else asked for."""
-    angles = [ANGLE_FOLDER.fullmatch(Path(part.entries[0].folder).name) for part in proposal.parts]
+    matches = [ANGLE_FOLDER.fullmatch(Path(part.entries[0].folder).name) for part in proposal.parts]
     tags = [part.entries[0].metadata.orientation for part in proposal.parts]
-    degrees = {int(match[1]) for match in angles if match}
-    if all(angles) and len(degrees) == len(angles) and max(degrees) > 15:  # smaller ones are numbers
-        for part, match in zip(proposal.parts, angles, strict=True):
-            part.rotation = float(match[1])
+    degrees = [int(match[1]) for match in matches if match]
+    if len(set(degrees)) == len(matches) and max(degrees) > 15:  # smaller ones are numbers
+        for part, angle in zip(proposal.parts, degrees, strict=True):
+            part.rotation = float(angle)
             part.doubts.append("from the name of the folder: is it counter-clockwise, seen from behind the camera?")
     elif len(set(tags)) > 1 and all(tag in TURN_OF_ORIENTATION for tag in tags):
         for part, tag in zip(proposal.parts, tags, strict=True):

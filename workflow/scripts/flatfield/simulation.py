@@ -170,11 +170,12 @@ def simulate_flats(name, size, seed, frames):
     optics, number = SETS[name], list(SETS).index(name) + 1
     rng = np.random.default_rng([seed, number])
     start = datetime(2026, 5, number, 10)
-    camera = response(optics, *size, seed) * np.array(SENSITIVITY)[CFA.channel_map(size)] * optics.level * GAIN
+    rows, columns = size
+    camera = response(optics, rows, columns, seed) * np.array(SENSITIVITY)[CFA.channel_map(size)] * optics.level * GAIN
     for index in range(frames * len(ROTATIONS)):
         subset = index // frames
         drift = 1 + DRIFT * np.sin(2 * np.pi * index / (1.7 * frames)) + JITTER * rng.standard_normal()
-        electrons = camera * source(optics, ROTATIONS[subset], *size) * drift
+        electrons = camera * source(optics, ROTATIONS[subset], rows, columns) * drift
         time = start + timedelta(seconds=4 * index + 300 * subset)
         yield expose(electrons, GAIN, READ_NOISE, rng), _exif(optics.aperture, optics.exposure, 100, time)
 
@@ -196,10 +197,10 @@ def scene(index, rows, columns, seed):
 
 def simulate_light(index, size, seed):
     """Simulate a light: mosaic of the whole sensor, EXIF fields, and the true scene in DN above black."""
-    optics = SETS[LIGHT_SET]
-    electrons = scene(index, *size, seed)
+    optics, (rows, columns) = SETS[LIGHT_SET], size
+    electrons = scene(index, rows, columns, seed)
     rng = np.random.default_rng([seed, 200 + index])
-    mosaic = expose(electrons * response(optics, *size, seed), LIGHT_GAIN, LIGHT_READ_NOISE, rng)
+    mosaic = expose(electrons * response(optics, rows, columns, seed), LIGHT_GAIN, LIGHT_READ_NOISE, rng)
     time = datetime(2026, 5, 10, 23) + timedelta(minutes=index)
     return mosaic, _exif(optics.aperture, "13/1", LIGHT_ISO, time), electrons / LIGHT_GAIN
 

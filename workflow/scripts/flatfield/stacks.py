@@ -158,7 +158,7 @@ def read_used_stack(frames, files, inventory, bias, scale, overscan, limits, ste
 def read_stack(paths, overscan, limits):
     """Read and decode frames, each once; not scaled. Parameters as for `read_used_stack`."""
     blacks = np.empty((len(paths), 4), np.float32)
-    lock, kept, patterns = Lock(), [], [None] * len(paths)
+    lock, kept = Lock(), []
 
     def load(index):
         def keep(pixels):
@@ -172,9 +172,10 @@ def read_stack(paths, overscan, limits):
             store.write(index, pixels)
 
         frame = read_frame(paths[index], overscan, keep=keep, with_metadata=False)
-        blacks[index], patterns[index] = frame.black, frame.cfa
+        blacks[index] = frame.black
+        return frame.cfa
 
-    read_each(paths, load, limits["threads"])
+    patterns = read_each(paths, load, limits["threads"])
     for path, cfa in zip(paths, patterns, strict=True):
         if cfa != patterns[0]:
             raise FrameError(f"{path} has the colour pattern {cfa.name}, but {paths[0]} has {patterns[0].name}")

@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+from typing import Any
 
 import numpy as np
 
@@ -78,7 +79,8 @@ class FrameStore:
 
     def __init__(self, frames, shape, dtype, folder=None):
         self.frames, self.shape, self.dtype = frames, tuple(shape), np.dtype(dtype)
-        self.file = self.array = None
+        self.array = None
+        self.file: Any = None
         if folder is None:
             self.array = np.empty((frames, *self.shape), self.dtype)
         else:
@@ -92,7 +94,7 @@ class FrameStore:
         if self.array is not None:
             self.array[index] = frame
             return
-        content = memoryview(np.ascontiguousarray(frame, self.dtype)).cast("B")
+        content = np.ascontiguousarray(frame, self.dtype).data.cast("B")
         offset = index * len(content)
         while content:
             written = os.pwrite(self.file.fileno(), content, offset)
