@@ -8,6 +8,7 @@ import time
 from functools import cache
 from itertools import combinations
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 from snakemake.exceptions import WorkflowError
@@ -32,6 +33,23 @@ def plan_demo():
     return {path for files in flats for path in files} | set(simulation.light_files(DEMO))
 
 
+def list_stored(root):
+    """Files of a folder in the default storage and their sizes, bytes; none without such a storage.
+
+    They have the paths that they would have in the working folder. (The inventory of a storage is taken, as those of
+    Snakemake's plugins for S3 and SFTP cannot be asked with `glob_wildcards`.)
+    """
+    provider = workflow.storage_registry.default_storage_provider
+    prefix = workflow.storage_settings.default_storage_prefix
+    if provider is None or not prefix:
+        return {}
+    inside = provider.object(f"{prefix.rstrip('/')}/{os.path.normpath(root)}/frame")
+    found = SimpleNamespace(exists_in_storage={}, mtime={}, size={})
+    workflow.async_run(inside.inventory(found))
+    paths = {os.path.relpath(path, inside.local_path().parent): size for path, size in found.size.items()}
+    return {os.path.normpath(os.path.join(root, path)): size for path, size in paths.items()}
+
+
 try:
     for path in workflow.configfiles:
         configuration.check_duplicate_keys(path)
@@ -40,17 +58,19 @@ try:
     configuration.check_results_folder(RESULTS)
     preset = configuration.read_preset(config, schema)
     PLANNED = plan_demo()
+    STORED = list_stored(config["raw_root"])
+    KNOWN = PLANNED | set(STORED)
     SETS = {
-        name: selection.resolve_set(name, options, config["raw_root"], PLANNED)
+        name: selection.resolve_set(name, options, config["raw_root"], KNOWN)
         for name, options in config["sets"].items()
     }
     LIGHTS = {
-        name: selection.resolve_lights(name, options, config["raw_root"], PLANNED)
+        name: selection.resolve_lights(name, options, config["raw_root"], KNOWN)
         for name, options in config["lights"].items()
     }
     OFFSETS = {name: {"bias": SETS[name].bias} for name in SETS}
     OFFSETS |= {
-        f"lights/{name}/offsets": selection.resolve_offsets(name, options, config["raw_root"])
+        f"lights/{name}/offsets": selection.resolve_offsets(name, options, config["raw_root"], KNOWN)
         for name, options in config["lights"].items()
     }
     PICTURES = selection.find_pictures(LIGHTS)
@@ -209,31 +229,42 @@ def threads_of_set(wildcards):
 
     One for small files, whose jobs are all start-up.
     """
-    first = Path(SETS[wildcards.set].frames[0])
     jobs = sum(len(frames.subsets) + 2 for frames in SETS.values())
-    return min(-(-all_cores() // jobs), 8) if first.exists() and first.stat().st_size > 4_000_000 else 1
+    return min(-(-all_cores() // jobs), 8) if size_of_frame(SETS[wildcards.set].frames[0]) > 4_000_000 else 1
+
+
+def size_of_frame(path):
+    """Bytes of a frame in the storage or on the disk; 0 where it is not there yet."""
+    return STORED.get(path) or (os.path.getsize(path) if os.path.exists(path) else 0)
+
+
+def read_input(table):
+    """Rows of a table that a job takes; fetched here if it is in the storage, as Snakemake fetches it later only."""
+    if table.is_storage and not os.path.exists(table) and workflow.async_run(table.exists_in_storage()):
+        workflow.async_run(table.retrieve_from_storage())
+    return read_table(table)
 
 
 def memory_of_set(wildcards, input, threads):
     """Memory of a job that combines frames of a set, MB: what their number and size take, or what is allowed."""
-    return memory_of_frames(read_table(input.inspected), input.frames, threads, 2)
+    return memory_of_frames(read_input(input.inspected), input.frames, threads, 2)
 
 
 def memory_of_debayering(wildcards, input, threads):
     """Memory of a job that debayers and combines frames of a set, MB: LibRaw makes three planes of a frame."""
     bytes_of_pixel = 2 if config["debayer"]["algorithm"] == "bilinear" else 6
     frames = input.frames[:: config["debayer"]["step"]]
-    return memory_of_frames(read_table(input.inspected), frames, threads, bytes_of_pixel)
+    return memory_of_frames(read_input(input.inspected), frames, threads, bytes_of_pixel)
 
 
 def memory_of_offsets(wildcards, input, threads):
     """Memory of a job that combines offset frames, MB."""
-    return memory_of_frames(read_table(input.inventory), input.frames, threads, 2)
+    return memory_of_frames(read_input(input.inventory), input.frames, threads, 2)
 
 
 def memory_of_pairs(wildcards, input, threads):
     """Memory of a job that compares pairs of frames, MB: two of them in each thread, and what is made of them."""
-    return memory_of_frames(read_table(input.inspected), input.frames[: 2 * threads], threads, 10)
+    return memory_of_frames(read_input(input.inspected), input.frames[: 2 * threads], threads, 10)
 
 
 def memory_of_frames(table, frames, threads, bytes_of_pixel):
@@ -529,7 +560,6 @@ def report_options():
     """What the report says of its making; the tables are found by their paths."""
     return {
         "config": configuration.hide_absolute_paths(config),
-        "results": RESULTS,
         "sets": list(SETS),
         "lights": list(LIGHTS),
         "preset": preset and {"name": PRESET, "light": preset["apply"]["light"]},

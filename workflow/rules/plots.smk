@@ -149,8 +149,8 @@ rule plot_light:
 rule plot_interactive:
     """One page with all maps of a set: linked zoom, values under the cursor, profiles."""
     input:
-        template="workflow/report/interactive.html.j2",
-        code="workflow/report/interactive.js",
+        template=local("workflow/report/interactive.html.j2"),
+        code=local("workflow/report/interactive.js"),
         subsets=subsets_of_set,
         differences=differences_of_set,
         flat="<results>/{set}/flat.fits",

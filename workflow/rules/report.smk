@@ -29,12 +29,12 @@ rule draw_conclusions:
 rule write_report:
     """One self-contained page: conclusions, tables, figures, and how they were made."""
     input:
-        template="workflow/report/report.html.j2",
-        script="workflow/report/report.js",
-        citation="CITATION.cff",
-        captions=expand(
-            "workflow/report/{figure}.rst",
-            figure=[
+        template=local("workflow/report/report.html.j2"),
+        script=local("workflow/report/report.js"),
+        citation=local("CITATION.cff"),
+        captions=[
+            local(f"workflow/report/{figure}.rst")
+            for figure in (
                 "subsets",
                 "differences",
                 "flat",
@@ -47,8 +47,8 @@ rule write_report:
                 "preset",
                 "preset_picture",
                 "demo",
-            ],
-        ),
+            )
+        ],
         conclusions="<results>/conclusions.yaml",
         summary="<results>/frames.tsv",
         inventories=expand("<results>/{set}/frames.tsv", set=SETS),

@@ -40,11 +40,10 @@ def main(inputs, report, provenance, options):
     provenance : str
         YAML file to write: configuration, versions of Python and the packages, digest of the code of each rule.
     options : dict
-        config (the whole configuration), results (folder), sets and lights (names), preset (name and how
-        it treats lights; None without one), rules (name, product and
-        digest of the code of each).
+        config (the whole configuration), sets and lights (names), preset (name and how it treats lights; None without
+        one), rules (name, product and digest of the code of each).
     """
-    root, packages = options["results"], {package: version(package) for package in PACKAGES}
+    root, packages = Path(report).parent, {package: version(package) for package in PACKAGES}
     inventories, models, stats = (tables_by_folder(inputs[name]) for name in ("inventories", "models", "stats"))
     vignetting = tables_by_folder(inputs["vignetting"])
     preset, preset_stats, preset_diagnosis = (

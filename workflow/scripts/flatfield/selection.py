@@ -4,7 +4,7 @@ import glob
 import os
 import re
 from dataclasses import dataclass, field
-from fnmatch import fnmatch
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from flatfield.errors import ConfigurationError
@@ -57,6 +57,24 @@ def natural_key(path):
     ]
 
 
+def matches_parts(parts, patterns):
+    """Whether the parts of a path match those of a pattern as they would on a disk.
+
+    Examples
+    --------
+    >>> matches_parts(["raws", "a", "DSC1.dng"], ["raws", "**", "*.dng"])
+    True
+    >>> matches_parts(["raws", "a", "DSC1.dng"], ["raws", "*.dng"])
+    False
+    """
+    if not patterns or not parts:
+        return not parts and all(pattern == "**" for pattern in patterns)
+    hidden = parts[0].startswith(".") and not patterns[0].startswith(".")
+    if patterns[0] == "**":
+        return matches_parts(parts, patterns[1:]) or (not hidden and matches_parts(parts[1:], patterns))
+    return not hidden and fnmatchcase(parts[0], patterns[0]) and matches_parts(parts[1:], patterns[1:])
+
+
 def find_frames(patterns, root, key, planned=()):
     """List the files that match, in natural order.
 
@@ -67,8 +85,9 @@ def find_frames(patterns, root, key, planned=()):
     root : str
     key : str
         Where the pattern stands in the configuration, for messages.
-    planned : sequence of str
-        Files that the workflow itself will make (the demo's), matched without looking at the disk.
+    planned : collection of str
+        Files that the workflow itself will make (the demo's) or that are in a storage, matched without looking at the
+        disk.
 
     Raises
     ------
@@ -79,7 +98,7 @@ def find_frames(patterns, root, key, planned=()):
     root = os.path.expanduser(root)
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         full = os.path.normpath(os.path.join(glob.escape(root), os.path.expanduser(pattern)))
-        matches = {path for path in planned if fnmatch(path, full)}
+        matches = {path for path in planned if matches_parts(path.split(os.sep), full.split(os.sep))}
         matches = matches or {path for path in glob.glob(full, recursive=True) if os.path.isfile(path)}
         if not matches:
             shown = os.path.normpath(os.path.join(root, os.path.expanduser(pattern)))
@@ -122,7 +141,7 @@ def resolve_set(name, options, root, planned=()):
     options : dict
         ``sets.<name>`` of a validated configuration.
     root : str
-    planned : sequence of str
+    planned : collection of str
         See `find_frames`.
 
     Returns
@@ -224,7 +243,7 @@ def resolve_lights(name, options, root, planned=()):
     return frames
 
 
-def resolve_offsets(name, options, root):
+def resolve_offsets(name, options, root, planned=()):
     """Find the offset and dark frames of a light.
 
     Returns
@@ -232,8 +251,10 @@ def resolve_offsets(name, options, root):
     dict
         bias and dark: paths in natural order, empty where none are given.
     """
-    kinds = ("bias", "dark")
-    return {kind: find_frames(options[kind], root, f"lights.{name}.{kind}") if options[kind] else [] for kind in kinds}
+    return {
+        kind: find_frames(options[kind], root, f"lights.{name}.{kind}", planned) if options[kind] else []
+        for kind in ("bias", "dark")
+    }
 
 
 def find_pictures(lights):
