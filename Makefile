@@ -1,6 +1,7 @@
 # make                       set up .venv and run the analysis of config.yaml (at first the demo)
 # make init FRAMES=folder    propose config.yaml for your own frames (OVERWRITE=yes replaces one that you wrote)
 # make share                 pack report, tables, masters, configuration and code into flatfield-shared.zip
+# make test-oldest           run some of the tests with the oldest versions that are allowed (Python 3.11 or 3.12)
 # make verify                make all results again in another folder and compare them, byte for byte
 # make test                  set up .venv and run all tests (make test-long: with all simulations in full)
 # make faults                run the long campaigns of faults and hostile files (an hour; some faults need root)
@@ -15,7 +16,10 @@ ARCHIVE ?= flatfield-shared.zip
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: all init share verify test test-long faults bench lock clean
+# Tests that together use all libraries.
+OLDEST := tests/test_library.py tests/test_modelling.py tests/test_docs.py tests/test_report.py tests/test_share.py
+
+.PHONY: all init share verify test test-long test-oldest faults bench lock clean
 
 # At a terminal a display of the rules takes the place of Snakemake's messages; long jobs then tell their progress in
 # their logs only.
@@ -39,6 +43,9 @@ test: .venv/installed-test
 test-long: .venv/installed-test
 	FLATFIELD_LONG=1 $(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST)
 
+test-oldest: .venv-oldest/installed
+	.venv-oldest/bin/python -m pytest -n auto --dist worksteal $(OLDEST) $(PYTEST)
+
 .venv/installed: envs/requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
@@ -47,6 +54,11 @@ test-long: .venv/installed-test
 
 .venv/installed-test: .venv/installed envs/requirements-test.txt
 	$(PIP) -r envs/requirements-test.txt
+	@touch $@
+
+.venv-oldest/installed: envs/requirements-test-oldest.txt
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 .venv/installed-bench: .venv/installed envs/requirements-bench.txt

@@ -26,11 +26,14 @@ def compile_pins(sources, target, *options):
 
 
 def main():
-    """Write requirements.txt, requirements-test.txt, requirements-bench.txt and environment.yaml."""
+    """Write requirements*.txt and environment.yaml; those named oldest have the lowest versions of requirements.in."""
     compile_pins(["requirements.in"], "requirements.txt")
     for use in ("test", "bench"):
         more = f"requirements-{use}.in"
         compile_pins(["requirements.in", more], f"requirements-{use}.txt", "-c", "requirements.txt")
+    compile_pins(["requirements.in"], "requirements-oldest.txt", "--resolution", "lowest-direct")
+    tests = ["requirements.in", "requirements-test.in"]
+    compile_pins(tests, "requirements-test-oldest.txt", "-c", "requirements-oldest.txt")
     pins = re.findall(r"^([\w.-]+==[^\\\n]+?) *\\?$", (ENVS / "requirements.txt").read_text(), re.MULTILINE)
     (ENVS / "environment.yaml").write_text(CONDA + "".join(f'      - "{pin}"\n' for pin in pins))
 
