@@ -1,0 +1,99 @@
+"""Input that looks right and is not: caught, or reported. (Screening, angles and guards have tests of their own.)"""
+
+import re
+
+import numpy as np
+import pytest
+from conftest import BLACK, MARGINS, exif, simulate_mosaic
+from test_workflow import table
+
+from flatfield import reporting
+from flatfield.cfa import ColorFilterArray
+from flatfield.simulation import write_dng
+
+RGGB = ColorFilterArray.from_name("RGGB")
+
+
+def write_frame(path, index, level=4000.0, black=BLACK, **fields):
+    mosaic = simulate_mosaic(np.random.default_rng(100 + index), RGGB, level=level)
+    write_dng(path, mosaic, exif(index, **fields), margins=MARGINS, black=black)
+
+
+def sentence_of(done):
+    """The only sentence of a run that failed."""
+    sentences = {line for line in done.stdout.splitlines() if line.startswith("error: ")}
+    assert done.returncode and len(sentences) == 1, done.stdout[-3000:]
+    return sentences.pop()
+
+
+def test_two_cameras_of_one_model(project):
+    for number in range(1, 11):
+        serial = "4711" if number < 8 else "4712"
+        path = project.folder / f"raws/first/DSC{number}.dng"
+        write_frame(path, number, **{"Exif.Photo.BodySerialNumber": serial})
+    sentence = sentence_of(project.snakemake("results/first/inspected.tsv"))
+    assert "body" in sentence and "first/DSC8.dng" in sentence and "4711" not in sentence
+
+
+def test_a_light_of_another_body(project):
+    for number in range(1, 11):
+        path = project.folder / f"raws/first/DSC{number}.dng"
+        write_frame(path, number, **{"Exif.Photo.BodySerialNumber": "4711"})
+    write_frame(project.folder / "raws/lights/sky.dng", 0, **{"Exif.Photo.BodySerialNumber": "4712"})
+    sentence = sentence_of(project.snakemake("results/lights/night/agreement.tsv"))
+    assert "sky.dng: body is" in sentence and "another sensor" in sentence
+
+
+@pytest.mark.parametrize("offset", [-10, 0, 10])
+def test_a_black_level_that_covered_pixels_contradict(project, offset):
+    for number in range(1, 5):
+        path = project.folder / f"raws/second/DSC{number}.dng"
+        mosaic = simulate_mosaic(np.random.default_rng(number), RGGB)
+        write_dng(path, mosaic, exif(number), margins=MARGINS, black=[level - offset for level in BLACK])
+    project.run("results/second/inspected.tsv")
+    rows = table(project.path("second/inspected.tsv"))
+    assert [float(row["black_off_dn"]) for row in rows] == [offset] * 4  # covered pixels are at black exactly
+    warnings = reporting._black("second", rows)
+    assert len(warnings) == (offset != 0)
+    if offset:
+        assert f"read {offset:+g} DN above it" in warnings[0][0] and "bias" in warnings[0][1]
+
+
+def test_a_counter_that_rolls_over(project):
+    """DSC09999 is followed by DSC00001: the order of names is not that in which frames were taken."""
+    folder = project.folder / "raws/first"
+    for index in range(10):
+        number = (9995 + index) % 9999 or 9999
+        (folder / f"DSC{index + 1}.dng").rename(folder / f"X{number:05d}.dng")
+    sentence = sentence_of(project.snakemake("results/first/frames.tsv"))
+    assert "X00001.dng comes before" not in sentence and "by name but was taken after it" in sentence
+    assert "frames:` pattern" in sentence
+
+
+def test_lights_and_a_lens_cap_among_flats(project):
+    folder = project.folder / "raws/first"
+    rng = np.random.default_rng(5)
+    stars = simulate_mosaic(rng, RGGB, level=4000)
+    for row, column in rng.integers(10, 60, (12, 2)):
+        stars[row : row + 3, column : column + 3] += 6000
+    write_dng(folder / "DSC2.dng", stars, exif(1), margins=MARGINS, black=BLACK)
+    write_frame(folder / "DSC8.dng", 7, level=2.0)
+    project.change_config(lambda config: config.update(min_frames=2))
+    project.run("results/first/inspected.tsv")
+    reasons = {row["file"]: row["reason"] for row in table(project.path("first/inspected.tsv")) if row["used"] == "no"}
+    assert set(reasons) == {"first/DSC2.dng", "first/DSC8.dng"}
+    assert "departs" in reasons["first/DSC2.dng"] and "too dark" in reasons["first/DSC8.dng"]
+
+
+def test_jobs_stay_within_the_memory_that_they_declare(finished):
+    """Peaks of memory as Snakemake's benchmarks have them, against what the log says was declared."""
+    declared = {}
+    for path in (finished.folder / ".snakemake/log").glob("*.log"):
+        for job in re.split(r"^(?:local)?rule ", path.read_text(), flags=re.MULTILINE)[1:]:
+            if "benchmark: " in job and "mem_mb=" in job:
+                name = job.split("benchmark: ")[1].split("\n")[0]
+                declared[name] = int(job.split("mem_mb=")[1].split(",")[0].split("\n")[0])
+    assert len(declared) >= 6
+    for name, limit in declared.items():
+        (row,) = table(finished.folder / name)
+        assert float(row["max_rss"]) * 1.048576 < limit, name
