@@ -4,6 +4,7 @@
 # make test-oldest           run some of the tests with the oldest versions that are allowed (Python 3.11 or 3.12)
 # make verify                make all results again in another folder and compare them, byte for byte
 # make test                  set up .venv and run all tests (make test-long: with all simulations in full)
+# make test-slurm            start a Slurm of two nodes on this machine and run the workflow on it (root; Debian's packages)
 # make faults                run the long campaigns of faults and hostile files (an hour; some faults need root)
 # make bench                 measure speed and memory against other programs (half an hour, 9 GB)
 # make lock                  renew the pinned requirements (needs uv)
@@ -17,9 +18,10 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
 # Tests that together use all libraries.
-OLDEST := tests/test_library.py tests/test_modelling.py tests/test_docs.py tests/test_report.py tests/test_share.py
+OLDEST := tests/test_library.py tests/test_modelling.py tests/test_docs.py tests/test_report.py tests/test_share.py \
+	tests/test_bad_input.py tests/test_hostile_text.py
 
-.PHONY: all init share verify test test-long test-oldest faults bench lock clean
+.PHONY: all init share verify test test-long test-oldest test-slurm faults bench lock clean
 
 # At a terminal a display of the rules takes the place of Snakemake's messages; long jobs then tell their progress in
 # their logs only.
@@ -64,6 +66,9 @@ test-oldest: .venv-oldest/installed
 .venv/installed-bench: .venv/installed envs/requirements-bench.txt
 	$(PIP) -r envs/requirements-bench.txt
 	@touch $@
+
+test-slurm: .venv/installed-test
+	$(BIN)/python -m pytest -rs tests/slurm $(PYTEST)
 
 faults: .venv/installed-test
 	$(BIN)/python tests/faults/hostile.py --files 2000

@@ -26,6 +26,14 @@ include: "workflow/rules/plots.smk"
 include: "workflow/rules/report.smk"
 
 
+localrules:  # small tables: made where Snakemake runs, also on a cluster
+    inventory_frames,
+    check_light,
+    check_inventories,
+    collect_vignetting,
+    collect_diagnosis,
+
+
 rule all:
     """Everything: the products of each set and light, and the report."""
     default_target: True
@@ -50,6 +58,10 @@ if preset:
 
 
 equip_rules(workflow)
+
+
+onstart:
+    prepare_cluster()
 
 
 onsuccess:

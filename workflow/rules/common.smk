@@ -17,7 +17,7 @@ WORKFLOW = Path(os.path.relpath(str(workflow.current_basedir))).parent
 SCRIPTS = WORKFLOW / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from flatfield import configuration, reporting, selection, simulation, storage
+from flatfield import cluster, configuration, reporting, selection, simulation, storage
 from flatfield.errors import ConfigurationError
 from flatfield.names import is_fits
 from flatfield.tables import read_table
@@ -271,20 +271,37 @@ def memory_of_frames(table, frames, threads, bytes_of_pixel):
     """Memory to combine frames that a table describes, MB; FITS frames may be floats."""
     shape = next((int(row["rows"]), int(row["columns"])) for row in table if row["used"] == "yes")
     size = shape, len(frames), max(bytes_of_pixel, 4 if is_fits(frames[0]) else 0), threads
-    return min(storage.needed_mb(*size), config["memory_mb"] or max(free_memory_mb(threads), storage.least_mb(*size)))
+    needed, allowed = storage.needed_mb(*size), config["memory_mb"]
+    if on_cluster():
+        return min(needed, allowed or needed)
+    return min(needed, allowed or max(free_memory_mb(threads), storage.least_mb(*size)))
 
 
 def free_memory_mb(threads):
-    """Half of the machine's memory, shared by the jobs with so many threads that can run side by side, MB."""
+    """Half of this machine's memory, shared by the jobs with so many threads that can run side by side, MB."""
     return psutil.virtual_memory().total // 2_000_000 * threads // max(all_cores(), threads)
 
 
-def all_cores():
-    """As many threads as there are cores; one where that is not known (on a cluster)."""
+def on_cluster():
+    """Whether jobs run on other machines: their number is limited, not the cores that they share."""
     try:
-        return workflow.cores
+        return workflow.remote_exec or not workflow.cores
     except WorkflowError:
-        return 1
+        return True
+
+
+def all_cores():
+    """As many threads as there are cores; one on a cluster, where `set-threads` gives more."""
+    return 1 if on_cluster() else workflow.cores
+
+
+def whole_job(arrays):
+    """Memory of a job, MB: of its arrays, and on a cluster also of the Snakemake that starts it, more at each attempt."""
+
+    def declare(wildcards, input, threads, attempt):
+        return arrays(wildcards, input, threads) + (storage.STARTER_MB * attempt if on_cluster() else 0)
+
+    return declare
 
 
 def noise_options(wildcards):
@@ -572,6 +589,13 @@ def print_summary():
     page, story = Path(RESULTS) / "report.html", Path(RESULTS) / "conclusions.yaml"
     if page.exists() and story.exists() and page.stat().st_mtime >= STARTED:
         print("", reporting.summarize(configuration.read_yaml(story), page), "", sep="\n", file=sys.stderr)
+
+
+def prepare_cluster():
+    """On Slurm: outlast its controller, and leave nothing of an earlier run that was killed."""
+    if workflow.executor_plugin.name == "slurm":
+        cluster.be_patient(workflow.executor_plugin.executor)
+        cluster.cancel_orphans(os.getcwd())
 
 
 def equip_rules(workflow):

@@ -34,7 +34,8 @@ rule combine_offsets:
     priority: 100
     threads: all_cores()
     resources:
-        mem_mb=memory_of_offsets,
+        memory_mb=memory_of_offsets,
+        mem_mb=whole_job(memory_of_offsets),
     params:
         options={"offsets": config["combine"]},
         files=labels_of_offsets,

@@ -15,7 +15,8 @@ rule combine_subset:
         "<benchmarks>/{set}/subsets/{subset}.tsv"
     threads: threads_of_set
     resources:
-        mem_mb=memory_of_set,
+        memory_mb=memory_of_set,
+        mem_mb=whole_job(memory_of_set),
     params:
         options=config["combine"],
         rotation=rotation_of_subset,
@@ -51,7 +52,8 @@ rule combine_flat:
         "<benchmarks>/{set}/flat_cfa.tsv"
     threads: threads_of_set
     resources:
-        mem_mb=memory_of_set,
+        memory_mb=memory_of_set,
+        mem_mb=whole_job(memory_of_set),
     params:
         options=config["combine"],
         files=labels_of_set,
@@ -75,7 +77,8 @@ rule debayer_flat:
         "<benchmarks>/{set}/flat.tsv"
     threads: threads_of_set
     resources:
-        mem_mb=memory_of_debayering,
+        memory_mb=memory_of_debayering,
+        mem_mb=whole_job(memory_of_debayering),
     params:
         options=config["combine"],
         debayer={"debayer": config["debayer"]},

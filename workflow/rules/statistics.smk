@@ -35,7 +35,8 @@ rule measure_noise:
         "<logs>/{set}/noise.log",
     threads: threads_of_set
     resources:
-        mem_mb=memory_of_pairs,
+        memory_mb=memory_of_pairs,
+        mem_mb=whole_job(memory_of_pairs),
     params:
         files=labels_of_set,
         bias_files=labels_of_bias,

@@ -57,4 +57,4 @@ def logged_job(log):
 def limits_of(snakemake):
     """What a combining job may use: threads, memory_mb (as its rule declares), scratch (Snakemake's ``tmpdir``)."""
     resources = snakemake.resources
-    return {"threads": snakemake.threads, "memory_mb": resources.mem_mb, "scratch": resources.tmpdir}
+    return {"threads": snakemake.threads, "memory_mb": resources.memory_mb, "scratch": resources.tmpdir}

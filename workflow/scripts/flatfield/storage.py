@@ -12,6 +12,8 @@ from flatfield.errors import ResourceError
 #: Bytes that a combining job takes beside its frames: interpreter and libraries, and for each pixel of a frame what is
 #: written (planes, their errors and copies). Upper bounds: measured were two thirds of the sum of all and less.
 BASE, PRODUCTS = 250_000_000, 28
+#: Memory of the Snakemake that starts a job on a node of a cluster, MB; measured were 100.
+STARTER_MB = 250
 #: Rows above and below a band that interpolation needs, and rows of the largest colour filter array.
 HALO, TILE = 2, 6
 

@@ -1,0 +1,208 @@
+"""The workflow on a real Slurm of two nodes, started here: the products of a local run, whatever befalls the cluster."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+from campaign import RECORDS, digests
+from conftest import LONG
+
+HERE = Path(__file__).parent
+NEEDED = ("slurmctld", "slurmd", "sbatch", "munged", "runuser")
+MISSING = [name for name in NEEDED if not shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")]
+pytestmark = [
+    pytest.mark.xdist_group("slurm"),
+    pytest.mark.skipif(
+        bool(MISSING), reason=f"needs {', '.join(MISSING)} (Debian: slurmctld slurmd slurm-client munge)"
+    ),
+    pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="needs root to start a cluster"),
+]
+#: What the tests of faults ask for: a few jobs one after the other.
+TARGETS = ["results/first/flat.fits", "results/first/stats.tsv", "results/first/differences/A-B.fits"]
+#: Seconds after which a run without a controller ends, in these tests.
+PATIENCE = 30
+
+
+class Cluster:
+    """Two nodes on the loopback interface, with daemons and files of their own."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        port = str(20000 + os.getpid() % 20000)
+        subprocess.run([HERE / "slurm-up", folder, "2"], env=os.environ | {"BASE_PORT": port}, check=True, timeout=120)
+        lines = (folder / "env.sh").read_text()
+        conf, path = re.search(r"SLURM_CONF=(\S+) PATH=(\S+):\$PATH", lines).groups()
+        self.environment = {
+            "SLURM_CONF": conf,
+            "PATH": f"{path}:{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin",
+            "FLATFIELD_PATIENCE": str(PATIENCE),
+        }
+
+    def daemon(self, name):
+        return int((self.folder / f"run/{name}.pid").read_text())
+
+    def start_controller(self):
+        subprocess.run(["slurmctld"], env=os.environ | self.environment, check=True, timeout=60)
+
+    def stop(self):
+        subprocess.run([HERE / "slurm-down", self.folder], check=True, timeout=120)
+
+    def jobs(self, state="PD,R"):
+        queue = ["squeue", "--noheader", f"--states={state}", "--format=%i"]
+        done = subprocess.run(queue, env=os.environ | self.environment, capture_output=True, text=True, timeout=60)
+        return done.stdout.split()
+
+    def work(self, node="."):
+        """Processes of job steps on a node, with all that they started."""
+        found = []
+        for process in psutil.process_iter(["name"]):
+            with suppress(psutil.Error):
+                if (
+                    process.info["name"] == "slurmstepd"
+                    and f"{self.folder}/spool" in process.cwd()
+                    and node in process.cwd()
+                ):
+                    found += [process, *process.children(recursive=True)]
+        return found
+
+
+@pytest.fixture
+def cluster(tmp_path_factory):
+    cluster = Cluster(tmp_path_factory.mktemp("slurm"))
+    yield cluster
+    cluster.stop()
+
+
+class Head:
+    """Snakemake, running on the cluster."""
+
+    def __init__(self, project, cluster, targets):
+        self.output = project.folder / "head.txt"
+        with open(self.output, "a") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "snakemake", "--profile", "profiles/slurm", *targets],
+                cwd=project.folder,
+                env=os.environ | cluster.environment,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def end(self, timeout=900):
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            raise AssertionError(f"the run did not end: {self.text()[-3000:]}") from None
+
+    def text(self):
+        return self.output.read_text()
+
+    def wait_until(self, happened, timeout=180):
+        end = time.monotonic() + timeout
+        while not happened():
+            assert self.process.poll() is None and time.monotonic() < end, self.text()[-3000:]
+            time.sleep(0.2)
+
+
+def check(project, finished, targets=TARGETS):
+    """Compare all that is there, which must hold what was asked for, with a local run."""
+    expected, found = digests(finished.path(""), RECORDS), digests(project.path(""), RECORDS)
+    assert {name.removeprefix("results/") for name in targets} <= set(found)
+    assert [name for name in found if found[name] != expected[name]] == []
+
+
+def test_products_are_those_of_a_local_run(cluster, project, finished):
+    head = Head(project, cluster, [])
+    assert head.end() == 0, head.text()[-5000:]
+    assert digests(project.path(""), RECORDS) == digests(finished.path(""), RECORDS)
+    submitted = len(re.findall("submitted with SLURM jobid", head.text()))
+    assert submitted < 35  # 52 jobs
+    assert "Nothing to be done" in project.run("--dry-run")
+
+
+def lose_controller(cluster, head, seconds=20):
+    os.kill(cluster.daemon("slurmctld"), signal.SIGKILL)
+    time.sleep(seconds)
+    cluster.start_controller()
+    return True
+
+
+def restart_controller(cluster, head):
+    os.kill(cluster.daemon("slurmctld"), signal.SIGTERM)
+    time.sleep(2)
+    cluster.start_controller()
+    return True
+
+
+def lose_controller_for_good(cluster, head):
+    os.kill(cluster.daemon("slurmctld"), signal.SIGKILL)
+    assert head.end(PATIENCE + 200) != 0
+    assert f"controller has not answered for {PATIENCE} s" in head.text()
+    cluster.start_controller()
+    return False
+
+
+def kill_head(cluster, head):
+    head.process.kill()
+    head.end()
+    assert cluster.jobs()  # they go on
+    return False
+
+
+def interrupt_head(cluster, head):
+    head.process.send_signal(signal.SIGINT)
+    assert head.end(120) != 0
+    end = time.monotonic() + 60
+    while cluster.jobs():
+        assert time.monotonic() < end
+        time.sleep(1)
+    return False
+
+
+def kill_job(cluster, head):
+    """As for want of memory."""
+    head.wait_until(lambda: any(".snakemake/scripts" in " ".join(each.cmdline()) for each in cluster.work()))
+    for process in cluster.work():
+        with suppress(psutil.Error):
+            if ".snakemake/scripts" in " ".join(process.cmdline()):
+                process.kill()
+                return True
+    return True
+
+
+def lose_node(cluster, head):
+    os.kill(cluster.daemon("slurmd.node1"), signal.SIGKILL)
+    for process in cluster.work("node1"):
+        with suppress(psutil.Error):
+            process.kill()
+    return True
+
+
+FAULTS = (
+    *(lose_controller, kill_head, kill_job),
+    *([restart_controller, lose_controller_for_good, interrupt_head, lose_node] if LONG else []),
+)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_nothing_is_lost(cluster, project, finished, fault):
+    head = Head(project, cluster, TARGETS)
+    head.wait_until(lambda: cluster.jobs("R"))
+    goes_on = fault(cluster, head)
+    if goes_on:
+        assert head.end() == 0, head.text()[-5000:]
+    else:
+        project.snakemake("--unlock")
+        again = Head(project, cluster, TARGETS)
+        assert again.end() == 0, again.text()[-5000:]
+        assert (fault is kill_head) == ("that an earlier run of this folder left" in again.text())
+    check(project, finished)
