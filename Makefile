@@ -40,10 +40,10 @@ verify: .venv/installed
 	@$(BIN)/python tools/verify.py --config "$(CONFIG)"
 
 test: .venv/installed-test
-	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST)
+	$(BIN)/python -m pytest -n auto --dist worksteal --ignore tests/slurm $(PYTEST)
 
 test-long: .venv/installed-test
-	FLATFIELD_LONG=1 $(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST)
+	FLATFIELD_LONG=1 $(BIN)/python -m pytest -n auto --dist worksteal --ignore tests/slurm $(PYTEST)
 
 test-oldest: .venv-oldest/installed
 	.venv-oldest/bin/python -m pytest -n auto --dist worksteal $(OLDEST) $(PYTEST)

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import LONG
 
 NEEDED = "needs snakemake-storage-plugin-s3 and moto[server], which are not among the requirements"
 for package in ("snakemake_storage_plugin_s3", "moto", "flask"):
@@ -73,15 +74,16 @@ def products_in_bucket(bucket):
 
 def test_products_are_those_of_a_local_run(stored, finished):
     project, bucket = stored
-    project.run(*PROFILE, timeout=1800)
+    targets = () if LONG else ("results/first/stats.tsv", "results/first/plots/flat.png")
+    project.run(*PROFILE, *targets, timeout=1800)
     expected, found = products_on_disk(finished.folder / "results"), products_in_bucket(bucket)
-    assert sorted(found) == sorted(expected)
-    assert [name for name in expected if found[name] != expected[name]] == []
+    assert sorted(found) == sorted(expected) if LONG else "first/plots/flat.png" in found
+    assert [name for name in found if found[name] != expected[name]] == []
     assert not (project.folder / "results").exists()
     copies = project.folder / ".snakemake/storage/s3/flats/tiny"
     left = {path.relative_to(copies).parts[:2] for path in copies.rglob("*") if path.is_file()}
     assert left <= {("results", name) for name in UNCOMPARED}
-    assert "Nothing to be done" in project.run("--dry-run", *PROFILE)
+    assert "Nothing to be done" in project.run("--dry-run", *PROFILE, *targets)
 
     bucket.Object("tiny/results/first/subsets/A.fits").delete()  # its table of frames is in the bucket only
     project.run(*PROFILE, "results/first/subsets/A.fits")

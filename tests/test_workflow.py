@@ -457,6 +457,11 @@ def test_python_is_formatted(command):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_types_fit():
+    done = subprocess.run([sys.executable, "-m", "mypy"], cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
 def test_snakefiles_are_formatted():
     command = [Path(sys.executable).parent / "snakefmt", "--check", "Snakefile", "workflow"]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)

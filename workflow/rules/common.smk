@@ -97,9 +97,54 @@ wildcard_constraints:
     pair=configuration.alternatives(pair for name in SETS for pair in PAIRS[name]),
     light=configuration.alternatives(LIGHTS),
     owner=configuration.alternatives(OFFSETS),
+    product=configuration.alternatives(
+        ["flat_cfa", "flat", *(f"subsets/{label}" for name in SETS for label in SETS[name].subsets)]
+    ),
+    band="[0-9]+",
     offset="bias|dark",
     frame=configuration.alternatives(stem for frames in LIGHTS.values() for stem in frames),
     demo_set=configuration.alternatives(simulation.SETS),
+
+
+def is_banded(product):
+    """Whether a product is put together from bands; what LibRaw debayers is not."""
+    return config["bands"] > 1 and (product != "flat" or config["debayer"]["algorithm"] == "bilinear")
+
+
+def bands_of(product):
+    """Bands of which a product is put together; none where it is combined in one go."""
+    numbers = range(1, config["bands"] + 1)
+    return [f"<results>/{{set}}/bands/{product}/{band}.fits" for band in numbers if is_banded(product)]
+
+
+def unless_banded(frames, product=""):
+    """The frames of a product that is combined in one go; none where bands of it are put together."""
+    return (lambda wildcards: []) if is_banded(product) else frames
+
+
+def frames_of_product(wildcards):
+    """Frames of the subset or set of which a band is combined."""
+    subset = wildcards.product.partition("/")[2]
+    return SETS[wildcards.set].subsets[subset].frames if subset else frames_of_set(wildcards)
+
+
+def source_of_subset(wildcards):
+    """What tells how the frames of a subset are read, beside their paths."""
+    return {"files": labels_of_subset(wildcards), "overscan": overscan_of_set(wildcards)}
+
+
+def source_of_set(wildcards):
+    return {"files": labels_of_set(wildcards), "overscan": overscan_of_set(wildcards)}
+
+
+def source_of_debayering(wildcards):
+    return source_of_set(wildcards) | {"debayer": config["debayer"]}
+
+
+def source_of_band(wildcards):
+    files = [SETS[wildcards.set].labels[path] for path in frames_of_product(wildcards)]
+    source = {"files": files, "overscan": overscan_of_set(wildcards), "bands": config["bands"]}
+    return source | ({"debayer": config["debayer"]} if wildcards.product == "flat" else {})
 
 
 def frames_of_set(wildcards):
@@ -257,6 +302,12 @@ def memory_of_debayering(wildcards, input, threads):
     return memory_of_frames(read_input(input.inspected), frames, threads, bytes_of_pixel)
 
 
+def memory_of_band(wildcards, input, threads):
+    """Memory of a job that combines a band of rows, MB."""
+    step = config["debayer"]["step"] if wildcards.product == "flat" else 1
+    return memory_of_frames(read_input(input.inspected), input.frames[::step], threads, 2, config["bands"])
+
+
 def memory_of_offsets(wildcards, input, threads):
     """Memory of a job that combines offset frames, MB."""
     return memory_of_frames(read_input(input.inventory), input.frames, threads, 2)
@@ -267,10 +318,11 @@ def memory_of_pairs(wildcards, input, threads):
     return memory_of_frames(read_input(input.inspected), input.frames[: 2 * threads], threads, 10)
 
 
-def memory_of_frames(table, frames, threads, bytes_of_pixel):
+def memory_of_frames(table, frames, threads, bytes_of_pixel, bands=1):
     """Memory to combine frames that a table describes, MB; FITS frames may be floats."""
     shape = next((int(row["rows"]), int(row["columns"])) for row in table if row["used"] == "yes")
-    size = shape, len(frames), max(bytes_of_pixel, 4 if is_fits(frames[0]) else 0), threads
+    number = max(len(frames), 1)  # none where bands were combined before: then there is less to hold
+    size = shape, number, max(bytes_of_pixel, 4 if frames and is_fits(frames[0]) else 0), threads, bands
     needed, allowed = storage.needed_mb(*size), config["memory_mb"]
     if on_cluster():
         return min(needed, allowed or needed)

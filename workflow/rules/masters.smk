@@ -1,10 +1,34 @@
 """Combining frames: subsets, their differences, and the masters of the whole set."""
 
 
+rule combine_band:
+    """A band of the rows of a subset or master: only where `bands` cuts combinations into several jobs."""
+    input:
+        frames=frames_of_product,
+        inspected="<results>/{set}/inspected.tsv",
+        bias=bias_of_set,
+    output:
+        part="<results>/{set}/bands/{product}/{band}.fits",
+    log:
+        "<logs>/{set}/bands/{product}/{band}.log",
+    benchmark:
+        "<benchmarks>/{set}/bands/{product}/{band}.tsv"
+    threads: threads_of_set
+    resources:
+        memory_mb=memory_of_band,
+        mem_mb=whole_job(memory_of_band),
+    params:
+        options=config["combine"],
+        source=source_of_band,
+    script:
+        "../scripts/combine_band.py"
+
+
 rule combine_subset:
     """Combined mosaic of the frames between two rotations, DN above black, not debayered."""
     input:
-        frames=frames_of_subset,
+        frames=unless_banded(frames_of_subset),
+        bands=bands_of("subsets/{subset}"),
         inspected="<results>/{set}/inspected.tsv",
         bias=bias_of_set,
     output:
@@ -20,8 +44,7 @@ rule combine_subset:
     params:
         options=config["combine"],
         rotation=rotation_of_subset,
-        files=labels_of_subset,
-        overscan=overscan_of_set,
+        source=source_of_subset,
     script:
         "../scripts/combine_subset.py"
 
@@ -41,7 +64,8 @@ rule subtract_subsets:
 rule combine_flat:
     """Master mosaic of all used frames of a set, with its standard error and mask."""
     input:
-        frames=frames_of_set,
+        frames=unless_banded(frames_of_set),
+        bands=bands_of("flat_cfa"),
         inspected="<results>/{set}/inspected.tsv",
         bias=bias_of_set,
     output:
@@ -56,8 +80,7 @@ rule combine_flat:
         mem_mb=whole_job(memory_of_set),
     params:
         options=config["combine"],
-        files=labels_of_set,
-        overscan=overscan_of_set,
+        source=source_of_set,
     script:
         "../scripts/combine_flat.py"
 
@@ -65,7 +88,8 @@ rule combine_flat:
 rule debayer_flat:
     """Debayered master of the whole set, linear camera RGB, DN above black, and its standard errors."""
     input:
-        frames=frames_of_set,
+        frames=unless_banded(frames_of_set, "flat"),
+        bands=bands_of("flat"),
         inspected="<results>/{set}/inspected.tsv",
         bias=bias_of_set,
     output:
@@ -81,9 +105,7 @@ rule debayer_flat:
         mem_mb=whole_job(memory_of_debayering),
     params:
         options=config["combine"],
-        debayer={"debayer": config["debayer"]},
-        files=labels_of_set,
-        overscan=overscan_of_set,
+        source=source_of_debayering,
     script:
         "../scripts/debayer_flat.py"
 

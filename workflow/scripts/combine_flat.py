@@ -1,8 +1,9 @@
 """Combine all used frames of a set per pixel: the master mosaic."""
 
 import numpy as np
+from flatfield.bands import cut_band, join_bands
 from flatfield.combining import combine_stack, warm_up
-from flatfield.job import limits_of, logged_job
+from flatfield.job import limits_of, logged_job, source_of
 from flatfield.products import (
     cite_file,
     combined_hdus,
@@ -13,59 +14,73 @@ from flatfield.products import (
     read_image,
     write_fits,
 )
-from flatfield.stacks import mask_pixels, read_used_stack
+from flatfield.stacks import mask_pixels, read_used_stack, select_used
 
 
-def main(frames, files, inspected, bias, flat, options, overscan, limits):
+def main(source, bands, flat, options, limits):
     """Write the master mosaic.
 
     Parameters
     ----------
-    frames : list of str
-        All frames of the set.
-    files : list of str
-        Their names in the table of the inspected frames.
-    inspected : str
-        ``inspected.tsv`` of the set.
-    bias : str or None
-        Master of the offset frames.
+    source : dict
+        frames (paths of all frames of the set), files (their names in the table), inspected (``inspected.tsv`` of the
+        set), bias (master of the offset frames, or None), overscan.
+    bands : list of str
+        Files with bands that were combined already, which take the place of the frames.
     flat : str
         FITS file to write: mosaic (DN above black), standard error ``UNCERT`` (DN), ``MASK``, and with a method
         that clips the number of frames that count, ``NUSED``.
     options : dict
         Section ``combine`` of the configuration.
-    overscan : bool
     limits : dict
         threads, memory_mb, scratch, see `flatfield.job.limits_of`.
     """
-    warm_up(combine_stack)
-    stack, rows = read_used_stack(frames, files, inspected, bias, options["scale"], overscan, limits)
-    value, error, used = combine_stack(stack, options)
-    if bias:  # its noise is the same in all frames
-        error = np.hypot(error, read_image(bias, "UNCERT")[0])
-    mask = mask_pixels(stack, value, [row["saturation_dn"] for row in rows])
+    arrays = join_bands(bands) if bands else combine(source, options, limits)
+    _, rows = select_used(source["files"], source["files"], source["inspected"])
     header = describe_frames(rows)
-    if bias:
-        header.update(cite_file("BIAS", bias, "subtracted"))
+    if source["bias"]:
+        header.update(cite_file("BIAS", source["bias"], "subtracted"))
     header["IMAGETYP"] = "Master Flat"
     header.update(describe_combination(options))
-    layout = describe_mosaic(stack.cfa.name)
+    layout = describe_mosaic(rows[0]["cfa"])
     header.update(layout)
-    hdus = combined_hdus(value, error, used, header, layout)
+    hdus = combined_hdus(arrays, header, layout)
     marks = {"dark": (1, "value: not above black"), "satur": (2, "value: saturated")}
-    hdus.insert(2, image_hdu(mask, layout, "MASK", **marks))
+    hdus.insert(2, image_hdu(arrays["mask"], layout, "MASK", **marks))
     write_fits(flat, hdus)
+
+
+def combine(source, options, limits, band=None):
+    """Combine the frames, or a band of their rows.
+
+    Parameters
+    ----------
+    source, options, limits
+        See `main`.
+    band : tuple of int, optional
+        See `flatfield.bands.cut_band`.
+
+    Returns
+    -------
+    dict
+        value, error (DN), used and mask.
+    """
+    warm_up(combine_stack)
+    stack, rows = read_used_stack(source, options["scale"], limits, band=band)
+    value, error, used = combine_stack(stack, options)
+    if source["bias"]:  # its noise is the same in all frames
+        shared = read_image(source["bias"], "UNCERT")[0]
+        error = np.hypot(error, shared[cut_band(len(shared), band)[0]])
+    mask = mask_pixels(stack, value, [row["saturation_dn"] for row in rows])
+    return {"value": value, "error": error, "used": used, "mask": mask}
 
 
 if "snakemake" in globals():
     with logged_job(snakemake.log[0]):
         main(
-            snakemake.input.frames,
-            snakemake.params.files,
-            snakemake.input.inspected,
-            snakemake.input.bias or None,
+            source_of(snakemake),
+            snakemake.input.bands,
             snakemake.output.flat,
             snakemake.params.options,
-            snakemake.params.overscan,
             limits_of(snakemake),
         )

@@ -31,7 +31,8 @@ def main(frames, files, inventory, master, options, overscan, limits):
         threads, memory_mb, scratch, see `flatfield.job.limits_of`.
     """
     warm_up(combine_stack)
-    stack, rows = read_used_stack(frames, files, inventory, None, "none", overscan, limits)
+    source = {"frames": frames, "files": files, "inspected": inventory, "bias": None, "overscan": overscan}
+    stack, rows = read_used_stack(source, "none", limits)
     if options["method"] == "ccd_clip":  # which would take the offset for light
         options = options | {"method": "sigma_clip"}
     header = describe_frames(rows)
@@ -44,7 +45,7 @@ def main(frames, files, inventory, master, options, overscan, limits):
     header.update(describe_combination(options | {"scale": "none"}))
     layout = describe_mosaic(stack.cfa.name)
     header.update(layout)
-    write_fits(master, combined_hdus(value, error, used, header, layout))
+    write_fits(master, combined_hdus({"value": value, "error": error, "used": used}, header, layout))
 
 
 if "snakemake" in globals():

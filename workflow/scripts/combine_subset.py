@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from flatfield.bands import join_bands
 from flatfield.combining import combine_stack, warm_up
-from flatfield.job import limits_of, logged_job
+from flatfield.job import limits_of, logged_job, source_of
 from flatfield.products import (
     cite_file,
     combined_hdus,
@@ -12,22 +13,19 @@ from flatfield.products import (
     describe_mosaic,
     write_fits,
 )
-from flatfield.stacks import read_used_stack
+from flatfield.stacks import read_used_stack, select_used
 
 
-def main(frames, files, inspected, bias, subset, rotation, options, overscan, limits):
+def main(source, bands, subset, rotation, options, limits):
     """Write the combined mosaic of a subset.
 
     Parameters
     ----------
-    frames : list of str
-        All frames of the subset.
-    files : list of str
-        Their names in the table of the inspected frames.
-    inspected : str
-        ``inspected.tsv`` of the set.
-    bias : str or None
-        Master of the offset frames.
+    source : dict
+        frames (paths of all frames of the subset), files (their names in the table), inspected (``inspected.tsv`` of
+        the set), bias (master of the offset frames, or None), overscan.
+    bands : list of str
+        Files with bands that were combined already, which take the place of the frames.
     subset : str
         FITS file to write, named as the subset: mosaic (DN above black), standard error ``UNCERT``; with a
         method that clips also the number of frames that count, ``NUSED``.
@@ -35,36 +33,51 @@ def main(frames, files, inspected, bias, subset, rotation, options, overscan, li
         Of the camera, degrees counter-clockwise seen from behind it.
     options : dict
         Section ``combine`` of the configuration.
-    overscan : bool
     limits : dict
         threads, memory_mb, scratch, see `flatfield.job.limits_of`.
     """
     name = Path(subset).stem
-    warm_up(combine_stack)
-    stack, rows = read_used_stack(frames, files, inspected, bias, options["scale"], overscan, limits)
-    value, error, used = combine_stack(stack, options)
+    arrays = join_bands(bands) if bands else combine(source, options, limits)
+    _, rows = select_used(source["files"], source["files"], source["inspected"])
     header = describe_frames(rows)
-    if bias:
-        header.update(cite_file("BIAS", bias, "subtracted"))
+    if source["bias"]:
+        header.update(cite_file("BIAS", source["bias"], "subtracted"))
     header["IMAGETYP"] = "Flat Field"
     header["SUBSET"] = (name, "frames between two rotations")
     header["ROTATION"] = (rotation, "[deg] counter-clockwise, from behind the camera")
     header.update(describe_combination(options))
-    layout = describe_mosaic(stack.cfa.name)
+    layout = describe_mosaic(rows[0]["cfa"])
     header.update(layout)
-    write_fits(subset, combined_hdus(value, error, used, header, layout))
+    write_fits(subset, combined_hdus(arrays, header, layout))
+
+
+def combine(source, options, limits, band=None):
+    """Combine the frames, or a band of their rows.
+
+    Parameters
+    ----------
+    source, options, limits
+        See `main`.
+    band : tuple of int, optional
+        See `flatfield.bands.cut_band`.
+
+    Returns
+    -------
+    dict
+        value, error (DN) and used.
+    """
+    warm_up(combine_stack)
+    stack, _ = read_used_stack(source, options["scale"], limits, band=band)
+    return dict(zip(("value", "error", "used"), combine_stack(stack, options), strict=True))
 
 
 if "snakemake" in globals():
     with logged_job(snakemake.log[0]):
         main(
-            snakemake.input.frames,
-            snakemake.params.files,
-            snakemake.input.inspected,
-            snakemake.input.bias or None,
+            source_of(snakemake),
+            snakemake.input.bands,
             snakemake.output.subset,
             snakemake.params.rotation["rotation"],
             snakemake.params.options,
-            snakemake.params.overscan,
             limits_of(snakemake),
         )

@@ -3,65 +3,93 @@
 from threading import Lock
 
 import numpy as np
+from flatfield.bands import cut_band, join_bands
 from flatfield.cfa import ColorFilterArray
 from flatfield.combining import combine_interpolated, combine_stack, warm_up
 from flatfield.demosaicing import develop, interpolate_variance
 from flatfield.errors import FrameError
 from flatfield.inventory import scale_factors, used_frames
-from flatfield.job import limits_of, logged_job
+from flatfield.job import limits_of, logged_job, source_of
 from flatfield.products import cite_file, describe_combination, describe_frames, read_image, write_planes
 from flatfield.reading import check_unchanged, read_each
 from flatfield.stacks import Stack, allocate, read_used_stack, select_used
+from flatfield.storage import HALO
 from flatfield.tables import read_table
 
+#: What a combination gives of each channel.
+PARTS = ("value", "error")
 
-def main(frames, files, inspected, bias, flat, uncert, options, debayer, overscan, limits):
+
+def main(source, bands, flat, uncert, options, limits):
     """Write ``flat.fits`` and ``flat_uncert.fits``.
 
     Parameters
     ----------
-    frames : list of str
-        All frames of the set.
-    files : list of str
-        Their names in the table of the inspected frames.
-    inspected : str
-        ``inspected.tsv`` of the set.
-    bias : str or None
-        Master of the offset frames.
+    source : dict
+        frames (paths of all frames of the set), files (their names in the table), inspected (``inspected.tsv`` of the
+        set), bias (master of the offset frames, or None), overscan, debayer (section of the configuration).
+    bands : list of str
+        Files with bands that were combined already, which take the place of the frames.
     flat : str
         FITS file to write: extensions RED, GREEN, BLUE (or MONO), DN above black.
     uncert : str
         FITS file to write: their standard errors, DN, in extensions of the same names.
     options : dict
         Section ``combine`` of the configuration.
-    debayer : dict
-        Section ``debayer``: algorithm, step.
-    overscan : bool
     limits : dict
         threads, memory_mb, scratch, see `flatfield.job.limits_of`.
     """
-    step = debayer["step"]
+    debayer = source["debayer"]
     if debayer["algorithm"] == "bilinear":
-        warm_up(combine_interpolated)
-        stack, rows = read_used_stack(frames, files, inspected, bias, options["scale"], overscan, limits, step)
-        planes, errors = combine_interpolated(stack, options)
-        channels = stack.cfa.channels
-        if bias:  # its noise is the same in all frames
-            shared = interpolate_variance(read_image(bias, "UNCERT")[0] ** 2, stack.cfa)
-            errors = np.sqrt(errors**2 + shared)
+        arrays = join_bands(bands) if bands else combine(source, options, limits)
+        _, rows = select_used(source["files"], source["files"], source["inspected"], debayer["step"])
+        channels = ColorFilterArray.from_name(rows[0]["cfa"]).channels
+        planes, errors = (np.stack([arrays[f"{part}_{name.lower()}"] for name in channels]) for part in PARTS)
     else:
         warm_up(combine_stack)
-        paths, rows = select_used(frames, files, inspected, step)
-        factors = scale_factors(used_frames(read_table(inspected)), rows, options["scale"])
+        paths, rows = select_used(source["frames"], source["files"], source["inspected"], debayer["step"])
+        factors = scale_factors(used_frames(read_table(source["inspected"])), rows, options["scale"])
         planes, errors = combine_developed(paths, factors, debayer["algorithm"], options, limits)
-        check_unchanged(paths, rows, inspected)
+        check_unchanged(paths, rows, source["inspected"])
         channels = ("RED", "GREEN", "BLUE")
     header = describe_frames(rows)
-    if bias:
-        header.update(cite_file("BIAS", bias, "subtracted"))
+    if source["bias"]:
+        header.update(cite_file("BIAS", source["bias"], "subtracted"))
     header.update(describe_combination(options, debayer))
     write_planes(flat, planes, channels, header, "Master Flat")
     write_planes(uncert, errors, channels, header, "Standard Error")
+
+
+def combine(source, options, limits, band=None):
+    """Interpolate and combine the frames, or a band of their rows.
+
+    Parameters
+    ----------
+    source, options, limits
+        See `main`.
+    band : tuple of int, optional
+        See `flatfield.bands.cut_band`.
+
+    Returns
+    -------
+    dict
+        value_<channel> and error_<channel>, DN.
+    """
+    warm_up(combine_interpolated)
+    step = source["debayer"]["step"]
+    stack, rows = read_used_stack(source, options["scale"], limits, step, band, HALO)
+    planes, errors = combine_interpolated(stack, options)
+    whole = int(rows[0]["rows"])
+    needed, inner = cut_band(whole, band, HALO)
+    if source["bias"]:  # its noise is the same in all frames
+        shared = read_image(source["bias"], "UNCERT")[0][needed] ** 2
+        errors = np.sqrt(errors**2 + interpolate_variance(shared, stack.cfa))
+    names = [channel.lower() for channel in stack.cfa.channels]
+    return {
+        f"{part}_{name}": plane[inner]
+        for part, parts in zip(PARTS, (planes, errors), strict=True)
+        for name, plane in zip(names, parts, strict=True)
+    }
 
 
 def combine_developed(paths, factors, algorithm, options, limits):
@@ -117,14 +145,10 @@ def combine_developed(paths, factors, algorithm, options, limits):
 if "snakemake" in globals():
     with logged_job(snakemake.log[0]):
         main(
-            snakemake.input.frames,
-            snakemake.params.files,
-            snakemake.input.inspected,
-            snakemake.input.bias or None,
+            source_of(snakemake),
+            snakemake.input.bands,
             snakemake.output.flat,
             snakemake.output.uncert,
             snakemake.params.options,
-            snakemake.params.debayer["debayer"],
-            snakemake.params.overscan,
             limits_of(snakemake),
         )

@@ -58,3 +58,10 @@ def limits_of(snakemake):
     """What a combining job may use: threads, memory_mb (as its rule declares), scratch (Snakemake's ``tmpdir``)."""
     resources = snakemake.resources
     return {"threads": snakemake.threads, "memory_mb": resources.memory_mb, "scratch": resources.tmpdir}
+
+
+def source_of(snakemake):
+    """Where a combining job takes its frames from: frames, files, inspected, bias, and what its rule adds."""
+    inputs = snakemake.input
+    given = {"frames": inputs.frames, "inspected": inputs.inspected, "bias": inputs.bias or None}
+    return given | snakemake.params.source

@@ -140,17 +140,21 @@ def image_hdu(data, header=None, name=None, unit="DN", **cards):
     return fits.ImageHDU(data, header, name=name)
 
 
-def combined_hdus(value, error, used, header, layout):
+def combined_hdus(arrays, header, layout):
     """HDUs of a combination: the mosaic, its standard error ``UNCERT``, and ``NUSED`` where that varies.
 
     Parameters
     ----------
-    value, error, used : numpy.ndarray
-        As `flatfield.combining.combine_stack` returns them, DN.
+    arrays : dict
+        value, error and used, as `flatfield.combining.combine_stack` returns them, DN; used may be left out.
     header, layout : astropy.io.fits.Header
         Of the mosaic, and of what belongs to its pixels.
     """
-    hdus = [image_hdu(value, header), image_hdu(error, layout, "UNCERT", utype="StdDevUncertainty")]
+    hdus = [
+        image_hdu(arrays["value"], header),
+        image_hdu(arrays["error"], layout, "UNCERT", utype="StdDevUncertainty"),
+    ]
+    used = arrays.get("used", np.empty(0))
     return hdus + ([image_hdu(used, layout, "NUSED")] if used.size else [])
 
 

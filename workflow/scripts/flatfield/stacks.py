@@ -6,6 +6,7 @@ from threading import Lock
 
 import numpy as np
 
+from flatfield.bands import cut_band
 from flatfield.cfa import ColorFilterArray
 from flatfield.errors import FrameError, InventoryError, ResourceError
 from flatfield.frames import black_beside_bias, read_frame
@@ -116,19 +117,21 @@ def select_used(frames, files, inventory, step=1):
     return [path for path, _ in used], [row for _, row in used]
 
 
-def read_used_stack(frames, files, inventory, bias, scale, overscan, limits, step=1):
-    """Read the frames that count.
+def read_used_stack(source, scale, limits, step=1, band=None, halo=0):
+    """Read the frames that count, or a band of their rows.
 
     Parameters
     ----------
-    frames, files, inventory, step
-        See `select_used`.
-    bias : str or None
-        Master of the offset frames, which takes the place of the black level of the metadata.
+    source : dict
+        frames, files, inspected, see `select_used`; bias (path of the master of the offset frames, which takes the
+        place of the black level of the metadata, or None); overscan.
     scale : {"none", "frame", "channel"}
-    overscan : bool
     limits : dict
         threads, memory_mb, scratch (folder), see `flatfield.job.limits_of`.
+    step : int
+        Every n-th of the used frames.
+    band, halo
+        See `flatfield.bands.cut_band`.
 
     Returns
     -------
@@ -144,28 +147,31 @@ def read_used_stack(frames, files, inventory, bias, scale, overscan, limits, ste
     ResourceError
         If memory or scratch space does not suffice.
     """
-    paths, rows = select_used(frames, files, inventory, step)
-    stack = read_stack(paths, overscan, limits)
-    check_unchanged(paths, rows, inventory)
+    inspected, bias, overscan = source["inspected"], source["bias"], source["overscan"]
+    paths, rows = select_used(source["frames"], source["files"], inspected, step)
+    needed, _ = cut_band(int(rows[0]["rows"]), band, halo)
+    stack = read_stack(paths, overscan, limits, needed, 1 if band is None else band[1])
+    check_unchanged(paths, rows, inspected)
     return replace(
         stack,
         blacks=black_beside_bias(stack.blacks, bool(bias), overscan),
-        factors=scale_factors(used_frames(read_table(inventory)), rows, scale),
-        bias=read_image(bias)[0] if bias else None,
+        factors=scale_factors(used_frames(read_table(inspected)), rows, scale),
+        bias=read_image(bias)[0][needed] if bias else None,
     ), rows
 
 
-def read_stack(paths, overscan, limits):
-    """Read and decode frames, each once; not scaled. Parameters as for `read_used_stack`."""
+def read_stack(paths, overscan, limits, needed=slice(0, None), bands=1):
+    """Read and decode frames, each once, and keep the rows `needed` (a slice, one of so many bands); not scaled."""
     blacks = np.empty((len(paths), 4), np.float32)
     lock, kept = Lock(), []
 
     def load(index):
         def keep(pixels):
             description = f"{pixels.shape[0]} x {pixels.shape[1]} pixels, {pixels.dtype}"
+            pixels = pixels[needed]
             with lock:
                 if not kept:  # the first one tells how much there is to keep
-                    kept.append((allocate(len(paths), pixels, limits), description, paths[index]))
+                    kept.append((allocate(len(paths), pixels, limits, bands=bands), description, paths[index]))
             (store, _), usual, path = kept[0]
             if description != usual:
                 raise FrameError(f"{paths[index]} is {description}, but {path} is {usual}")
@@ -180,10 +186,11 @@ def read_stack(paths, overscan, limits):
         if cfa != patterns[0]:
             raise FrameError(f"{path} has the colour pattern {cfa.name}, but {paths[0]} has {patterns[0].name}")
     store, band_rows = kept[0][0]
-    return Stack(store, blacks, np.ones_like(blacks), patterns[0], None, limits["threads"], band_rows)
+    cfa = patterns[0].shifted(needed.start, 0)
+    return Stack(store, blacks, np.ones_like(blacks), cfa, None, limits["threads"], band_rows)
 
 
-def allocate(frames, frame, limits, planes=1):
+def allocate(frames, frame, limits, planes=1, bands=1):
     """Make room for frames like one of them, in memory if the limit allows.
 
     Parameters
@@ -194,6 +201,8 @@ def allocate(frames, frame, limits, planes=1):
         See `read_used_stack`.
     planes : int
         How many stores of that kind there will be.
+    bands : int
+        How many of them make a whole frame.
 
     Returns
     -------
@@ -206,7 +215,7 @@ def allocate(frames, frame, limits, planes=1):
     ResourceError
         If memory or scratch space does not suffice.
     """
-    size = (frame.shape, frames, frame.itemsize * planes, limits["threads"])
+    size = ((bands * frame.shape[0], frame.shape[1]), frames, frame.itemsize * planes, limits["threads"], bands)
     limit, needed, least = limits["memory_mb"], needed_mb(*size), least_mb(*size)
     what = f"{frames} frames of {frame.shape[0]} x {frame.shape[1]} pixels"
     if limit is None or needed <= limit:
@@ -220,7 +229,7 @@ def allocate(frames, frame, limits, planes=1):
         f"{what}: {needed} MB, more than the {limit} MB allowed: in a scratch file in {limits['scratch']}", flush=True
     )
     store = FrameStore(frames, frame.shape, frame.dtype, limits["scratch"])
-    return store, band_rows(*size, limit)
+    return store, band_rows(*size, limit_mb=limit)
 
 
 def mask_pixels(stack, value, saturations):

@@ -18,7 +18,7 @@ STARTER_MB = 250
 HALO, TILE = 2, 6
 
 
-def needed_mb(shape, frames, itemsize, threads):
+def needed_mb(shape, frames, itemsize, threads, bands=1):
     """Memory that a job takes to combine frames, all held in memory.
 
     Parameters
@@ -29,29 +29,33 @@ def needed_mb(shape, frames, itemsize, threads):
     itemsize : int
         Bytes of a pixel: 2 for raws, 4 for floats, 6 for LibRaw's three planes.
     threads : int
+    bands : int
+        Of the rows, one of which is kept, are there so many.
 
     Returns
     -------
     int
         Megabytes (10^6 bytes).
     """
-    return _megabytes(_overhead(shape, itemsize, threads) + frames * shape[0] * shape[1] * itemsize)
+    return _megabytes(_overhead(shape, itemsize, threads, bands) + frames * shape[0] * shape[1] * itemsize // bands)
 
 
-def least_mb(shape, frames, itemsize, threads):
+def least_mb(shape, frames, itemsize, threads, bands=1):
     """The least memory that will do, with the frames in a scratch file; parameters as for `needed_mb`."""
-    return _megabytes(_overhead(shape, itemsize, threads) + threads * (2 * HALO + TILE) * shape[1] * frames * itemsize)
+    return _megabytes(
+        _overhead(shape, itemsize, threads, bands) + threads * (2 * HALO + TILE) * shape[1] * frames * itemsize
+    )
 
 
-def band_rows(shape, frames, itemsize, threads, limit_mb):
+def band_rows(shape, frames, itemsize, threads, bands=1, *, limit_mb):
     """Rows of all frames that each thread can take at a time within `limit_mb`; other parameters as for `needed_mb`."""
-    left = (limit_mb * 1_000_000 - _overhead(shape, itemsize, threads)) // threads
+    left = (limit_mb * 1_000_000 - _overhead(shape, itemsize, threads, bands)) // threads
     return left // (shape[1] * frames * itemsize) - 2 * HALO
 
 
-def _overhead(shape, itemsize, threads):
+def _overhead(shape, itemsize, threads, bands):
     decoding = 4 + 2 * itemsize  # in each thread: the file, the decoder's copy and ours
-    return BASE + shape[0] * shape[1] * (PRODUCTS + decoding * threads)
+    return BASE + shape[0] * shape[1] * (PRODUCTS // bands + decoding * threads)
 
 
 def _megabytes(size):
