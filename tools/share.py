@@ -30,7 +30,7 @@ CODE = (
 )
 #: Results that are packed; calibrated lights are not, as they are large and made again from the masters.
 RESULTS = ("*.tsv", "*.yaml", "*.html", "*.png", "*.xml", "*.fits")
-NOT_RESULTS = ("logs/", "benchmarks/", "lights/*/*.fits", "*/lights/*/*.fits")
+NOT_RESULTS = ("logs/", "benchmarks/", "*/bands/*", "lights/*/*.fits", "*/lights/*/*.fits")
 SECRETS = ("__pycache__", ".pyc")
 #: Media types by suffix; the rest is plain text.
 FORMATS = {
