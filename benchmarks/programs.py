@@ -33,21 +33,22 @@ def ours(rule, options, output, *frames):
     folder = Path(output).parent
     limits = {"threads": 2, "memory_mb": int(memory[0]) if memory else None, "scratch": str(folder)}
     files, inspected = [Path(frame).name for frame in frames], str(folder / "inspected.tsv")
+    source = {"frames": frames, "files": files, "inspected": inspected, "bias": None, "overscan": False}
     if rule == "inspect_frames":
         import inspect_frames
 
         choices = {"files": files, "overscan": False, "mismatch": "error", "exposure_span": 2}
         choices |= {"subsets": ["A"] * len(files), "bad_frames": "exclude", "min_frames": 3, "tests": FRAME_TESTS}
-        inspect_frames.main(frames, None, output, choices, 2)
+        inspect_frames.main(frames, None, output, output + "_drift", choices, 2)
     elif rule == "combine_subset":
         import combine_subset
 
-        combine_subset.main(frames, files, inspected, None, output, 0, combine, False, limits)
+        combine_subset.main(source, [], output, 0, combine, limits)
     elif rule == "debayer_flat":
         import debayer_flat
 
-        debayer = {"algorithm": "bilinear", "step": 1}
-        debayer_flat.main(frames, files, inspected, None, output, output + "_uncert", combine, debayer, False, limits)
+        source["debayer"] = {"algorithm": "bilinear", "step": 1}
+        debayer_flat.main(source, [], output, output + "_uncert", combine, limits)
 
 
 def notebook(what, *frames):

@@ -74,6 +74,14 @@ class Cluster:
                     found += [process, *process.children(recursive=True)]
         return found
 
+    def scripts(self):
+        """Processes of our scripts."""
+        found = []
+        for process in self.work():
+            with suppress(psutil.Error):
+                found += [process] if ".snakemake/scripts" in " ".join(process.cmdline()) else []
+        return found
+
 
 @pytest.fixture
 def cluster():
@@ -164,9 +172,14 @@ def lose_controller_for_good(cluster, head):
 
 
 def kill_head(cluster, head):
+    """Its jobs would go on; they are stopped, so that they are still there when the next run starts."""
+    for process in cluster.work():
+        with suppress(psutil.Error):
+            if process.name() != "slurmstepd":
+                process.suspend()
     head.process.kill()
     head.end()
-    assert cluster.jobs()  # they go on
+    assert cluster.jobs()
     return False
 
 
@@ -182,12 +195,9 @@ def interrupt_head(cluster, head):
 
 def kill_job(cluster, head):
     """As for want of memory."""
-    head.wait_until(lambda: any(".snakemake/scripts" in " ".join(each.cmdline()) for each in cluster.work()))
-    for process in cluster.work():
-        with suppress(psutil.Error):
-            if ".snakemake/scripts" in " ".join(process.cmdline()):
-                process.kill()
-                return True
+    head.wait_until(cluster.scripts)
+    with suppress(psutil.Error):
+        cluster.scripts()[0].kill()
     return True
 
 
