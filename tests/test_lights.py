@@ -69,7 +69,7 @@ def blocks(plane, size=12):
     return plane[: rows * size, : columns * size].reshape(rows, size, columns, size).mean(axis=(1, 3))
 
 
-@pytest.mark.parametrize("pattern", ["RGGB", "BGGR", "GRBG", "GBRG", X_TRANS])
+@pytest.mark.parametrize("pattern", ["RGGB", "BGGR", "GRBG", "GBRG", X_TRANS] if LONG else ["GBRG", X_TRANS])
 def test_the_scene_is_recovered(tmp_path, pattern):
     """Centre to corner, each channel: 0.1 % and noise; the colour of a neutral scene is the same everywhere."""
     project = make_project(tmp_path / "project", pattern, lights=2)

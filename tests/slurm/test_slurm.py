@@ -210,8 +210,8 @@ def lose_node(cluster, head):
 
 
 FAULTS = (
-    *(lose_controller, kill_head),
-    *([restart_controller, lose_controller_for_good, interrupt_head, lose_node, kill_job] if LONG else []),
+    lose_controller,
+    *([kill_head, restart_controller, lose_controller_for_good, interrupt_head, lose_node, kill_job] if LONG else []),
 )
 
 
