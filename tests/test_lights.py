@@ -10,7 +10,7 @@ import rawpy
 import tifffile
 from astropy.io import fits
 from astropy.nddata import CCDData
-from conftest import Project, exif
+from conftest import LONG, Project, exif
 from PIL import Image
 from test_workflow import table
 
