@@ -164,7 +164,9 @@ def read_again(path):
             with tifffile.TiffFile(path) as file:
                 page = file.pages[0]
                 top, left, bottom, right = page.tags[50829].value
-                return page.asarray()[top:bottom, left:right]
+                pixels = page.asarray()
+                inside = top < bottom <= pixels.shape[0] and left < right <= pixels.shape[1]
+                return pixels[top:bottom, left:right] if inside else None
         return read_fits_again(path.read_bytes()) if path.suffix == ".fits" else None
     except Exception:  # whatever a stranger's reader thinks of it
         return None

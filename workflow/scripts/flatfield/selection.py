@@ -122,7 +122,7 @@ def _check_files(paths, key):
     """Refuse names that cannot be told, and two names of one file."""
     first = {}
     for path in paths:
-        if not path.isprintable() or path != path.encode(errors="replace").decode():
+        if len(path.splitlines()) > 1 or path != path.encode(errors="replace").decode():
             raise ConfigurationError(f"key `{key}`: the name of {clean_text(path)!r} cannot be printed; rename it")
         same = first.setdefault(os.path.realpath(path), path)
         if same != path:
