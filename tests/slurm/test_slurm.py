@@ -87,7 +87,11 @@ class Cluster:
 def cluster():
     folder = Path(tempfile.mkdtemp(prefix="slurm"))
     folder.chmod(0o755)  # munge has a user of its own
-    cluster = Cluster(folder)
+    try:
+        cluster = Cluster(folder)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        subprocess.run([HERE / "slurm-down", folder], timeout=120)
+        pytest.skip(f"Slurm does not start on this machine: {error}")
     yield cluster
     cluster.stop()
     shutil.rmtree(folder)
@@ -108,7 +112,7 @@ class Head:
                 start_new_session=True,
             )
 
-    def end(self, timeout=900):
+    def end(self, timeout=900 if LONG else 450):
         try:
             return self.process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -133,12 +137,14 @@ def check(project, finished, targets=TARGETS):
 
 
 def test_products_are_those_of_a_local_run(cluster, project, finished):
-    head = Head(project, cluster, [])
+    targets = [] if LONG else [*TARGETS, "results/lights/night/sky.dng", "results/first/plots/flat.png"]
+    head = Head(project, cluster, targets)
     assert head.end() == 0, head.text()[-5000:]
-    assert digests(project.path(""), RECORDS) == digests(finished.path(""), RECORDS)
-    submitted = len(re.findall("submitted with SLURM jobid", head.text()))
-    assert submitted < 35  # 52 jobs
-    assert "Nothing to be done" in project.run("--dry-run")
+    check(project, finished, targets)
+    if LONG:
+        assert digests(project.path(""), RECORDS) == digests(finished.path(""), RECORDS)
+        assert len(re.findall("submitted with SLURM jobid", head.text())) < 35  # 52 jobs
+    assert "Nothing to be done" in project.run("--dry-run", *targets)
 
 
 def test_bands_on_many_nodes_are_those_of_one(cluster, project, finished):
