@@ -179,10 +179,10 @@ def lose_controller_for_good(cluster, head):
 
 def kill_head(cluster, head):
     """Its jobs would go on; they are stopped, so that they are still there when the next run starts."""
-    for process in cluster.work():
+    head.wait_until(cluster.scripts)
+    for process in cluster.scripts():
         with suppress(psutil.Error):
-            if process.name() != "slurmstepd":
-                process.suspend()
+            process.suspend()
     head.process.kill()
     head.end()
     assert cluster.jobs()
