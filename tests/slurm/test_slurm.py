@@ -61,17 +61,14 @@ class Cluster:
         done = subprocess.run(queue, env=os.environ | self.environment, capture_output=True, text=True, timeout=60)
         return done.stdout.split()
 
-    def work(self, node="."):
-        """Processes of job steps on a node, with all that they started."""
+    def work(self, node=None):
+        """Processes of jobs, on all nodes or one: the daemon of each job step first."""
         found = []
-        for process in psutil.process_iter(["name"]):
+        for process in psutil.process_iter():
             with suppress(psutil.Error):
-                if (
-                    process.info["name"] == "slurmstepd"
-                    and f"{self.folder}/spool" in process.cwd()
-                    and node in process.cwd()
-                ):
-                    found += [process, *process.children(recursive=True)]
+                variables = process.environ()
+                if "SLURM_JOB_ID" in variables and node in (None, variables.get("SLURMD_NODENAME")):
+                    found += [each for each in process.parents() if each.name() == "slurmstepd"] + [process]
         return found
 
     def scripts(self):
