@@ -229,5 +229,6 @@ def test_nothing_is_lost(cluster, project, finished, fault):
         project.snakemake("--unlock")
         again = Head(project, cluster, TARGETS)
         assert again.end() == 0, again.text()[-5000:]
-        assert (fault is kill_head) == ("that an earlier run of this folder left" in again.text())
+        if fault is kill_head:
+            assert "that an earlier run of this folder left" in again.text()
     check(project, finished)
