@@ -1,5 +1,6 @@
 """`make verify` makes results again elsewhere and tells what differs; nothing else runs beside a run."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -49,10 +50,12 @@ def test_a_second_run_in_the_same_folder_is_refused(project):
     )
     locks = project.folder / ".snakemake/locks"
     end = time.monotonic() + 60
-    while not (locks.is_dir() and any(locks.iterdir())):
+    while not any(lock.stat().st_size for lock in locks.glob("*.output.lock")):
         assert time.monotonic() < end and first.poll() is None
         time.sleep(0.01)
+    first.send_signal(signal.SIGSTOP)  # it must not end before the second has asked
     second = project.snakemake("results/first/flat_cfa.fits")
+    first.send_signal(signal.SIGCONT)
     assert second.returncode == 1 and "LockException" in second.stdout and "--unlock" in second.stdout
     assert first.wait(timeout=300) == 0
     assert project.path("first/flat_cfa.fits").exists()
