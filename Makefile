@@ -1,9 +1,9 @@
 # make                       set up .venv and run the analysis of config.yaml (at first the demo)
 # make init FRAMES=folder    propose config.yaml for your own frames (OVERWRITE=yes replaces one that you wrote)
 # make share                 pack report, tables, masters, configuration and code into flatfield-shared.zip
-# make test-oldest           run some of the tests with the oldest versions that are allowed (Python 3.11 or 3.12)
 # make verify                make all results again in another folder and compare them, byte for byte
 # make test                  set up .venv and run all tests (make test-long: with all simulations in full)
+# make test-oldest           run some of the tests with the oldest versions that are allowed (Python 3.11 or 3.12)
 # make test-slurm            start a Slurm of two nodes on this machine and run the workflow on it (root; Debian's packages)
 # make faults                run the long campaigns of faults and hostile files (an hour; some faults need root)
 # make bench                 measure speed and memory against other programs (half an hour, 9 GB)

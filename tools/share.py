@@ -18,7 +18,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT / "workflow/scripts"))
 
 from flatfield import configuration  # noqa: E402
-from flatfield.errors import ConfigurationError, FlatfieldError  # noqa: E402
+from flatfield.errors import FlatfieldError  # noqa: E402
 from flatfield.tables import read_table  # noqa: E402
 from flatfield.version import VERSION  # noqa: E402
 from flatfield.writing import completed  # noqa: E402
@@ -78,11 +78,7 @@ def main(config, archive):
     ConfigurationError
         If the run has not finished.
     """
-    options = configuration.read_yaml(config)
-    results = Path(options.get("pathvars", {}).get("results", "results"))
-    report = results / "report.html"
-    if not report.exists():
-        raise ConfigurationError(f"there is no {report}; finish the run first: make")
+    options, results, report = configuration.read_finished(config, "report.html")
     made = datetime.fromtimestamp(report.stat().st_mtime, UTC).replace(microsecond=0)
     products = find_results(results)
     frames = frames_of(results)

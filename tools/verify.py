@@ -45,11 +45,7 @@ def main(config, cores):
     ConfigurationError
         If there are no finished results, they belong to another configuration, or the run fails.
     """
-    options = configuration.read_yaml(config)
-    results = Path(options.get("pathvars", {}).get("results", "results"))
-    record = results / "provenance.yaml"
-    if not record.exists():
-        raise ConfigurationError(f"there is no {record}; finish the run first: make")
+    options, results, record = configuration.read_finished(config, "provenance.yaml")
     if results.is_absolute():
         raise ConfigurationError(f"results in an absolute folder ({results}) cannot be made beside it; move them here")
     compare_records(configuration.read_yaml(record), options, record)
@@ -123,7 +119,7 @@ def compare_results(old, new):
     print(
         *lines[:SHOWN], *[f"... and {len(lines) - SHOWN} more"] * (len(lines) > SHOWN), sep="\n", end="\n" * bool(lines)
     )
-    print(f"{same} of {len(ours)} files are the same, byte for byte.", sep="\n")
+    print(f"{same} of {len(ours)} files are the same, byte for byte.")
     return len(lines)
 
 

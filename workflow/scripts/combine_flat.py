@@ -5,16 +5,14 @@ from flatfield.bands import cut_band, join_bands
 from flatfield.combining import combine_stack, warm_up
 from flatfield.job import limits_of, logged_job, source_of
 from flatfield.products import (
-    cite_file,
     combined_hdus,
     describe_combination,
-    describe_frames,
     describe_mosaic,
     image_hdu,
     read_image,
     write_fits,
 )
-from flatfield.stacks import mask_pixels, read_used_stack, select_used
+from flatfield.stacks import describe_used, mask_pixels, read_used_stack
 
 
 def main(source, bands, flat, options, limits):
@@ -36,10 +34,7 @@ def main(source, bands, flat, options, limits):
         threads, memory_mb, scratch, see `flatfield.job.limits_of`.
     """
     arrays = join_bands(bands) if bands else combine(source, options, limits)
-    _, rows = select_used(source["files"], source["files"], source["inspected"])
-    header = describe_frames(rows)
-    if source["bias"]:
-        header.update(cite_file("BIAS", source["bias"], "subtracted"))
+    rows, header = describe_used(source)
     header["IMAGETYP"] = "Master Flat"
     header.update(describe_combination(options))
     layout = describe_mosaic(rows[0]["cfa"])

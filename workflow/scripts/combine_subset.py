@@ -6,14 +6,12 @@ from flatfield.bands import join_bands
 from flatfield.combining import combine_stack, warm_up
 from flatfield.job import limits_of, logged_job, source_of
 from flatfield.products import (
-    cite_file,
     combined_hdus,
     describe_combination,
-    describe_frames,
     describe_mosaic,
     write_fits,
 )
-from flatfield.stacks import read_used_stack, select_used
+from flatfield.stacks import describe_used, read_used_stack
 
 
 def main(source, bands, subset, rotation, options, limits):
@@ -38,10 +36,7 @@ def main(source, bands, subset, rotation, options, limits):
     """
     name = Path(subset).stem
     arrays = join_bands(bands) if bands else combine(source, options, limits)
-    _, rows = select_used(source["files"], source["files"], source["inspected"])
-    header = describe_frames(rows)
-    if source["bias"]:
-        header.update(cite_file("BIAS", source["bias"], "subtracted"))
+    rows, header = describe_used(source)
     header["IMAGETYP"] = "Flat Field"
     header["SUBSET"] = (name, "frames between two rotations")
     header["ROTATION"] = (rotation, "[deg] counter-clockwise, from behind the camera")

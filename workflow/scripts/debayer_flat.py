@@ -10,9 +10,9 @@ from flatfield.demosaicing import develop, interpolate_variance
 from flatfield.errors import FrameError
 from flatfield.inventory import scale_factors, used_frames
 from flatfield.job import limits_of, logged_job, source_of
-from flatfield.products import cite_file, describe_combination, describe_frames, read_image, write_planes
+from flatfield.products import describe_combination, read_image, write_planes
 from flatfield.reading import check_unchanged, read_each
-from flatfield.stacks import Stack, allocate, read_used_stack, select_used
+from flatfield.stacks import Stack, allocate, describe_used, read_used_stack, select_used
 from flatfield.storage import HALO
 from flatfield.tables import read_table
 
@@ -40,21 +40,18 @@ def main(source, bands, flat, uncert, options, limits):
         threads, memory_mb, scratch, see `flatfield.job.limits_of`.
     """
     debayer = source["debayer"]
+    rows, header = describe_used(source, debayer["step"])
     if debayer["algorithm"] == "bilinear":
         arrays = join_bands(bands) if bands else combine(source, options, limits)
-        _, rows = select_used(source["files"], source["files"], source["inspected"], debayer["step"])
         channels = ColorFilterArray.from_name(rows[0]["cfa"]).channels
         planes, errors = (np.stack([arrays[f"{part}_{name.lower()}"] for name in channels]) for part in PARTS)
     else:
         warm_up(combine_stack)
-        paths, rows = select_used(source["frames"], source["files"], source["inspected"], debayer["step"])
+        paths, _ = select_used(source, debayer["step"])
         factors = scale_factors(used_frames(read_table(source["inspected"])), rows, options["scale"])
         planes, errors = combine_developed(paths, factors, debayer["algorithm"], options, limits)
         check_unchanged(paths, rows, source["inspected"])
         channels = ("RED", "GREEN", "BLUE")
-    header = describe_frames(rows)
-    if source["bias"]:
-        header.update(cite_file("BIAS", source["bias"], "subtracted"))
     header.update(describe_combination(options, debayer))
     write_planes(flat, planes, channels, header, "Master Flat")
     write_planes(uncert, errors, channels, header, "Standard Error")

@@ -314,6 +314,36 @@ def check_results_folder(folder):
         raise ConfigurationError(f"results cannot be written to {folder}: {existing} is not a writable folder")
 
 
+def read_finished(path, name):
+    """Read the configuration of a run that has finished.
+
+    Parameters
+    ----------
+    path : str
+        Of the configuration.
+    name : str
+        Of a product, below the folder of the results.
+
+    Returns
+    -------
+    config : dict
+        As it is written.
+    results : pathlib.Path
+        Folder of the results.
+    product : pathlib.Path
+
+    Raises
+    ------
+    ConfigurationError
+        If that product is not there.
+    """
+    config = read_yaml(path)
+    results = Path(config.get("pathvars", {}).get("results", "results"))
+    if not (results / name).exists():
+        raise ConfigurationError(f"there is no {results / name}; finish the run first: make")
+    return config, results, results / name
+
+
 def alternatives(names):
     """Regular expression that matches exactly the given names; nothing when there are none."""
     return "|".join(sorted({re.escape(name) for name in names})) or "(?!)"

@@ -11,7 +11,7 @@ from flatfield.cfa import ColorFilterArray
 from flatfield.errors import FrameError, InventoryError, ResourceError
 from flatfield.frames import black_beside_bias, read_frame
 from flatfield.inventory import scale_factors, used_frames
-from flatfield.products import read_image
+from flatfield.products import cite_file, describe_frames, read_image
 from flatfield.reading import check_unchanged, read_each
 from flatfield.storage import FrameStore, band_rows, least_mb, needed_mb
 from flatfield.tables import read_table
@@ -85,22 +85,21 @@ def stack_frames(frames, blacks, factors, cfa, bias=None, **options):
     return Stack(store, blacks, factors, cfa, bias, **options)
 
 
-def select_used(frames, files, inventory, step=1):
+def select_used(source, step=1):
     """Choose the frames that count.
 
     Parameters
     ----------
-    frames : list of str
-    files : list of str
-        Their names in the table.
-    inventory : str
-        ``inspected.tsv`` of the set, or ``bias.tsv``.
+    source : dict
+        frames (paths; none where bands of them were combined), files (their names in the table), inspected
+        (``inspected.tsv`` of the set, or ``bias.tsv``).
     step : int
         Every n-th of the used frames.
 
     Returns
     -------
     paths : list of str
+        None where `source` has none.
     rows : list of dict
         Their rows of the table.
 
@@ -109,12 +108,40 @@ def select_used(frames, files, inventory, step=1):
     InventoryError
         If the table lacks a frame.
     """
-    rows = {row["file"]: row for row in read_table(inventory)}
+    frames, files, table = source["frames"], source["files"], source["inspected"]
+    rows = {row["file"]: row for row in read_table(table)}
     lost = [file for file in files if file not in rows]
     if lost:
-        raise InventoryError(f"{inventory} does not list {lost[0]}; remove that table and run the workflow again")
-    used = [(path, rows[file]) for path, file in zip(frames, files, strict=True) if rows[file]["used"] == "yes"][::step]
-    return [path for path, _ in used], [row for _, row in used]
+        raise InventoryError(f"{table} does not list {lost[0]}; remove that table and run the workflow again")
+    used = [index for index, file in enumerate(files) if rows[file]["used"] == "yes"][::step]
+    return [frames[index] for index in used] if frames else [], [rows[files[index]] for index in used]
+
+
+def describe_used(source, step=1):
+    """Describe the frames that count, and the master that is subtracted from them.
+
+    Parameters
+    ----------
+    source, step
+        See `select_used`; source has also bias (path of that master, or None).
+
+    Returns
+    -------
+    rows : list of dict
+        Rows of the table.
+    header : astropy.io.fits.Header
+        Cards of a product, see `flatfield.products.describe_frames`.
+
+    Raises
+    ------
+    InventoryError
+        If the table lacks a frame.
+    """
+    _, rows = select_used(source, step)
+    header = describe_frames(rows)
+    if source["bias"]:
+        header.update(cite_file("BIAS", source["bias"], "subtracted"))
+    return rows, header
 
 
 def read_used_stack(source, scale, limits, step=1, band=None, halo=0):
@@ -148,7 +175,7 @@ def read_used_stack(source, scale, limits, step=1, band=None, halo=0):
         If memory or scratch space does not suffice.
     """
     inspected, bias, overscan = source["inspected"], source["bias"], source["overscan"]
-    paths, rows = select_used(source["frames"], source["files"], inspected, step)
+    paths, rows = select_used(source, step)
     needed, _ = cut_band(int(rows[0]["rows"]), band, halo)
     stack = read_stack(paths, overscan, limits, needed, 1 if band is None else band[1])
     check_unchanged(paths, rows, inspected)
