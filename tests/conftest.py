@@ -200,16 +200,27 @@ def build_project(folder):
     return project
 
 
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory, worker_id):
-    """A project that has run on two cores; do not change it, `copy` it. Tests running side by side share it."""
+def run_once(name, build, tmp_path_factory, worker_id):
+    """A project that has run on two cores, shared by tests that run side by side."""
     base = tmp_path_factory.getbasetemp()
-    folder = (base if worker_id == "master" else base.parent) / "finished"
+    folder = (base if worker_id == "master" else base.parent) / name
     with FileLock(f"{folder}.lock"):
         if not (folder / "done").exists():
-            build_project(folder / "project").run()
+            build(folder / "project").run()
             (folder / "done").touch()
     return Project(folder / "project")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, worker_id):
+    """A project that has run; do not change it, `copy` it."""
+    return run_once("finished", build_project, tmp_path_factory, worker_id)
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory, worker_id):
+    """The project as it is, with `config.yaml` of the demo, that has run; do not change it, `copy` it."""
+    return run_once("demo", Project.create, tmp_path_factory, worker_id)
 
 
 @pytest.fixture(scope="session")

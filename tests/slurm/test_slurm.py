@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 from campaign import RECORDS, digests
-from conftest import LONG
+from conftest import LONG, Project
 
 HERE = Path(__file__).parent
 NEEDED = ("slurmctld", "slurmd", "sbatch", "munged", "runuser")
@@ -150,6 +150,19 @@ def test_bands_on_many_nodes_are_those_of_one(cluster, project, finished):
     assert head.end() == 0, head.text()[-5000:]
     shutil.rmtree(project.path("first/bands"))
     check(project, finished)
+
+
+@pytest.mark.skipif(not LONG, reason="takes a quarter of an hour: FLATFIELD_LONG=1")
+@pytest.mark.parametrize("bands", [1, 3])
+def test_the_demo_is_that_of_a_local_run(cluster, demo, tmp_path, bands):
+    project = Project.create(tmp_path / "project")
+    project.change_config(lambda config: config.update(bands=bands))
+    head = Head(project, cluster, [])
+    assert head.end(1800) == 0, head.text()[-5000:]
+    expected, found = (digests(each.path(""), RECORDS) for each in (demo, project))
+    differing = {name for name in found if "/bands/" not in name and found[name] != expected.get(name)}
+    assert differing == ({"report.html", "provenance.yaml"} if bands > 1 else set())  # which name the bands
+    assert set(expected) <= set(found)
 
 
 def lose_controller(cluster, head, seconds=20):

@@ -1,0 +1,62 @@
+"""The demo as a stranger meets it: `config.yaml` as it lies in the project runs, and finds what was simulated."""
+
+import pytest
+
+from flatfield.simulation import GAIN, LIGHT_GAIN, LIGHT_READ_NOISE
+from flatfield.tables import read_table
+
+#: Standard errors by which a number may be off; some dozens are compared.
+ERRORS = 4
+#: Pixels of each channel in the boxes.
+PIXELS = {"RED": 625, "GREEN": 1250, "BLUE": 625}
+
+
+@pytest.fixture(scope="module")
+def found(demo):
+    """What was recovered and what is true, by subject, channel and quantity."""
+    rows = read_table(demo.path("demo.tsv"))
+    return {(row["subject"], row["channel"], row["quantity"]): row for row in rows}
+
+
+def test_the_simulated_camera_is_found(demo, found):
+    for name in demo.configured()["sets"]:
+        for row in read_table(demo.path(f"{name}/noise.tsv")):
+            gain = found[name, row["channel"], "gain, e-/DN"]
+            assert float(gain["true"]) == GAIN
+            assert abs(float(gain["recovered"]) - GAIN) < ERRORS * float(row["gain_error"])
+            response = found[name, row["channel"], "pixel response, percent"]
+            off = float(response["recovered"]) - float(response["true"])
+            assert abs(off) < ERRORS * float(row["prnu_error"])
+
+
+def test_without_its_light_source_a_flat_is_nearer_to_the_lens(demo, found):
+    for name in demo.configured()["sets"]:
+        for channel in PIXELS:
+            with_source = found[name, channel, "shape of the master, rms error over 12 x 12 pixels"]
+            without = found[name, channel, "the same, light source divided out"]
+            assert float(without["error_percent"]) < 0.6 * float(with_source["error_percent"])
+
+
+def test_lights_are_the_true_scenes(demo, found):
+    """The ratio of centre and corner, within the noise of the photons in the boxes and what the flat leaves."""
+    before = [row for row in read_table(demo.path("lights/milkyway/vignetting.tsv")) if row["stage"] == "before"]
+    assert {row["frame"] for row in before} == {"DSC09001", "DSC09002"}
+    for row in before:
+        after = found[row["frame"], row["channel"], "calibrated light, centre / corner"]
+        electrons = [LIGHT_GAIN * float(row[box]) for box in ("center", "corner")]
+        count = PIXELS[row["channel"]]
+        error = sum((each + LIGHT_READ_NOISE**2) / each**2 / count for each in electrons) ** 0.5
+        flat = abs(float(found["outdoors", row["channel"], "vignetting, centre / corner"]["error_percent"])) / 100
+        assert abs(float(after["recovered"]) / float(after["true"]) - 1) < ERRORS * error + flat
+
+
+def test_the_most_even_source_is_named_and_nothing_is_warned_of(demo, found):
+    best = found["sets", "", "most uniform light source"]
+    assert best["recovered"] == best["true"] == "outdoors"
+    story = demo.conclusions()
+    assert story["verdict"][0].startswith("Use outdoors ") and story["warnings"] == []
+    assert demo.path("report.html").exists()
+
+
+def test_nothing_is_left_to_do(demo):
+    assert "Nothing to be done" in demo.run("--dry-run")
