@@ -206,7 +206,7 @@ def run_once(name, build, tmp_path_factory, worker_id):
     folder = (base if worker_id == "master" else base.parent) / name
     with FileLock(f"{folder}.lock"):
         if not (folder / "done").exists():
-            build(folder / "project").run()
+            build(folder / "project").run(timeout=1800)
             (folder / "done").touch()
     return Project(folder / "project")
 

@@ -109,7 +109,7 @@ class Head:
                 start_new_session=True,
             )
 
-    def end(self, timeout=900 if LONG else 450):
+    def end(self, timeout=900):
         try:
             return self.process.wait(timeout)
         except subprocess.TimeoutExpired:
