@@ -97,11 +97,11 @@ def cluster():
 class Head:
     """Snakemake, running on the cluster."""
 
-    def __init__(self, project, cluster, targets):
+    def __init__(self, project, cluster, targets, *options):
         self.output = project.folder / "head.txt"
         with open(self.output, "a") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "snakemake", "--profile", "profiles/slurm", *targets],
+                [sys.executable, "-m", "snakemake", "--profile", "profiles/slurm", *options, "--", *targets],
                 cwd=project.folder,
                 env=os.environ | cluster.environment,
                 stdout=file,
@@ -244,4 +244,26 @@ def test_nothing_is_lost(cluster, project, finished, fault):
         assert again.end() == 0, again.text()[-5000:]
         if fault is kill_head:
             assert "that an earlier run of this folder left" in again.text()
+    check(project, finished)
+
+
+@pytest.mark.skipif(not LONG, reason="takes minutes: FLATFIELD_LONG=1")
+def test_a_job_that_takes_too_much_memory_gets_more(cluster, project, finished):
+    """A Snakemake and a script take 200 MB together at least, and less than 1600."""
+    resources = ("--default-resources", "mem_mb=200 * attempt ** 3", "runtime=10", "slot=1")
+    head = Head(project, cluster, TARGETS, *resources)
+    assert head.end() == 0, head.text()[-5000:]
+    assert "OUT_OF_MEMORY" in head.text()
+    check(project, finished)
+
+
+@pytest.mark.skipif(not LONG, reason="takes minutes: FLATFIELD_LONG=1")
+def test_a_job_that_takes_too_much_time_gets_more(cluster, project, finished):
+    resources = ("--default-resources", "mem_mb=1000", "runtime=attempt ** 3", "slot=1")  # minutes
+    head = Head(project, cluster, TARGETS, *resources)
+    head.wait_until(cluster.scripts)
+    with suppress(psutil.Error):
+        cluster.scripts()[0].suspend()
+    assert head.end() == 0, head.text()[-5000:]
+    assert "TIMEOUT" in head.text()
     check(project, finished)
