@@ -49,6 +49,8 @@ if preset:
     module preset:
         pathvars:
             results=f"{RESULTS}/{PRESET}",
+            logs=f"{RESULTS}/logs/{PRESET}",
+            benchmarks=f"{RESULTS}/benchmarks/{PRESET}",
         snakefile:
             "Snakefile"
         config:

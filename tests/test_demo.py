@@ -1,6 +1,7 @@
 """The demo as a stranger meets it: `config.yaml` as it lies in the project runs, and finds what was simulated."""
 
 import pytest
+from campaign import RECORDS
 
 from flatfield.simulation import GAIN, LIGHT_GAIN, LIGHT_READ_NOISE
 from flatfield.tables import read_table
@@ -56,6 +57,13 @@ def test_the_most_even_source_is_named_and_nothing_is_warned_of(demo, found):
     story = demo.conclusions()
     assert story["verdict"][0].startswith("Use outdoors ") and story["warnings"] == []
     assert demo.path("report.html").exists()
+
+
+def test_what_tells_of_runs_is_apart_from_products(demo):
+    """Logs and run times differ from run to run: `make verify` and `make share` leave out their folders."""
+    records = {path for name in RECORDS for path in demo.path(name).rglob("*") if path.is_file()}
+    timed = {path for path in demo.path("").rglob("*.tsv") if path.read_text().startswith("s\th:m:s\t")}
+    assert timed and timed | set(demo.path("").rglob("*.log")) <= records
 
 
 def test_nothing_is_left_to_do(demo):
