@@ -60,8 +60,13 @@ class Round:
     def results(self):
         return self.folder / "results"
 
-    def start(self, **options):
-        """Start the workflow as the leader of a group of processes of its own."""
+    def start(self, before=lambda: None):
+        """Start the workflow as the leader of a group of processes of its own; `before` is called in it first."""
+
+        def prepare():
+            heed_interrupts()
+            before()
+
         (self.folder / "scratch").mkdir(exist_ok=True)
         with open(self.folder / "output.txt", "w") as output:
             return subprocess.Popen(
@@ -71,7 +76,7 @@ class Round:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                **options,
+                preexec_fn=prepare,
             )
 
     def end(self, process):
@@ -109,6 +114,11 @@ class Round:
     def frame(self):
         """One of the raw frames."""
         return self.chance.choice(sorted(self.folder.glob("raws/first/*.dng")))
+
+
+def heed_interrupts():
+    """Let Ctrl-C have its effect, which is ignored by what a shell starts in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def digests(folder, but=()):
@@ -189,7 +199,7 @@ def limit_files(it):
     import resource
 
     size = it.chance.randrange(1000, 200_000)
-    process = it.start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)))
+    process = it.start(lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)))
     return it.end(process) != 0
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from campaign import RECORDS, digests
+from campaign import RECORDS, digests, heed_interrupts
 from conftest import LONG, Project
 
 HERE = Path(__file__).parent
@@ -107,6 +107,7 @@ class Head:
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=heed_interrupts,
             )
 
     def end(self, timeout=900):
@@ -253,7 +254,7 @@ def test_a_job_that_takes_too_much_memory_gets_more(cluster, project, finished):
     resources = ("--default-resources", "mem_mb=200 * attempt ** 3", "runtime=10", "slot=1")
     head = Head(project, cluster, TARGETS, *resources)
     assert head.end() == 0, head.text()[-5000:]
-    assert "OUT_OF_MEMORY" in head.text()
+    assert "exceeded memory limit" in head.text()
     check(project, finished)
 
 
