@@ -1,7 +1,9 @@
 """The demo as a stranger meets it: `config.yaml` as it lies in the project runs, and finds what was simulated."""
 
+import numpy as np
 import pytest
 from campaign import RECORDS
+from PIL import Image
 
 from flatfield.simulation import GAIN, LIGHT_GAIN, LIGHT_READ_NOISE
 from flatfield.tables import read_table
@@ -57,6 +59,17 @@ def test_the_most_even_source_is_named_and_nothing_is_warned_of(demo, found):
     story = demo.conclusions()
     assert story["verdict"][0].startswith("Use outdoors ") and story["warnings"] == []
     assert demo.path("report.html").exists()
+
+
+def test_nothing_runs_off_a_figure(demo):
+    """All around there is paper."""
+    figures = [path for ends in ("plots/*", "*_diagnosis", "*_channels") for path in demo.path("").rglob(f"{ends}.png")]
+    assert len(figures) == 3 * 6 + 2 * 2 * 2
+    for path in figures:
+        with Image.open(path) as picture:
+            ink = np.asarray(picture.convert("L")) < 255
+        ink[2:-2, 2:-2] = False
+        assert not ink.any(), path
 
 
 def test_what_tells_of_runs_is_apart_from_products(demo):

@@ -73,7 +73,9 @@ def main(frame, flat, sources, offsets, products, options, overscan, name):
     stages = {"light": (level, error), "flat": (flats, errors)}
     stages["result"] = level / flats, relative / flats
     write_table(products["falloff"], describe_falloff(stages, tiles, channels), FALLOFF_COLUMNS)
-    words = [f"{cause}: {found[cause]['verdict']}" for cause in diagnosis.CAUSES]
+    verdicts = (diagnosis.SUPPORTED, diagnosis.OPEN, diagnosis.EXCLUDED)
+    causes = {each: [cause for cause in diagnosis.CAUSES if found[cause]["verdict"] == each] for each in verdicts}
+    words = [f"{verdict}: {', '.join(names)}" for verdict, names in causes.items() if names]
     unit = "DN above black" if options["kind"] == "linear" else "8-bit value"
     plot_diagnosis(products["plot"], name, tiles, channels, doctor.known, words, unit)
 
