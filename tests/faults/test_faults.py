@@ -1,9 +1,13 @@
 """Short forms of the campaigns of faults and hostile files; `make faults` runs the long ones."""
 
+import os
+import subprocess
+import sys
+
 import campaign
 import hostile
 import pytest
-from conftest import LONG
+from conftest import LONG, REPOSITORY
 
 #: Seconds that an undisturbed run takes, about; a fault comes within.
 DURATION = 20
@@ -18,6 +22,27 @@ def test_nothing_is_lost(fault, fresh, finished, tmp_path):
     expected = campaign.digests(finished.path(""), campaign.RECORDS)
     tally = campaign.run_campaign(tmp_path, fresh.folder, expected, DURATION, [fault], seed=7)
     assert tally == {fault: (1, tally[fault][1], [])}
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize(
+    ("work", "sentences"),
+    [
+        ("print('done')", ["OSError: [Errno 28] No space left on device"]),
+        ("print('going on', flush=True)", ["OSError: [Errno 28] No space left on device"]),
+        ("raise FrameError('DSC1 is damaged')", ["error: DSC1 is damaged"]),
+        ("{}['key']", ["KeyError: 'key'"]),
+    ],
+)
+def test_errors_are_told_where_the_log_lies_on_a_full_disk(work, sentences):
+    code = (
+        f"from flatfield.errors import FrameError\nfrom flatfield.job import logged_job\n"
+        f"with logged_job('/dev/full'):\n    {work}\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "workflow/scripts")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
+    sentences = [*sentences, "error: /dev/full cannot be written (No space left on device); make room, and run again"]
+    assert done.returncode and done.stderr.splitlines() == sentences
 
 
 def test_hostile_files_are_read_right_or_refused(tmp_path):

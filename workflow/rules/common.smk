@@ -25,6 +25,12 @@ from flatfield.tables import read_table
 DEMO = workflow.pathvars.apply("<resources>/demo")
 RESULTS = workflow.pathvars.apply("<results>")
 STARTED = time.time()
+#: More threads do not make a job faster: writing and start-up remain.
+MOST_THREADS = 8
+#: Bytes that a job on a cluster reads for each of its threads: some six seconds of decoding.
+BYTES_A_THREAD = 1_000_000_000
+#: Bytes of a frame that takes no longer to decode than a thread to start.
+SMALL_FRAME = 4_000_000
 
 
 def plan_demo():
@@ -87,6 +93,7 @@ LABELS = {name: selection.label_frames(list(LIGHTS[name].values()), config["raw_
 PRESET = Path(config["compare"]).stem if preset else None
 RAW_LIGHTS = [name for name in LIGHTS if name not in PICTURES]
 PAIRS = {name: {f"{a}-{b}": (a, b) for a, b in combinations(SETS[name].subsets, 2)} for name in SETS}
+COMBINING_JOBS = sum(len(frames.subsets) + 2 for frames in SETS.values())
 DEMO_SETS = [name for name in SETS if name in simulation.SETS and set(SETS[name].frames) <= PLANNED]
 DEMO_LIGHTS = [name for name, frames in LIGHTS.items() if set(frames.values()) <= PLANNED]
 
@@ -246,7 +253,7 @@ def inspection_options(wildcards):
 
 def owners_of_set(wildcards):
     """Name of the subset that claims each frame of a set; empty where none does."""
-    return [SETS[wildcards.set].subset_of(path) for path in SETS[wildcards.set].frames]
+    return SETS[wildcards.set].owners
 
 
 def inventory_options(wildcards):
@@ -269,13 +276,21 @@ def overscan_of_set(wildcards):
     return config["sets"][wildcards.set]["overscan"]
 
 
-def threads_of_set(wildcards):
-    """Threads of a job that combines frames: jobs run side by side first, then each gets what cores are left.
+def threads_of_set(wildcards, input):
+    """Threads of a job that combines frames of a set.
 
-    One for small files, whose jobs are all start-up.
+    On one machine jobs run side by side first, then each gets what cores are left, or one for small files, whose jobs
+    are all start-up. On a cluster they are as many as the bytes that a job reads are worth.
     """
-    jobs = sum(len(frames.subsets) + 2 for frames in SETS.values())
-    return min(-(-all_cores() // jobs), 8) if size_of_frame(SETS[wildcards.set].frames[0]) > 4_000_000 else 1
+    size = size_of_frame(SETS[wildcards.set].frames[0])
+    if on_cluster():
+        return min(1 + size * len(input.frames) // BYTES_A_THREAD, MOST_THREADS)
+    return min(-(-all_cores() // COMBINING_JOBS), MOST_THREADS) if size > SMALL_FRAME else 1
+
+
+def threads_of_inspection(wildcards, input):
+    """Threads of a job that inspects frames of a set: on one machine all, so that nothing runs beside it."""
+    return threads_of_set(wildcards, input) if on_cluster() else all_cores()
 
 
 def size_of_frame(path):

@@ -55,7 +55,7 @@ rule inspect_frames:
     log:
         "<logs>/{set}/inspected.log",
     priority: 100
-    threads: all_cores()
+    threads: threads_of_inspection
     params:
         options=inspection_options,
     script:

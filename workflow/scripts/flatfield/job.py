@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 from contextlib import contextmanager, suppress
 
 from flatfield.errors import FlatfieldError
@@ -36,22 +37,28 @@ def logged_job(log):
     Raises
     ------
     SystemExit
-        With code 1, after printing the sentence, for errors of this library.
+        With code 1 after an error, which is told in the log (by its sentence alone if it is one of this library), or on
+        the terminal where the log cannot be written.
     """
+    visible = os.dup(2)
     if os.environ.get("FLATFIELD_PROGRESS") != "log":  # a display that draws over lines of others asks for that
-        terminal.name, terminal.descriptor = log, os.dup(2)
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
-    os.close(descriptor)
+        terminal.name, terminal.descriptor = log, visible
     try:
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        os.dup2(descriptor, 1)
+        os.dup2(descriptor, 2)
+        os.close(descriptor)
         yield
-    except FlatfieldError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-    finally:
         sys.stdout.flush()
-        sys.stderr.flush()
+    except Exception as error:
+        expected = isinstance(error, FlatfieldError)
+        try:
+            print(f"error: {error}" if expected else traceback.format_exc(), file=sys.stderr, flush=True)
+        except OSError as problem:  # the log lies on the disk that is full
+            last = f"error: {error}" if expected else traceback.format_exception_only(error)[-1].strip()
+            told = f"{last}\nerror: {log} cannot be written ({problem.strerror}); make room, and run again\n"
+            os.write(visible, told.encode())
+        sys.exit(1)
 
 
 def limits_of(snakemake):

@@ -3,8 +3,9 @@
 import glob
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 
 from flatfield.errors import ConfigurationError
@@ -30,16 +31,26 @@ class Subset:
 
 @dataclass(frozen=True)
 class FrameSet:
-    """A set of frames: paths in order, the subsets by name, bias frames, and what each file is called in tables."""
+    """A set of frames.
+
+    Attributes
+    ----------
+    frames : list of str
+        Paths in order.
+    subsets : dict
+        `Subset` by name.
+    owners : list of str
+        Name of the subset that claims each frame; empty where none does.
+    bias : list of str
+    labels : dict
+        What each file is called in tables.
+    """
 
     frames: list
     subsets: dict
-    bias: list = field(default_factory=list)
-    labels: dict = field(default_factory=dict)
-
-    def subset_of(self, path):
-        """Name of the subset that claims a frame; empty when none does."""
-        return next((name for name, subset in self.subsets.items() if path in subset.frames), "")
+    owners: list
+    bias: list
+    labels: dict
 
 
 def natural_key(path):
@@ -121,10 +132,13 @@ def find_frames(patterns, root, key, planned=()):
 def _check_files(paths, key):
     """Refuse names that cannot be told, and two names of one file."""
     first = {}
+    real_folder = cache(os.path.realpath)
     for path in paths:
         if len(path.splitlines()) > 1 or path != path.encode(errors="replace").decode():
             raise ConfigurationError(f"key `{key}`: the name of {clean_text(path)!r} cannot be printed; rename it")
-        same = first.setdefault(os.path.realpath(path), path)
+        folder, name = os.path.split(path)
+        real = os.path.realpath(path) if os.path.islink(path) else os.path.join(real_folder(folder), name)
+        same = first.setdefault(real, path)
         if same != path:
             raise ConfigurationError(
                 f"key `{key}`: {same} and {path} are one file with two names (a link), which would count twice; "
@@ -171,11 +185,15 @@ def resolve_set(name, options, root, planned=()):
         else:
             chosen = _cut(frames, cut, subset_key)
         subsets[label] = Subset(chosen, float(subset["rotation"]))
-    claimed = [path for subset in subsets.values() for path in subset.frames]
-    whole = frames + sorted(set(claimed) - set(frames), key=natural_key)
-    _check_claims(whole, subsets, key, options["leftover"])
+    claims = {path: [] for path in frames}
+    for label, subset in subsets.items():
+        for path in subset.frames:
+            claims.setdefault(path, []).append(label)
+    whole = frames + sorted(set(claims) - set(frames), key=natural_key)
+    _check_claims(claims, key, options["leftover"])
+    owners = ["".join(claims[path]) for path in whole]
     bias = find_frames(options["bias"], root, f"{key}.bias", planned) if options["bias"] else []
-    return FrameSet(whole, subsets, bias, label_frames([*whole, *bias], root))
+    return FrameSet(whole, subsets, owners, bias, label_frames([*whole, *bias], root))
 
 
 def _cut(frames, text, key):
@@ -194,15 +212,15 @@ def _cut(frames, text, key):
     return chosen
 
 
-def _check_claims(frames, subsets, key, leftover):
-    owners = {path: [label for label, subset in subsets.items() if path in subset.frames] for path in frames}
-    twice = [path for path in frames if len(owners[path]) > 1]
+def _check_claims(claims, key, leftover):
+    """Refuse frames that two subsets claim, or none: names of subsets by path."""
+    twice = [path for path in claims if len(claims[path]) > 1]
     if twice:
-        names = " and ".join(owners[twice[0]])
+        names = " and ".join(claims[twice[0]])
         raise ConfigurationError(
             f"key `{key}.subsets`: {_names(twice)} belong to {names}; each frame may be in one subset"
         )
-    lost = [path for path in frames if not owners[path]]
+    lost = [path for path in claims if not claims[path]]
     if lost and leftover == "error":
         raise ConfigurationError(
             f"key `{key}.subsets`: no subset claims {_names(lost)}; mend the slices, or set `leftover: allow` "
