@@ -28,6 +28,11 @@ pytestmark = [
 ]
 #: What the tests of faults ask for: a few jobs one after the other.
 TARGETS = ["results/first/flat.fits", "results/first/stats.tsv", "results/first/differences/A-B.fits"]
+#: Options of all runs here: nodes have two cores, and tests do not wait longer than they must.
+OPTIONS = (
+    *("--profile", "profiles/slurm", "--max-threads", "2"),
+    *("--seconds-between-status-checks", "1", "--slurm-init-seconds-before-status-checks", "1"),
+)
 #: Seconds after which a run without a controller ends, in these tests.
 PATIENCE = 30
 
@@ -101,7 +106,7 @@ class Head:
         self.output = project.folder / "head.txt"
         with open(self.output, "a") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "snakemake", "--profile", "profiles/slurm", *options, "--", *targets],
+                [sys.executable, "-m", "snakemake", *OPTIONS, *options, "--", *targets],
                 cwd=project.folder,
                 env=os.environ | cluster.environment,
                 stdout=file,

@@ -1,11 +1,8 @@
 """Load and validate the configuration; find the frames; the helper functions of all rules."""
 
-import ast
-import hashlib
 import os
 import sys
 import time
-from functools import cache
 from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,10 +11,9 @@ import psutil
 from snakemake.exceptions import WorkflowError
 
 WORKFLOW = Path(os.path.relpath(str(workflow.current_basedir))).parent
-SCRIPTS = WORKFLOW / "scripts"
-sys.path.insert(0, str(SCRIPTS))
+sys.path.insert(0, str(WORKFLOW / "scripts"))
 
-from flatfield import cluster, configuration, reporting, selection, simulation, storage
+from flatfield import cluster, configuration, reporting, selection, simulation, storage, tracking
 from flatfield.errors import ConfigurationError
 from flatfield.names import is_fits
 from flatfield.tables import read_table
@@ -608,36 +604,17 @@ def report_plots():
     ]
 
 
-@cache
-def read_code(path):
-    """Digest of a file's code, in which comments and layout do not count, and the files of ours that it imports."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom):
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    paths = [SCRIPTS.joinpath(*name.split(".")) for name in names]
-    places = {(path.with_suffix(".py"), path / "__init__.py", path.parent / "__init__.py") for path in paths}
-    files = {file for place in places for file in place if file.is_file()}
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), files
-
-
-@cache
-def digest_code(script):
-    """Digest of a script and of our modules that it imports, directly or not."""
-    found, waiting = {}, {Path(script)}
-    while waiting:
-        path = waiting.pop()
-        found[path], imported = read_code(path)
-        waiting |= imported - set(found)
-    return hashlib.sha256("".join(found[path] for path in sorted(found)).encode()).hexdigest()
-
-
 def describe_rules(workflow):
     """What each rule with a script makes, and the digest of its code."""
-    scripts = {each.name: str(SCRIPTS / Path(each.script).name) for each in workflow.rules if each.script}
-    made = {each.name: " ".join((each.docstring or "").split()) for each in workflow.rules}
-    return [{"rule": name, "makes": made[name], "code": digest_code(path)} for name, path in scripts.items()]
+    return [
+        {"rule": each.name, "makes": " ".join((each.docstring or "").split()), "code": digest_of_rule(each)}
+        for each in workflow.rules
+        if each.script
+    ]
+
+
+def digest_of_rule(rule):
+    return tracking.digest_code(Path(rule.script).name)
 
 
 def report_options():
@@ -670,4 +647,4 @@ def equip_rules(workflow):
     for each in workflow.rules:
         if each.script and "code" not in each.params.keys():
             each.conda_env = "../../envs/environment.yaml"
-            each.set_params(code={"code": digest_code(str(SCRIPTS / Path(each.script).name))})
+            each.set_params(code={"code": digest_of_rule(each)})

@@ -2,7 +2,8 @@
 
 The executor plugin (snakemake-executor-plugin-slurm 2.8) asks `sacct` once the controller does not answer; without
 accounting it then forgets the jobs that it asked about, and waits for them for ever. Here it asks only while the
-controller answers.
+controller answers. It also waits ten seconds longer each time that no job has ended, up to three minutes, whatever
+Snakemake's `seconds-between-status-checks` says; here not longer than that.
 """
 
 import asyncio
@@ -63,7 +64,7 @@ def tell(text):
 
 
 def be_patient(executor):
-    """Make the executor plugin wait while the controller is away, before it submits jobs or asks about them.
+    """Make the executor plugin wait while the controller is away, and otherwise ask as often as Snakemake wants.
 
     Parameters
     ----------
@@ -80,6 +81,8 @@ def be_patient(executor):
             running = [job async for job in ask(self, active_jobs)]
             if running or answers():
                 break
+        longest = self.workflow.remote_execution_settings.seconds_between_status_checks
+        self.next_seconds_between_status_checks = min(self.next_seconds_between_status_checks, longest)
         for job in running:
             yield job
 

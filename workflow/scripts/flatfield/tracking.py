@@ -1,0 +1,46 @@
+"""Digests of code: what a script is made of, so that a change re-runs exactly the rules that depend on it."""
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+SCRIPTS = Path(__file__).parent.parent
+
+
+@cache
+def digest_code(script):
+    """Digest of a script and of our modules that it imports, directly or not.
+
+    Parameters
+    ----------
+    script : str
+        File name, in the folder of the scripts.
+
+    Returns
+    -------
+    str
+        SHA-256, hexadecimal; comments and layout do not count.
+    """
+    found, waiting = {}, {SCRIPTS / script}
+    while waiting:
+        path = waiting.pop()
+        found[path], imported = _read_code(path)
+        waiting |= imported - set(found)
+    return hashlib.sha256("".join(found[path] for path in sorted(found)).encode()).hexdigest()
+
+
+@cache
+def _read_code(path):
+    """Digest of a file's code, and the files of ours that it imports."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    paths = [SCRIPTS.joinpath(*name.split(".")) for name in names]
+    places = {(path.with_suffix(".py"), path / "__init__.py", path.parent / "__init__.py") for path in paths}
+    files = {file for place in places for file in place if file.is_file()}
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), files
