@@ -4,7 +4,8 @@
 # make verify                make all results again in another folder and compare them, byte for byte
 # make test                  set up .venv and run all tests (make test-long: with all simulations in full)
 # make test-oldest           run some of the tests with the oldest versions that are allowed (Python 3.11 or 3.12)
-# make test-slurm            start a Slurm of two nodes on this machine and run the workflow on it (root; Debian's packages)
+# make test-demo             compare the demo on Slurm, in bands, and in a bucket with a local run (root; Debian's slurm-wlm)
+# make test-slurm            play what befalls a cluster: lost nodes, controllers, heads, jobs (the same needed)
 # make faults                run the long campaigns of faults and hostile files (an hour; some faults need root)
 # make bench                 measure speed and memory against other programs (half an hour, 9 GB)
 # make lock                  renew the pinned requirements (needs uv)
@@ -21,7 +22,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --requir
 OLDEST := tests/test_library.py tests/test_modelling.py tests/test_docs.py tests/test_report.py tests/test_share.py \
 	tests/test_bad_input.py tests/test_hostile_text.py
 
-.PHONY: all init share verify test test-long test-oldest test-slurm faults bench lock clean
+.PHONY: all init share verify test test-long test-oldest test-demo test-slurm faults bench lock clean
 
 # At a terminal a display of the rules takes the place of Snakemake's messages; long jobs then tell their progress in
 # their logs only.
@@ -67,8 +68,11 @@ test-oldest: .venv-oldest/installed
 	$(PIP) -r envs/requirements-bench.txt
 	@touch $@
 
+test-demo: .venv/installed-test
+	FLATFIELD_LONG=1 $(BIN)/python -m pytest -rs tests/slurm tests/test_storage.py -k demo $(PYTEST)
+
 test-slurm: .venv/installed-test
-	$(BIN)/python -m pytest -rs tests/slurm $(PYTEST)
+	$(BIN)/python -m pytest -rs tests/slurm -k "not demo" $(PYTEST)
 
 faults: .venv/installed-test
 	$(BIN)/python tests/faults/hostile.py --files 2000

@@ -15,7 +15,8 @@ from hypothesis.extra import numpy as hnp
 from flatfield import combining, demosaicing, simulation, stacks, storage
 from flatfield.cfa import ColorFilterArray
 from flatfield.errors import CombinationError, FrameError, ResourceError
-from flatfield.stacks import Stack, read_stack
+from flatfield.frames import read_shape
+from flatfield.stacks import Stack, afford_threads, read_stack
 from flatfield.storage import FrameStore
 
 XTRANS = "RBGBRGGGRGGBGGBGGRBRGRBGGGBGGRGGRGGB"
@@ -359,6 +360,22 @@ def test_too_little_memory_or_scratch_space_is_said_before_the_work(frames, tmp_
     monkeypatch.setattr(storage.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 1000}))
     with pytest.raises(ResourceError, match="GB of scratch space are needed"):
         read_stack(paths, False, limits(least, tmp_path))
+
+
+def test_threads_that_memory_does_not_allow_are_left_out(frames, tmp_path, capfd):
+    """With so many as there are cores the frames would find no place, with fewer they do."""
+    paths, _ = frames
+    rows, cores = [dict(zip(("rows", "columns"), read_shape(paths[0]), strict=True))], 64
+    for threads, limit, place in (
+        (3, memory_for(paths, 3)[0], "in memory"),
+        (1, memory_for(paths, 1)[1], "in a scratch file"),
+    ):
+        with pytest.raises(ResourceError):
+            read_stack(paths, False, limits(limit, tmp_path, cores))
+        afforded = afford_threads(paths, rows, limits(limit, tmp_path, cores))
+        assert afforded == limits(limit, tmp_path, threads)
+        read_stack(paths, False, afforded)
+        assert place in capfd.readouterr().out
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="no system call to reserve space")

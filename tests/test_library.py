@@ -26,11 +26,12 @@ from flatfield import (
     robust,
     selection,
     simulation,
+    storage,
     tables,
 )
 from flatfield.cfa import ColorFilterArray
 from flatfield.errors import CalibrationError, FrameError, InventoryError
-from flatfield.frames import read_frame
+from flatfield.frames import read_frame, read_shape
 
 XTRANS = "RBGBRGGGRGGBGGBGGRBRGRBGGGBGGRGGRGGB"
 
@@ -39,7 +40,9 @@ XTRANS = "RBGBRGGGRGGBGGBGGRBRGRBGGGBGGRGGRGGB"
 
 
 @pytest.mark.parametrize(
-    "module", [calibration, cfa, combining, demosaicing, names, regions, robust, selection], ids=lambda m: m.__name__
+    "module",
+    [calibration, cfa, combining, demosaicing, names, regions, robust, selection, storage],
+    ids=lambda m: m.__name__,
 )
 def test_examples_in_docstrings(module):
     import doctest
@@ -86,6 +89,7 @@ def test_every_phase_and_margin(tmp_path, letters, margins):
     top, left = whole.shape[0] - rows, whole.shape[1] - columns
     assert (top - margins[0], left - margins[1]) in {(i, j) for i in (0, 1) for j in (0, 1)}
     np.testing.assert_array_equal(frame.mosaic, whole[top:, left:])
+    assert read_shape(path) == frame.mosaic.shape
     assert frame.cfa.name == pattern.shifted(top - margins[0], left - margins[1]).name
 
 
@@ -103,7 +107,8 @@ def test_fits_sections_overscan_and_unsigned_integers(tmp_path):
     data[3, 27] = 60000  # a cosmic ray in the overscan
     path = write_image(tmp_path / "a.fits", data, TRIMSEC="[3:24,2:20]", BIASSEC="[26:30,1:20]", BAYERPAT="RGGB")
     frame = read_frame(path, overscan=True)
-    assert frame.mosaic.shape == (19, 22) and frame.mosaic.dtype == np.uint16 and (frame.mosaic == 40000).all()
+    assert frame.mosaic.shape == read_shape(path) == (19, 22)
+    assert frame.mosaic.dtype == np.uint16 and (frame.mosaic == 40000).all()
     assert list(frame.black) == [1000] * 4
     assert frame.cfa.name == "GBRG"  # one row further on
     assert list(read_frame(path).black) == [0] * 4
@@ -137,6 +142,8 @@ def test_bad_files(tmp_path):
         (tmp_path / name).write_bytes(b"not an image")
         with pytest.raises(FrameError, match="cannot be decoded"):
             read_frame(tmp_path / name)
+        with pytest.raises(FrameError, match="cannot be read"):
+            read_shape(tmp_path / name)
     with pytest.raises(FrameError, match="BIASSEC"):
         read_frame(write_image(tmp_path / "b.fits", np.ones((4, 4), np.uint16)), overscan=True)
 

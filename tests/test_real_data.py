@@ -13,7 +13,7 @@ from test_workflow import table
 from flatfield import combining
 from flatfield.cfa import ColorFilterArray
 from flatfield.errors import FrameError
-from flatfield.frames import read_frame, read_signal
+from flatfield.frames import read_frame, read_shape, read_signal
 from flatfield.stacks import stack_frames
 
 CAMERAS = {
@@ -29,7 +29,8 @@ CAMERAS = {
 def test_camera_raws(real_data, name):
     shape, cfa, black, camera, time, exposure = CAMERAS[name]
     frame = read_frame(real_data / "raws" / name)
-    assert frame.mosaic.shape == shape and frame.cfa.name == cfa and list(frame.black) == black
+    assert frame.mosaic.shape == read_shape(real_data / "raws" / name) == shape
+    assert frame.cfa.name == cfa and list(frame.black) == black
     assert frame.metadata.camera == camera
     if time:
         assert frame.metadata.time == time

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import LONG
+from conftest import LONG, Project
 
 NEEDED = "needs snakemake-storage-plugin-s3 and moto[server], which are not among the requirements"
 for package in ("snakemake_storage_plugin_s3", "moto", "flask"):
@@ -47,17 +47,22 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture
-def stored(fresh, tmp_path, server, monkeypatch):
-    """A project without frames and without results, and the bucket that has the frames."""
-    project = fresh.copy(tmp_path / "project")
+def bucket(server, monkeypatch):
+    """An empty bucket, and what Snakemake must know of its server."""
     bucket = boto3.resource("s3", endpoint_url=server, **KEYS).create_bucket(Bucket="flats")
     bucket.objects.all().delete()
-    for path in (project.folder / "raws").rglob("*.dng"):
-        bucket.upload_file(str(path), f"tiny/{path.relative_to(project.folder)}")
-    shutil.rmtree(project.folder / "raws")
     monkeypatch.setenv("SNAKEMAKE_STORAGE_S3_ENDPOINT_URL", server)
     monkeypatch.setenv("SNAKEMAKE_STORAGE_S3_ACCESS_KEY", KEYS["aws_access_key_id"])
     monkeypatch.setenv("SNAKEMAKE_STORAGE_S3_SECRET_KEY", KEYS["aws_secret_access_key"])
+    return bucket
+
+
+@pytest.fixture
+def stored(project, bucket):
+    """A project without frames and without results, and the bucket that has the frames."""
+    for path in (project.folder / "raws").rglob("*.dng"):
+        bucket.upload_file(str(path), f"tiny/{path.relative_to(project.folder)}")
+    shutil.rmtree(project.folder / "raws")
     return project, bucket
 
 
@@ -88,6 +93,17 @@ def test_products_are_those_of_a_local_run(stored, finished):
     bucket.Object("tiny/results/first/subsets/A.fits").delete()  # its table of frames is in the bucket only
     project.run(*PROFILE, "results/first/subsets/A.fits")
     assert products_in_bucket(bucket)["first/subsets/A.fits"] == expected["first/subsets/A.fits"]
+
+
+@pytest.mark.skipif(not LONG, reason="takes five minutes: make test-demo")
+def test_the_demo_is_that_of_a_local_run(demo, bucket, tmp_path):
+    """Its frames are made in the bucket too."""
+    project = Project.create(tmp_path / "project")
+    project.run(*PROFILE, timeout=1800)
+    expected, found = products_on_disk(demo.folder / "results"), products_in_bucket(bucket)
+    assert sorted(found) == sorted(expected)
+    assert [name for name in found if found[name] != expected[name]] == []
+    assert not (project.folder / "results").exists() and not (project.folder / "resources").exists()
 
 
 def test_pattern_without_frames_is_told(stored):

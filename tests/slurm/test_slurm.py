@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 from campaign import RECORDS, digests, heed_interrupts
-from conftest import LONG, Project
+from conftest import Project
 
 HERE = Path(__file__).parent
 NEEDED = ("slurmctld", "slurmd", "sbatch", "munged", "runuser")
@@ -140,14 +140,11 @@ def check(project, finished, targets=TARGETS):
 
 
 def test_products_are_those_of_a_local_run(cluster, project, finished):
-    targets = [] if LONG else [*TARGETS, "results/lights/night/sky.dng", "results/first/plots/flat.png"]
-    head = Head(project, cluster, targets)
+    head = Head(project, cluster, [])
     assert head.end() == 0, head.text()[-5000:]
-    check(project, finished, targets)
-    if LONG:
-        assert digests(project.path(""), RECORDS) == digests(finished.path(""), RECORDS)
-        assert len(re.findall("submitted with SLURM jobid", head.text())) < 35  # 52 jobs
-    assert "Nothing to be done" in project.run("--dry-run", *targets)
+    assert digests(project.path(""), RECORDS) == digests(finished.path(""), RECORDS)
+    assert len(re.findall("submitted with SLURM jobid", head.text())) < 35  # 52 jobs
+    assert "Nothing to be done" in project.run("--dry-run")
 
 
 def test_bands_on_many_nodes_are_those_of_one(cluster, project, finished):
@@ -158,17 +155,25 @@ def test_bands_on_many_nodes_are_those_of_one(cluster, project, finished):
     check(project, finished)
 
 
-@pytest.mark.skipif(not LONG, reason="takes a quarter of an hour: FLATFIELD_LONG=1")
-@pytest.mark.parametrize("bands", [1, 3])
-def test_the_demo_is_that_of_a_local_run(cluster, demo, tmp_path, bands):
+def test_the_demo_is_that_of_a_local_run(cluster, demo, tmp_path):
+    """Whole, and then its masters in bands."""
     project = Project.create(tmp_path / "project")
-    project.change_config(lambda config: config.update(bands=bands))
     head = Head(project, cluster, [])
     assert head.end(1800) == 0, head.text()[-5000:]
-    expected, found = (digests(each.path(""), RECORDS) for each in (demo, project))
-    differing = {name for name in found if "/bands/" not in name and found[name] != expected.get(name)}
-    assert differing == ({"report.html", "provenance.yaml"} if bands > 1 else set())  # which name the bands
-    assert set(expected) <= set(found)
+    expected = digests(demo.path(""), RECORDS)
+    assert digests(project.path(""), RECORDS) == expected
+
+    names = ("flat_cfa.fits", "flat.fits", "flat_uncert.fits", "subsets/A.fits", "subsets/B.fits", "subsets/C.fits")
+    masters = [f"results/{each}/{name}" for each in demo.configured()["sets"] for name in names]
+    for name in masters:
+        (project.folder / name).unlink()
+    project.change_config(lambda config: config.update(bands=2))
+    head = Head(project, cluster, masters)
+    assert head.end(1800) == 0, head.text()[-5000:]
+    assert len(list(project.path("").glob("*/bands/**/*.fits"))) == 3 * 5 * 2
+    for folder in project.path("").glob("*/bands"):
+        shutil.rmtree(folder)
+    assert digests(project.path(""), RECORDS) == expected
 
 
 def lose_controller(cluster, head, seconds=20):
@@ -232,8 +237,8 @@ def lose_node(cluster, head):
 
 
 FAULTS = (
-    lose_controller,
-    *([kill_head, restart_controller, lose_controller_for_good, interrupt_head, lose_node, kill_job] if LONG else []),
+    *(lose_controller, restart_controller, lose_controller_for_good),
+    *(kill_head, interrupt_head, lose_node, kill_job),
 )
 
 
@@ -253,7 +258,6 @@ def test_nothing_is_lost(cluster, project, finished, fault):
     check(project, finished)
 
 
-@pytest.mark.skipif(not LONG, reason="takes minutes: FLATFIELD_LONG=1")
 def test_a_job_that_takes_too_much_memory_gets_more(cluster, project, finished):
     """A Snakemake and a script take 200 MB together at least, and less than 1600."""
     resources = ("--default-resources", "mem_mb=200 * attempt ** 3", "runtime=10", "slot=1")
@@ -263,7 +267,6 @@ def test_a_job_that_takes_too_much_memory_gets_more(cluster, project, finished):
     check(project, finished)
 
 
-@pytest.mark.skipif(not LONG, reason="takes minutes: FLATFIELD_LONG=1")
 def test_a_job_that_takes_too_much_time_gets_more(cluster, project, finished):
     resources = ("--default-resources", "mem_mb=1000", "runtime=attempt ** 3", "slot=1")  # minutes
     head = Head(project, cluster, TARGETS, *resources)

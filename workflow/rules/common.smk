@@ -14,7 +14,7 @@ WORKFLOW = Path(os.path.relpath(str(workflow.current_basedir))).parent
 sys.path.insert(0, str(WORKFLOW / "scripts"))
 
 from flatfield import cluster, configuration, reporting, selection, simulation, storage, tracking
-from flatfield.errors import ConfigurationError
+from flatfield.errors import ConfigurationError, FrameError
 from flatfield.names import is_fits
 from flatfield.tables import read_table
 
@@ -50,6 +50,21 @@ def list_stored(root):
     workflow.async_run(inside.inventory(found))
     paths = {os.path.relpath(path, inside.local_path().parent): size for path, size in found.size.items()}
     return {os.path.normpath(os.path.join(root, path)): size for path, size in paths.items()}
+
+
+def count_bands(name):
+    """Bands that combinations of a set are cut into."""
+    frames, limit = SETS[name].frames, config["memory_mb"]
+    if config["bands"] != "auto":
+        return config["bands"]
+    if limit is None or frames[0] in KNOWN:
+        return 1
+    from flatfield.frames import read_shape  # takes half a second
+
+    try:
+        return storage.enough_bands(read_shape(frames[0]), len(frames), storage.bytes_of_pixel(frames[0]), limit)
+    except FrameError:  # which its inspection will tell
+        return 1
 
 
 try:
@@ -92,6 +107,7 @@ PAIRS = {name: {f"{a}-{b}": (a, b) for a, b in combinations(SETS[name].subsets, 
 COMBINING_JOBS = sum(len(frames.subsets) + 2 for frames in SETS.values())
 DEMO_SETS = [name for name in SETS if name in simulation.SETS and set(SETS[name].frames) <= PLANNED]
 DEMO_LIGHTS = [name for name, frames in LIGHTS.items() if set(frames.values()) <= PLANNED]
+BANDS = {name: count_bands(name) for name in SETS}
 
 
 wildcard_constraints:
@@ -109,20 +125,28 @@ wildcard_constraints:
     demo_set=configuration.alternatives(simulation.SETS),
 
 
-def is_banded(product):
-    """Whether a product is put together from bands; what LibRaw debayers is not."""
-    return config["bands"] > 1 and (product != "flat" or config["debayer"]["algorithm"] == "bilinear")
+def bands_of_product(wildcards, product):
+    """Bands that a product is put together from; what LibRaw debayers is combined in one go."""
+    number = 1 if product == "flat" and config["debayer"]["algorithm"] != "bilinear" else BANDS[wildcards.set]
+    return range(1, number + 1) if number > 1 else []
 
 
 def bands_of(product):
-    """Bands of which a product is put together; none where it is combined in one go."""
-    numbers = range(1, config["bands"] + 1)
-    return [f"<results>/{{set}}/bands/{product}/{band}.fits" for band in numbers if is_banded(product)]
+    """The files of these bands."""
+
+    def paths(wildcards):
+        return [f"<results>/{{set}}/bands/{product}/{band}.fits" for band in bands_of_product(wildcards, product)]
+
+    return paths
 
 
 def unless_banded(frames, product=""):
     """The frames of a product that is combined in one go; none where bands of it are put together."""
-    return (lambda wildcards: []) if is_banded(product) else frames
+
+    def paths(wildcards):
+        return [] if bands_of_product(wildcards, product) else frames(wildcards)
+
+    return paths
 
 
 def frames_of_product(wildcards):
@@ -146,7 +170,7 @@ def source_of_debayering(wildcards):
 
 def source_of_band(wildcards):
     files = [SETS[wildcards.set].labels[path] for path in frames_of_product(wildcards)]
-    source = {"files": files, "overscan": overscan_of_set(wildcards), "bands": config["bands"]}
+    source = {"files": files, "overscan": overscan_of_set(wildcards), "bands": BANDS[wildcards.set]}
     return source | ({"debayer": config["debayer"]} if wildcards.product == "flat" else {})
 
 
@@ -308,15 +332,15 @@ def memory_of_set(wildcards, input, threads):
 
 def memory_of_debayering(wildcards, input, threads):
     """Memory of a job that debayers and combines frames of a set, MB: LibRaw makes three planes of a frame."""
-    bytes_of_pixel = 2 if config["debayer"]["algorithm"] == "bilinear" else 6
+    itemsize = 2 if config["debayer"]["algorithm"] == "bilinear" else 6
     frames = input.frames[:: config["debayer"]["step"]]
-    return memory_of_frames(read_input(input.inspected), frames, threads, bytes_of_pixel)
+    return memory_of_frames(read_input(input.inspected), frames, threads, itemsize)
 
 
 def memory_of_band(wildcards, input, threads):
     """Memory of a job that combines a band of rows, MB."""
     step = config["debayer"]["step"] if wildcards.product == "flat" else 1
-    return memory_of_frames(read_input(input.inspected), input.frames[::step], threads, 2, config["bands"])
+    return memory_of_frames(read_input(input.inspected), input.frames[::step], threads, 2, BANDS[wildcards.set])
 
 
 def memory_of_offsets(wildcards, input, threads):
@@ -329,11 +353,11 @@ def memory_of_pairs(wildcards, input, threads):
     return memory_of_frames(read_input(input.inspected), input.frames[: 2 * threads], threads, 10)
 
 
-def memory_of_frames(table, frames, threads, bytes_of_pixel, bands=1):
+def memory_of_frames(table, frames, threads, itemsize, bands=1):
     """Memory to combine frames that a table describes, MB; FITS frames may be floats."""
     shape = next((int(row["rows"]), int(row["columns"])) for row in table if row["used"] == "yes")
     number = max(len(frames), 1)  # none where bands were combined before: then there is less to hold
-    size = shape, number, max(bytes_of_pixel, 4 if frames and is_fits(frames[0]) else 0), threads, bands
+    size = shape, number, max(itemsize, storage.bytes_of_pixel(frames[0]) if frames else 0), threads, bands
     needed, allowed = storage.needed_mb(*size), config["memory_mb"]
     if on_cluster():
         return min(needed, allowed or needed)

@@ -12,7 +12,7 @@ from flatfield.inventory import scale_factors, used_frames
 from flatfield.job import limits_of, logged_job, source_of
 from flatfield.products import describe_combination, read_image, write_planes
 from flatfield.reading import check_unchanged, read_each
-from flatfield.stacks import Stack, allocate, describe_used, read_used_stack, select_used
+from flatfield.stacks import Stack, afford_threads, allocate, describe_used, read_used_stack, select_used
 from flatfield.storage import HALO
 from flatfield.tables import read_table
 
@@ -49,6 +49,7 @@ def main(source, bands, flat, uncert, options, limits):
         warm_up(combine_stack)
         paths, _ = select_used(source, debayer["step"])
         factors = scale_factors(used_frames(read_table(source["inspected"])), rows, options["scale"])
+        limits = afford_threads(paths, rows, limits, planes=3)
         planes, errors = combine_developed(paths, factors, debayer["algorithm"], options, limits)
         check_unchanged(paths, rows, source["inspected"])
         channels = ("RED", "GREEN", "BLUE")

@@ -5,7 +5,7 @@ from astropy.io import fits
 
 from flatfield.errors import CombinationError
 from flatfield.products import image_hdu, write_fits
-from flatfield.storage import TILE
+from flatfield.storage import band_height
 
 
 def cut_band(rows, band, halo=0):
@@ -40,7 +40,7 @@ def cut_band(rows, band, halo=0):
     if band is None:
         return slice(0, rows), slice(0, rows)
     number, count = band
-    height = -(-rows // (count * TILE)) * TILE
+    height = band_height(rows, count)
     start, stop = number * height, min((number + 1) * height, rows)
     if start >= stop:
         raise CombinationError(f"{rows} rows cannot be cut into {count} bands of whole tiles; lower `bands`")

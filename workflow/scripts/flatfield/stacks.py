@@ -13,7 +13,7 @@ from flatfield.frames import black_beside_bias, read_frame
 from flatfield.inventory import scale_factors, used_frames
 from flatfield.products import cite_file, describe_frames, read_image
 from flatfield.reading import check_unchanged, read_each
-from flatfield.storage import FrameStore, band_rows, least_mb, needed_mb
+from flatfield.storage import FrameStore, affordable_threads, band_rows, bytes_of_pixel, least_mb, needed_mb
 from flatfield.tables import read_table
 
 #: Values of the pixels of ``MASK``.
@@ -177,7 +177,8 @@ def read_used_stack(source, scale, limits, step=1, band=None, halo=0):
     inspected, bias, overscan = source["inspected"], source["bias"], source["overscan"]
     paths, rows = select_used(source, step)
     needed, _ = cut_band(int(rows[0]["rows"]), band, halo)
-    stack = read_stack(paths, overscan, limits, needed, 1 if band is None else band[1])
+    bands = 1 if band is None else band[1]
+    stack = read_stack(paths, overscan, afford_threads(paths, rows, limits, bands=bands), needed, bands)
     check_unchanged(paths, rows, inspected)
     return replace(
         stack,
@@ -185,6 +186,29 @@ def read_used_stack(source, scale, limits, step=1, band=None, halo=0):
         factors=scale_factors(used_frames(read_table(inspected)), rows, scale),
         bias=read_image(bias)[0][needed] if bias else None,
     ), rows
+
+
+def afford_threads(paths, rows, limits, planes=1, bands=1):
+    """Limits with no more threads than memory allows, as each holds a frame while it is decoded.
+
+    Parameters
+    ----------
+    paths : list of str
+    rows : list of dict
+        Their rows of the table.
+    limits, planes, bands
+        See `allocate`.
+
+    Returns
+    -------
+    dict
+        threads, memory_mb, scratch.
+    """
+    if limits["memory_mb"] is None:
+        return limits
+    shape, itemsize = (int(rows[0]["rows"]), int(rows[0]["columns"])), planes * bytes_of_pixel(paths[0])
+    size = (shape, len(paths), itemsize, limits["threads"], bands)
+    return limits | {"threads": affordable_threads(*size, limit_mb=limits["memory_mb"])}
 
 
 def read_stack(paths, overscan, limits, needed=slice(0, None), bands=1):

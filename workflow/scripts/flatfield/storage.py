@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from flatfield.errors import ResourceError
+from flatfield.names import is_fits
 
 #: Bytes that a combining job takes beside its frames: interpreter and libraries, and for each pixel of a frame what is
 #: written (planes, their errors and copies). Upper bounds: measured were two thirds of the sum of all and less.
@@ -16,6 +17,13 @@ BASE, PRODUCTS = 250_000_000, 28
 STARTER_MB = 250
 #: Rows above and below a band that interpolation needs, and rows of the largest colour filter array.
 HALO, TILE = 2, 6
+#: Rows below which a band is not worth a job of its own.
+LEAST_ROWS = 60
+
+
+def bytes_of_pixel(path):
+    """Bytes that a pixel of a frame takes in memory; those of FITS frames may be floats."""
+    return 4 if is_fits(path) else 2
 
 
 def needed_mb(shape, frames, itemsize, threads, bands=1):
@@ -45,6 +53,44 @@ def least_mb(shape, frames, itemsize, threads, bands=1):
     return _megabytes(
         _overhead(shape, itemsize, threads, bands) + threads * (2 * HALO + TILE) * shape[1] * frames * itemsize
     )
+
+
+def affordable_threads(shape, frames, itemsize, threads, bands=1, *, limit_mb):
+    """As many of `threads` as let the frames stay in memory within `limit_mb`, or else as many as will do at all.
+
+    At least one; other parameters as for `needed_mb`.
+    """
+    numbers = range(threads, 0, -1)
+    for size in (needed_mb, least_mb):
+        for number in numbers:
+            if size(shape, frames, itemsize, number, bands) <= limit_mb:
+                return number
+    return 1
+
+
+def band_height(rows, count):
+    """Rows of each of so many bands of a frame, whole tiles of the colour filter array; the last one may have less."""
+    return -(-rows // (count * TILE)) * TILE
+
+
+def enough_bands(shape, frames, itemsize, limit_mb):
+    """Bands of which each can be held in memory by one thread within `limit_mb`; other parameters as for `needed_mb`.
+
+    Returns
+    -------
+    int
+        As few as will do; where none will, as many as are worth a job each.
+
+    Examples
+    --------
+    >>> enough_bands((2840, 4244), 90, 2, 1000)
+    4
+    >>> enough_bands((2840, 4244), 90, 2, 100)
+    44
+    """
+    most = max(shape[0] // LEAST_ROWS, 1)
+    fitting = (count for count in range(1, most) if needed_mb(shape, frames, itemsize, 1, count) <= limit_mb)
+    return -(-shape[0] // band_height(shape[0], next(fitting, most)))
 
 
 def band_rows(shape, frames, itemsize, threads, bands=1, *, limit_mb):
