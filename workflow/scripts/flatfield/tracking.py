@@ -38,7 +38,7 @@ def _read_code(path):
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-        if isinstance(node, ast.ImportFrom):
+        if isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     paths = [SCRIPTS.joinpath(*name.split(".")) for name in names]
     places = {(path.with_suffix(".py"), path / "__init__.py", path.parent / "__init__.py") for path in paths}
