@@ -41,7 +41,7 @@ class Cluster:
     """Two nodes on the loopback interface, with daemons and files of their own."""
 
     def __init__(self, folder):
-        self.folder = folder
+        self.folder, self.held = folder, []
         port = str(20000 + os.getpid() % 20000)
         subprocess.run([HERE / "slurm-up", folder, "2"], env=os.environ | {"BASE_PORT": port}, check=True, timeout=120)
         lines = (folder / "env.sh").read_text()
@@ -76,13 +76,27 @@ class Cluster:
                     found += [each for each in process.parents() if each.name() == "slurmstepd"] + [process]
         return found
 
-    def scripts(self):
+    def scripts(self, node=None):
         """Processes of our scripts."""
         found = []
-        for process in self.work():
+        for process in self.work(node):
             with suppress(psutil.Error):
                 found += [process] if ".snakemake/scripts" in " ".join(process.cmdline()) else []
         return found
+
+    def hold(self, node=None):
+        """Suspend our scripts."""
+        for process in self.scripts(node):
+            with suppress(psutil.Error):
+                process.suspend()
+                self.held.append(process)
+
+    def release(self):
+        """Let those go on that are still there, and wait for them."""
+        for process in self.held:
+            with suppress(psutil.Error):
+                process.resume()
+                process.wait(120)
 
 
 @pytest.fixture
@@ -201,9 +215,7 @@ def lose_controller_for_good(cluster, head):
 def kill_head(cluster, head):
     """Its jobs would go on; they are stopped, so that they are still there when the next run starts."""
     head.wait_until(cluster.scripts)
-    for process in cluster.scripts():
-        with suppress(psutil.Error):
-            process.suspend()
+    cluster.hold()
     head.process.kill()
     head.end()
     assert cluster.jobs()
@@ -236,9 +248,17 @@ def lose_node(cluster, head):
     return True
 
 
+def lose_sight_of_node(cluster, head):
+    """Its daemon is gone but its jobs are not: they end after those that take their place, two writers."""
+    head.wait_until(lambda: cluster.scripts("node1"))
+    cluster.hold("node1")
+    os.kill(cluster.daemon("slurmd.node1"), signal.SIGKILL)
+    return True
+
+
 FAULTS = (
     *(lose_controller, restart_controller, lose_controller_for_good),
-    *(kill_head, interrupt_head, lose_node, kill_job),
+    *(kill_head, interrupt_head, lose_node, lose_sight_of_node, kill_job),
 )
 
 
@@ -255,6 +275,9 @@ def test_nothing_is_lost(cluster, project, finished, fault):
         assert again.end() == 0, again.text()[-5000:]
         if fault is kill_head:
             assert "that an earlier run of this folder left" in again.text()
+    if fault is lose_sight_of_node:
+        assert any(process.is_running() for process in cluster.held)
+    cluster.release()
     check(project, finished)
 
 
@@ -271,8 +294,7 @@ def test_a_job_that_takes_too_much_time_gets_more(cluster, project, finished):
     resources = ("--default-resources", "mem_mb=1000", "runtime=attempt ** 3", "slot=1")  # minutes
     head = Head(project, cluster, TARGETS, *resources)
     head.wait_until(cluster.scripts)
-    with suppress(psutil.Error):
-        cluster.scripts()[0].suspend()
+    cluster.hold()
     assert head.end() == 0, head.text()[-5000:]
     assert "TIMEOUT" in head.text()
     check(project, finished)
