@@ -66,3 +66,14 @@ def test_links_lead_somewhere(page):
         target = page.parent / name if name else page
         assert target.exists(), f"{page.name}: {link}"
         assert not anchor or anchor in slugs_of(target), f"{page.name}: {link}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_are_there(page):
+    """Targets of make exist, and packages to be installed beside the requirements are those that are tested."""
+    text = page.read_text()
+    targets = re.search(r"^\.PHONY: (.*)$", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)[1].split()
+    assert set(re.findall(r"`make ([a-z][a-z-]*)", text)) <= set(targets)
+    tested = (REPOSITORY / "envs/requirements-test.txt").read_text()
+    for pin in re.findall(r"[\w-]+==[\d.]+", text):
+        assert f"\n{pin} " in tested

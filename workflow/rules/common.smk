@@ -23,7 +23,7 @@ RESULTS = workflow.pathvars.apply("<results>")
 STARTED = time.time()
 #: More threads do not make a job faster: writing and start-up remain.
 MOST_THREADS = 8
-#: Bytes that a job on a cluster reads for each of its threads: some six seconds of decoding.
+#: Bytes that a job on a cluster reads for each of its threads: a few seconds of decoding.
 BYTES_A_THREAD = 1_000_000_000
 #: Bytes of a frame that takes no longer to decode than a thread to start.
 SMALL_FRAME = 4_000_000
