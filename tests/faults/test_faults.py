@@ -1,6 +1,7 @@
 """Short forms of the campaigns of faults and hostile files; `make faults` runs the long ones."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -22,6 +23,34 @@ def test_nothing_is_lost(fault, fresh, finished, tmp_path):
     expected = campaign.digests(finished.path(""), campaign.RECORDS)
     tally = campaign.run_campaign(tmp_path, fresh.folder, expected, DURATION, [fault], seed=7)
     assert tally == {fault: (1, tally[fault][1], [])}
+
+
+def test_frames_that_cannot_be_written_are_enough(project, finished):
+    """Of a card that is locked."""
+    raws, copy = project.folder / "raws", project.folder / "copy"
+    frames = campaign.digests(raws)
+    if os.getuid():
+        for path in (*raws.rglob("*"), raws):
+            path.chmod(0o555 if path.is_dir() else 0o444)
+    elif campaign.can_mount():  # permissions do not hold back root
+        shutil.copytree(raws, copy)
+        campaign.mount(raws, "size=100m")
+        shutil.copytree(copy, raws, dirs_exist_ok=True)
+        campaign.mount(raws, "remount,ro")
+    else:
+        pytest.skip("needs the right to mount a small disk, or not to be root")
+    try:
+        with pytest.raises(OSError):
+            (raws / "first/DSC1.dng").open("r+b")
+        project.run(*campaign.TARGETS)
+        assert campaign.digests(raws) == frames
+    finally:
+        campaign.unmount(raws)
+        for path in (raws, *raws.rglob("*")):
+            path.chmod(0o755)
+    expected = campaign.digests(finished.path(""), campaign.RECORDS)
+    found = campaign.digests(project.path(""), campaign.RECORDS)
+    assert [name for name in found if found[name] != expected[name]] == []
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
