@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter, defaultdict
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ from conftest import BLACK, MARGINS, REAL_DATA, exif, simulate_mosaic  # noqa: E
 
 from flatfield.cfa import ColorFilterArray  # noqa: E402
 from flatfield.errors import FrameError  # noqa: E402
-from flatfield.frames import read_frame, read_picture  # noqa: E402
+from flatfield.frames import read_frame, read_picture, read_shape  # noqa: E402
 from flatfield.inspection import inspect_frames  # noqa: E402
 from flatfield.names import is_picture  # noqa: E402
 from flatfield.simulation import write_dng  # noqa: E402
@@ -128,12 +129,15 @@ def read(path):
             return {"shape": read_picture(path).shape}
         except FrameError as error:
             return {"refused": str(error)}
+    announced = None
+    with suppress(FrameError):
+        announced = read_shape(path)
     (row,) = inspect_frames([str(path)], [path.name], look=True)
     if not row["used"]:
         return {"refused": row["reason"]}
     frame = read_frame(path)
     np.save(path.with_suffix(".npy"), frame.mosaic)
-    return {"shape": frame.mosaic.shape}
+    return {"shape": frame.mosaic.shape, "announced": announced}
 
 
 def serve():
@@ -256,6 +260,8 @@ def judge(told, path, untouched):
         return "refused", told["refused"] if wrong else None
     if is_picture(path):
         return "read", None
+    if told["announced"] != told["shape"]:
+        return "failed", f"read as {told['shape']}, announced as {told['announced']}"
     ours, theirs = np.load(path.with_suffix(".npy")), read_again(path)
     if theirs is None:
         return "read", None
