@@ -9,7 +9,7 @@ import tifffile
 from astropy.io import fits
 from PIL import Image
 
-from flatfield.cfa import ColorFilterArray
+from flatfield.cfa import CHANNEL_OF_COLOR, CHANNELS, ColorFilterArray
 from flatfield.errors import FlatfieldError, FrameError
 from flatfield.metadata import Metadata, from_exif, from_header
 from flatfield.names import is_fits
@@ -194,7 +194,7 @@ def read_picture(path):
         with Image.open(path) as picture:
             deep = picture.mode.startswith("I")
             values = np.asarray(picture if deep or picture.mode == "L" else picture.convert("RGB"), np.float32)
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # decoders raise all kinds on files that are damaged
         raise FrameError(f"{path} cannot be read as a picture ({reason_of(error)})") from error
     values = values / np.float32(257) if deep else values
     return values[None] if values.ndim == 2 else np.ascontiguousarray(values.transpose(2, 0, 1))
@@ -217,6 +217,8 @@ def _read_raw(path, raw, keep, with_metadata):
     if with_metadata:
         _check_length(path)
     cfa = _raw_cfa(raw, path)
+    if raw.raw_image_visible.shape != (raw.sizes.height, raw.sizes.width):
+        raise FrameError(f"{path} is damaged: its visible area reaches beyond its pixels; copy it again")
     _check_signal(path, raw.raw_image_visible)
     black = np.array((list(raw.black_level_per_channel) + [0] * 4)[:4], np.float32)
     white = float(raw.white_level) or None
@@ -288,7 +290,10 @@ def _raw_cfa(raw, path):
     if raw.color_desc.decode() not in ("RGBG", "RGB"):
         raise FrameError(f"{path} has the colours {raw.color_desc.decode()}; only red, green, blue are supported")
     p, top, left = raw.raw_pattern.shape[0], raw.sizes.top_margin, raw.sizes.left_margin
-    return ColorFilterArray(tuple(tuple(int(raw.raw_color(top + i, left + j)) for j in range(p)) for i in range(p)))
+    cfa = ColorFilterArray(tuple(tuple(int(raw.raw_color(top + i, left + j)) for j in range(p)) for i in range(p)))
+    if {CHANNEL_OF_COLOR[color] for _, _, color in cfa.phases()} != set(range(len(CHANNELS))):
+        raise FrameError(f"{path} is damaged: its colour pattern {cfa.name} lacks a colour; copy it again")
+    return cfa
 
 
 def _read_fits(path, overscan, keep):
