@@ -167,6 +167,11 @@ def block_results(project):
     (project.folder / "results").write_text("a file where the folder should be")
 
 
+def block_folder_of_set(project):
+    (project.folder / "results").mkdir()
+    (project.folder / "results/second").write_text("a file where a folder should be")
+
+
 def break_yaml(project):
     (project.folder / "extra.yaml").write_text("sets: [unclosed")
     setting("compare", "extra.yaml")(project)
@@ -182,6 +187,9 @@ CASES = {
     "slice that is none": (setting("sets/first/subsets/C/slice", "6-9"), "6-9", "slice"),
     "subset without frames": (setting("sets/first/subsets/C", {"rotation": 3}), "subsets.C", "slice"),
     "misspelt key": (setting("sets/first/subset", {}), "subset", "did you mean `subsets`"),
+    "neither number nor word": (setting("bands", "2"), "bands", "integer from 1 to 1000 or auto"),
+    "results that no folder can be": (setting("pathvars", {"results": "x" * 256}), "pathvars.results", "no folder"),
+    "a file in place of a folder": (block_folder_of_set, "results/second", "move it away"),
     "misspelt section": (setting("combin", {}), "combin", "did you mean `combine`"),
     "wrong type": (setting("models/crop_factor", "wide"), "models.crop_factor", "number"),
     "value out of range": (setting("debayer/step", 0), "debayer.step", "at least 1"),

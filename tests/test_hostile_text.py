@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import yaml
+from astropy.io import fits
 from conftest import exif, simulate_mosaic, write_flats
 from test_bad_input import setting
 from test_workflow import table
@@ -95,6 +96,14 @@ def test_text_without_end_is_cut(tmp_path):
     mosaic = simulate_mosaic(np.random.default_rng(1), ColorFilterArray.from_name("RGGB"))
     write_dng(path, mosaic, exif(**{"Exif.Photo.LensModel": "x" * 10_000_000}))
     assert metadata.from_exif(path).lens == "x" * metadata.TEXT_LENGTH
+
+
+@pytest.mark.parametrize("number", [1e300, -5.0, 0, 1e-300, 2**70, "NaN", "1e999", "", True])
+def test_numbers_that_measure_nothing_are_unknown(number):
+    names = ("ISOSPEED", "APERTURE", "FOCALLEN", "EXPTIME")
+    found = metadata.from_header(fits.Header([(name, number) for name in names]))
+    expected = {0: (None, None, None, 0), True: (1, 1, 1, 1)}.get(number, (None,) * 4)  # a bias frame truly has 0 s
+    assert (found.iso, found.aperture, found.focal_length, found.exposure) == expected
 
 
 BOMB = "\n".join(

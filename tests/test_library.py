@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import rawpy
 from astropy.io import fits
-from conftest import exif, simulate_mosaic
+from conftest import REPOSITORY, exif, simulate_mosaic
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +15,7 @@ from flatfield import (
     calibration,
     cfa,
     combining,
+    configuration,
     demosaicing,
     inspection,
     inventory,
@@ -135,6 +136,15 @@ def test_bottom_up_fits_has_its_pattern_turned(tmp_path):
 def test_bad_fits(tmp_path, data, cards, words):
     with pytest.raises(FrameError, match=words):
         read_frame(write_image(tmp_path / "a.fits", data, **cards))
+
+
+def test_whole_numbers_may_be_written_as_floats():
+    schema = configuration.read_yaml(REPOSITORY / "workflow/schemas/config.schema.yaml")
+    boxes = {"center": {"row": 10.0, "size": 20.0}}
+    config = {"sets": {"a": {"frames": "*"}}, "bands": 2.0, "memory_mb": 1500.0, "regions": boxes}
+    validated = configuration.validate(config, schema)
+    numbers = (validated["bands"], validated["memory_mb"], *map(validated["regions"]["center"].get, ("row", "size")))
+    assert numbers == (2, 1500, 10, 20) and {type(number) for number in numbers} == {int}
 
 
 def test_bad_files(tmp_path):

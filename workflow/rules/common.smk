@@ -72,7 +72,7 @@ try:
         configuration.check_duplicate_keys(path)
     schema = configuration.read_yaml(WORKFLOW / "schemas/config.schema.yaml")
     config = configuration.validate(config, schema)
-    configuration.check_results_folder(RESULTS)
+    configuration.check_results_folder(RESULTS, [*config["sets"], *configuration.RESERVED_NAMES])
     preset = configuration.read_preset(config, schema)
     PLANNED = plan_demo()
     STORED = list_stored(config["raw_root"])

@@ -16,6 +16,8 @@ from flatfield.tables import UNKNOWN
 
 #: Names under ``results/`` that sets must not take.
 RESERVED_NAMES = ("lights", "logs", "benchmarks")
+#: Bytes of the name of a file or folder.
+LONGEST_NAME = 255
 #: Values that a configuration may have, all aliases unfolded.
 MOST_VALUES = 20_000
 
@@ -189,8 +191,17 @@ def _explain(error, schema):
         "exclusiveMinimum": lambda: f"must be more than {error.validator_value}",
         "minProperties": lambda: "must not be empty",
         "pattern": lambda: "has not the right form",
+        "anyOf": lambda: f"must be {' or '.join(map(_alternative, error.validator_value))}",
     }.get(error.validator, lambda: "is not what is expected here")()
     return f"{where} is {error.instance!r} but {rule}" + (f" ({expected.rstrip('.')})" if expected else "")
+
+
+def _alternative(schema):
+    """One of the kinds of values that a key may have."""
+    if "const" in schema:
+        return str(schema["const"])
+    bounds = [f"{word} {schema[key]}" for word, key in (("from", "minimum"), ("to", "maximum")) if key in schema]
+    return " ".join([_words(schema["type"]), *bounds])
 
 
 def _words(values):
@@ -203,7 +214,9 @@ def _fill(value, schema, root):
         target = root["$defs"][schema["$ref"].rsplit("/", 1)[1]]
         schema = {**target, **{key: entry for key, entry in schema.items() if key != "$ref"}}
     if not isinstance(value, dict):
-        return int(value) if schema.get("type") == "integer" else value  # JSON schema takes 3.0 for an integer
+        kinds = [each.get("type") for each in schema.get("anyOf", [schema])]
+        whole = "integer" in kinds or ["integer", "null"] in kinds
+        return int(value) if whole and isinstance(value, float) else value  # JSON schema takes 3.0 for an integer
     properties, further = schema.get("properties", {}), schema.get("additionalProperties")
     filled = {}
     for name, entry in properties.items():
@@ -296,17 +309,28 @@ def hide_absolute_paths(value):
     return value
 
 
-def check_results_folder(folder):
+def check_results_folder(folder, names):
     """Check that results can be written.
+
+    Parameters
+    ----------
+    folder : str
+    names : iterable of str
+        Folders in it that will be made.
 
     Raises
     ------
     ConfigurationError
-        If the folder, or the nearest one above it that exists, is not a writable folder; or if a relative path climbs
-        out of the working folder.
+        If the folder, or the nearest one above it that exists, is not a writable folder; if a relative path climbs
+        out of the working folder; or if a file has the name of a folder that will be made.
     """
     if ".." in Path(folder).parts:
         raise ConfigurationError(f"key `pathvars.results` is {folder}, which climbs out; give an absolute path")
+    if "\0" in folder or any(len(os.fsencode(part)) > LONGEST_NAME for part in Path(folder).parts):
+        raise ConfigurationError(f"key `pathvars.results` is {folder[:50]!r}..., which no folder can be called")
+    for path in (Path(folder) / name for name in names):
+        if os.path.lexists(path) and not path.is_dir():
+            raise ConfigurationError(f"results cannot be written to {path}, which is not a folder; move it away")
     existing = os.path.abspath(folder)
     while not os.path.lexists(existing):
         existing = os.path.dirname(existing)

@@ -10,6 +10,8 @@ import exifread
 
 #: Characters of a name that are kept; the longest that cameras write are half as long.
 TEXT_LENGTH = 120
+#: Numbers beyond these, other than 0, are no measure of anything: seconds, millimetres, metres, f-numbers, ISO.
+LEAST, MOST = 1e-9, 1e9
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ def _digest(value):
 
 
 def _number(value):
-    """A finite number from an EXIF tag (ratio or integer), a header card or LibRaw; None for anything else."""
+    """A sensible number from an EXIF tag (ratio or integer), a header card or LibRaw; None for anything else."""
     values = getattr(value, "values", value)
     if isinstance(values, list | tuple):
         values = values[0] if values else None
@@ -144,7 +146,7 @@ def _number(value):
         number = float(values)
     except (TypeError, ValueError, ZeroDivisionError):
         return None
-    return number if abs(number) < float("inf") else None
+    return number if number == 0 or LEAST <= abs(number) <= MOST else None
 
 
 def _positive(value):
