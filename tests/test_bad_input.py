@@ -1,5 +1,6 @@
 """Bad input ends within seconds with one clear sentence, no traceback, and no product half-written."""
 
+import os
 import re
 import shutil
 
@@ -172,6 +173,23 @@ def block_folder_of_set(project):
     (project.folder / "results/second").write_text("a file where a folder should be")
 
 
+def break_link(project):
+    path = project.folder / "raws/second/DSC2.dng"
+    path.unlink()
+    path.symlink_to(project.folder / "unmounted/DSC2.dng")
+
+
+def make_fifo(project):
+    path = project.folder / "raws/second/DSC2.dng"
+    path.unlink()
+    os.mkfifo(path)
+
+
+def latin_preset(project):
+    (project.folder / "extra.yaml").write_bytes("combine: {method: mean}  # f\u00fcr".encode("latin-1"))
+    setting("compare", "extra.yaml")(project)
+
+
 def break_yaml(project):
     (project.folder / "extra.yaml").write_text("sets: [unclosed")
     setting("compare", "extra.yaml")(project)
@@ -189,6 +207,11 @@ CASES = {
     "misspelt key": (setting("sets/first/subset", {}), "subset", "did you mean `subsets`"),
     "neither number nor word": (setting("bands", "2"), "bands", "integer from 1 to 1000 or auto"),
     "results that no folder can be": (setting("pathvars", {"results": "x" * 256}), "pathvars.results", "no folder"),
+    "results at home": (setting("pathvars", {"results": "~/flats"}), "pathvars.results", "write the home folder out"),
+    "no patterns": (setting("sets/first/frames", []), "sets.first.frames", "array that is not empty"),
+    "link to a frame that is not there": (break_link, "second/DSC2.dng", "link to none"),
+    "pipe in place of a frame": (make_fifo, "second/DSC2.dng", "is no file"),
+    "preset in another encoding": (latin_preset, "extra.yaml", "cannot be read as YAML"),
     "a file in place of a folder": (block_folder_of_set, "results/second", "move it away"),
     "misspelt section": (setting("combin", {}), "combin", "did you mean `combine`"),
     "wrong type": (setting("models/crop_factor", "wide"), "models.crop_factor", "number"),

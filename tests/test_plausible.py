@@ -1,9 +1,12 @@
 """Input that looks right and is not: caught, or reported. (Screening, angles and guards have tests of their own.)"""
 
+import os
 import re
+import shutil
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from conftest import BLACK, MARGINS, exif, simulate_mosaic
 from test_workflow import table
 
@@ -57,6 +60,47 @@ def test_a_black_level_that_covered_pixels_contradict(project, offset):
     assert len(warnings) == (offset != 0)
     if offset:
         assert f"read {offset:+g} DN above it" in warnings[0][0] and "bias" in warnings[0][1]
+
+
+def write_offsets(folder, levels, **fields):
+    folder.mkdir()
+    for index, level in enumerate(levels):
+        write_frame(folder / f"{index}.dng", index, level=level, **fields)
+
+
+def test_darks_of_two_exposures(project):
+    write_offsets(project.folder / "raws/dark", [20, 20, 20], exposure="300/1", iso=3200)
+    write_frame(project.folder / "raws/dark/3.dng", 3, level=5, exposure="1/50", iso=3200)
+    project.change_config(lambda config: config["lights"]["night"].update(dark="dark/*.dng"))
+    sentence = sentence_of(project.snakemake("results/lights/night/offsets/dark.tsv"))
+    assert "300 s, but 0.02 s (dark/3.dng)" in sentence and sentence.endswith("take out those that do not belong")
+
+
+def test_bias_frames_of_another_iso(project):
+    write_offsets(project.folder / "raws/bias", [20, 20, 20], iso=12800)
+    project.change_config(lambda config: config["sets"]["second"].update(bias="bias/*.dng"))
+    sentence = sentence_of(project.snakemake("results/second/inspected.tsv"))
+    assert "ISO is 12800 in the offset frames (bias/0.dng), but 100 in the frames (second/DSC1.dng)" in sentence
+
+
+def test_the_same_bias_frame_twice(project):
+    write_offsets(project.folder / "raws/bias", [20, 20, 20])
+    shutil.copy(project.folder / "raws/bias/1.dng", project.folder / "raws/bias/9.dng")
+    project.change_config(lambda config: config["sets"]["second"].update(bias="bias/*.dng"))
+    project.run("results/second/bias.fits")
+    reasons = {row["file"]: row["reason"] for row in table(project.path("second/bias.tsv")) if row["used"] == "no"}
+    assert reasons == {"bias/9.dng": "same content as bias/1.dng"}
+    assert fits.getheader(project.path("second/bias.fits"))["NCOMBINE"] == 3
+
+
+@pytest.mark.parametrize("product", ["sky.dng", "sky_channels.png", "diagnosis/sky.tsv"])
+def test_a_light_that_was_exchanged_after_its_calibration(project, product):
+    """By an older file, so that nothing shows it but its content."""
+    project.run("results/lights/night/sky.fits")
+    path = project.folder / "raws/lights/sky.dng"
+    write_frame(path, 77, level=1000)
+    os.utime(path, (1e9, 1e9))
+    assert "is not the file that was inspected" in sentence_of(project.snakemake(f"results/lights/night/{product}"))
 
 
 def test_a_counter_that_rolls_over(project):

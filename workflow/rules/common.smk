@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from contextlib import suppress
 from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
@@ -61,10 +62,10 @@ def count_bands(name):
         return 1
     from flatfield.frames import read_shape  # takes half a second
 
-    try:
-        return storage.enough_bands(read_shape(frames[0]), len(frames), storage.bytes_of_pixel(frames[0]), limit)
-    except FrameError:  # which its inspection will tell
-        return 1
+    for path in frames:
+        with suppress(FrameError):  # which its inspection will tell
+            return storage.enough_bands(read_shape(path), len(frames), storage.bytes_of_pixel(path), limit)
+    return 1
 
 
 try:
@@ -355,7 +356,11 @@ def memory_of_pairs(wildcards, input, threads):
 
 def memory_of_frames(table, frames, threads, itemsize, bands=1):
     """Memory to combine frames that a table describes, MB; FITS frames may be floats."""
-    shape = next((int(row["rows"]), int(row["columns"])) for row in table if row["used"] == "yes")
+    shape = next(((int(row["rows"]), int(row["columns"])) for row in table if row["used"] == "yes"), None)
+    if shape is None:
+        raise WorkflowError(
+            "a table of frames lists none that is used; remove inspected.tsv and bias.tsv, and run again"
+        )
     number = max(len(frames), 1)  # none where bands were combined before: then there is less to hold
     size = shape, number, max(itemsize, storage.bytes_of_pixel(frames[0]) if frames else 0), threads, bands
     needed, allowed = storage.needed_mb(*size), config["memory_mb"]
@@ -483,6 +488,11 @@ def offset_of_light(wildcards):
 
 def dark_inventory_of_light(wildcards):
     return "<results>/lights/{light}/offsets/dark.tsv" if OFFSETS[f"lights/{wildcards.light}/offsets"]["dark"] else []
+
+
+def inventory_of_light(wildcards):
+    """Table of the frames of a light; pictures have none."""
+    return [] if wildcards.light in PICTURES else "<results>/lights/{light}/frames.tsv"
 
 
 def inventory_of_flat(wildcards):

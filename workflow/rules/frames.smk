@@ -49,6 +49,7 @@ rule inspect_frames:
     input:
         frames=frames_of_set,
         bias=bias_of_set,
+        bias_inventory=bias_inventory_of_set,
     output:
         inspected="<results>/{set}/inspected.tsv",
         drift="<results>/{set}/drift.tsv",

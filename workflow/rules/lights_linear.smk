@@ -36,10 +36,13 @@ rule write_dng:
     input:
         mosaic="<results>/lights/{light}/{frame}.fits",
         frame=frame_of_light,
+        inventory="<results>/lights/{light}/frames.tsv",
     output:
         dng="<results>/lights/{light}/{frame}.dng",
     log:
         "<logs>/lights/{light}/{frame}_dng.log",
+    params:
+        file=label_of_light,
     script:
         "../scripts/write_dng.py"
 

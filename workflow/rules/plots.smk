@@ -127,6 +127,7 @@ rule plot_light:
     """Channels and colour picture of a light, before and after."""
     input:
         frame=frame_of_light,
+        inventory="<results>/lights/{light}/frames.tsv",
         planes="<results>/lights/{light}/{frame}_rgb.fits",
         bias=bias_of_light,
         dark=dark_of_light,
@@ -141,6 +142,7 @@ rule plot_light:
         "<logs>/lights/{light}/{frame}_channels.log",
     params:
         light=config["apply"]["light"],
+        file=label_of_light,
         overscan=overscan_of_light,
     script:
         "../scripts/plot_light.py"

@@ -17,6 +17,7 @@ rule diagnose_light:
     """Causes of a light that is not even after the division, each supported, excluded or not identifiable."""
     input:
         frame=frame_of_light,
+        inventory=inventory_of_light,
         flat=whole_flat_of_light,
         source=source_of_light,
         bias=bias_of_light,
@@ -35,6 +36,7 @@ rule diagnose_light:
         "<logs>/lights/{light}/{frame}_diagnosis.log",
     params:
         options=diagnosis_options,
+        file=label_of_light,
         overscan=overscan_of_light,
     script:
         "../scripts/diagnose_light.py"

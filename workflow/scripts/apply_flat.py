@@ -6,7 +6,6 @@ import numpy as np
 from flatfield import calibration
 from flatfield.demosaicing import interpolate_bilinear, interpolate_box
 from flatfield.frames import black_beside_bias, read_frame, signal
-from flatfield.inventory import find_row
 from flatfield.job import logged_job
 from flatfield.offsets import read_offset
 from flatfield.products import (
@@ -20,7 +19,7 @@ from flatfield.products import (
     write_planes,
     write_tiff,
 )
-from flatfield.reading import check_unchanged
+from flatfield.reading import find_inspected
 from flatfield.regions import locate_box
 from flatfield.tables import number_of, read_table, write_table
 
@@ -53,8 +52,8 @@ def main(frame, file, flat, noise, offsets, inventory, products, options, oversc
         normalise, correct, lowest_flat, regions (boxes center and corner).
     overscan : bool
     """
-    light, row = read_frame(frame, overscan), find_row(read_table(inventory), file)
-    check_unchanged([frame], [row], inventory)
+    light = read_frame(frame, overscan)
+    row = find_inspected(frame, file, inventory)
     offset, offset_error = read_offset(
         offsets["bias"], offsets["dark"], offsets["dark_inventory"], number_of(row["exposure_s"])
     )

@@ -3,12 +3,11 @@
 import numpy as np
 from flatfield.calibration import compare_regions, cut_planes, divide, measure_norms, picture_of_maxima
 from flatfield.demosaicing import develop_picture
-from flatfield.inventory import find_row
 from flatfield.job import logged_job
 from flatfield.products import cite_file, describe_frames, read_planes, write_picture, write_planes
-from flatfield.reading import check_unchanged
+from flatfield.reading import find_inspected
 from flatfield.regions import locate_box
-from flatfield.tables import read_table, write_table
+from flatfield.tables import write_table
 
 
 def main(frame, file, flat, inventory, products, options):
@@ -30,8 +29,8 @@ def main(frame, file, flat, inventory, products, options):
     options : dict
         normalise, regions (boxes center and corner).
     """
-    before, row = develop_picture(frame).astype(np.float32), find_row(read_table(inventory), file)
-    check_unchanged([frame], [row], inventory)
+    before = develop_picture(frame).astype(np.float32)
+    row = find_inspected(frame, file, inventory)
     planes, channels, _ = read_planes(flat)
     box = locate_box("center", options["regions"]["center"], planes.shape[1:])
     normed = planes[(slice(None), *box)] if options["normalise"] == "center" else planes

@@ -12,6 +12,7 @@ from flatfield.job import logged_job
 from flatfield.offsets import read_offset
 from flatfield.plotting import plot_diagnosis
 from flatfield.products import read_image
+from flatfield.reading import find_inspected
 from flatfield.tables import NOT_DETERMINED, read_table, write_table
 from flatfield.tiles import Tiles, measure_mean, measure_sky, tile_positions
 
@@ -23,13 +24,17 @@ RINGS = 10
 CROP = 0.02
 
 
-def main(frame, flat, sources, offsets, products, options, overscan, name):
+def main(frame, file, inventory, flat, sources, offsets, products, options, overscan, name):
     """Write the diagnosis of a light.
 
     Parameters
     ----------
     frame : str
         Raw frame, or a picture (JPEG, PNG, TIFF).
+    file : str
+        Its name in the inventory.
+    inventory : str or None
+        ``frames.tsv`` of the light; pictures have none.
     flat : str
         Mosaic that lights are divided by.
     sources : list of str
@@ -48,6 +53,8 @@ def main(frame, flat, sources, offsets, products, options, overscan, name):
     master, header = read_image(flat)
     cfa = ColorFilterArray.from_name(header.get("BAYERPAT", "MONO"))
     planes, good, own_cfa = read_light(frame, cfa, offsets, options["kind"], overscan)
+    if inventory:
+        find_inspected(frame, file, inventory)
     check_shape(frame, planes.shape[-2:], master.shape)
     known = np.isfinite(master) & (master > 0)
     flat_level, flat_error = measure_mean(master, known, cfa)
@@ -190,6 +197,8 @@ if "snakemake" in globals():
     with logged_job(snakemake.log[0]):
         main(
             snakemake.input.frame,
+            snakemake.params.file,
+            snakemake.input.inventory or None,
             snakemake.input.flat,
             snakemake.input.source,
             {name: snakemake.input[name] or None for name in ("bias", "dark", "dark_inventory")},

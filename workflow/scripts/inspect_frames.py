@@ -2,11 +2,11 @@
 
 from flatfield.cfa import ColorFilterArray
 from flatfield.inspection import columns, inspect_frames
-from flatfield.inventory import reject_mismatches
+from flatfield.inventory import check_offsets, reject_mismatches
 from flatfield.job import logged_job
 from flatfield.products import read_image
 from flatfield.screening import compare_halves, screen_frames
-from flatfield.tables import NOT_DETERMINED, write_table
+from flatfield.tables import NOT_DETERMINED, read_table, write_table
 
 
 DRIFT_COLUMNS = [
@@ -15,15 +15,15 @@ DRIFT_COLUMNS = [
 ]
 
 
-def main(frames, bias, inspected, drift, options, threads):
+def main(frames, bias, bias_inventory, inspected, drift, options, threads):
     """Write ``inspected.tsv`` (``frames.tsv`` but for subset and rotation) and ``drift.tsv``.
 
     Parameters
     ----------
     frames : list of str
         In natural order.
-    bias : str or None
-        Master of the offset frames.
+    bias, bias_inventory : str or None
+        Master of the offset frames, and their table.
     inspected, drift : str
         Tables to write: a row a frame; and how the second half of each subset differs from the first.
     options : dict
@@ -34,11 +34,13 @@ def main(frames, bias, inspected, drift, options, threads):
     Raises
     ------
     InventoryError
-        If frames do not belong together.
+        If frames do not belong together, or the offset frames not to them.
     """
     master = read_image(bias)[0] if bias else None
     rows = inspect_frames(frames, options["files"], options["overscan"], master, threads, look=True)
     reject_mismatches(rows, options["exposure_span"], options["mismatch"])
+    if bias_inventory:
+        check_offsets(rows, read_table(bias_inventory))
     screen_frames(rows, options["subsets"], options["tests"], options["min_frames"], options["bad_frames"])
     cfa = ColorFilterArray.from_name(next(row["cfa"] for row in rows if row["used"]))
     write_table(inspected, rows, columns(cfa.channels, screened=True))
@@ -65,6 +67,7 @@ if "snakemake" in globals():
         main(
             snakemake.input.frames,
             snakemake.input.bias or None,
+            snakemake.input.bias_inventory or None,
             snakemake.output.inspected,
             snakemake.output.drift,
             snakemake.params.options,

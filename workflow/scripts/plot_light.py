@@ -10,15 +10,20 @@ from flatfield.frames import read_signal
 from flatfield.job import logged_job
 from flatfield.plotting import describe_exposure, plot_rows
 from flatfield.products import read_image, read_planes
+from flatfield.reading import find_inspected
 
 
-def main(frame, planes, bias, dark, plot, light, overscan):
+def main(frame, file, inventory, planes, bias, dark, plot, light, overscan):
     """Write a PNG.
 
     Parameters
     ----------
     frame : str
         Raw light frame.
+    file : str
+        Its name in the inventory.
+    inventory : str
+        ``frames.tsv`` of the light.
     planes : str
         Calibrated planes.
     bias, dark : str or None
@@ -40,6 +45,7 @@ def main(frame, planes, bias, dark, plot, light, overscan):
         stages = [measure_stretch(shrink_planes(each), balance) for each in (before, after)]
         stretch = min(stages[0][0], stages[1][0]), stages[1][1], max(stages[0][2], stages[1][2])  # one for both
         render = partial(render_picture, white_balance=balance, stretch=stretch)
+    find_inspected(frame, file, inventory)
     rows = []
     for stage, data in (("before", before), ("after", after)):
         panels = [(f"{channel}, {stage}", plane) for channel, plane in zip(channels, data, strict=True)]
@@ -53,6 +59,8 @@ if "snakemake" in globals():
     with logged_job(snakemake.log[0]):
         main(
             snakemake.input.frame,
+            snakemake.params.file,
+            snakemake.input.inventory,
             snakemake.input.planes,
             snakemake.input.bias or None,
             snakemake.input.dark or None,

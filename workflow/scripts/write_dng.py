@@ -6,13 +6,14 @@ from flatfield.cfa import ColorFilterArray
 from flatfield.frames import read_frame
 from flatfield.job import logged_job
 from flatfield.products import read_image
+from flatfield.reading import find_inspected
 from flatfield.version import VERSION
 
 #: Black level of the DNG where that of the camera leaves no room for noise below it, DN.
 LEAST_BLACK = 256
 
 
-def main(mosaic, frame, product):
+def main(mosaic, frame, file, inventory, product):
     """Write the DNG.
 
     Parameters
@@ -21,6 +22,10 @@ def main(mosaic, frame, product):
         Calibrated light, DN above black.
     frame : str
         The raw file that it was made of: colours, white balance, EXIF, orientation.
+    file : str
+        Its name in the inventory.
+    inventory : str
+        ``frames.tsv`` of the light.
     product : str
         DNG to write: values + black level, whole numbers; what exceeds 16 bits is 65535.
     """
@@ -40,9 +45,16 @@ def main(mosaic, frame, product):
         "neutral": [1 / factor for factor in original.white_balance],
     }
     exif = dng.read_exif(frame) | {"Exif.Image.Software": f"flatfield {VERSION}"}
+    find_inspected(frame, file, inventory)
     dng.write_dng(product, data, ColorFilterArray.from_name(header["BAYERPAT"]), sensor, exif)
 
 
 if "snakemake" in globals():
     with logged_job(snakemake.log[0]):
-        main(snakemake.input.mosaic, snakemake.input.frame, snakemake.output.dng)
+        main(
+            snakemake.input.mosaic,
+            snakemake.input.frame,
+            snakemake.params.file,
+            snakemake.input.inventory,
+            snakemake.output.dng,
+        )

@@ -33,7 +33,7 @@ def read_yaml(path):
     try:
         with open(path, encoding="utf-8") as file:
             content = yaml.safe_load(file)
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigurationError(f"{path} cannot be read as YAML ({' '.join(str(error).split())})") from error
     if not isinstance(content, dict):
         raise ConfigurationError(f"{path} must hold `key: value` pairs")
@@ -90,7 +90,7 @@ def validate(config, schema):
     ConfigurationError
         One sentence: key, what was found, what was expected.
     """
-    _check_numbers(config)
+    _check_values(config)
     validator = jsonschema.Draft202012Validator(schema)
     problems = sorted(validator.iter_errors(config), key=lambda error: list(map(str, error.absolute_path)))
     if problems:
@@ -119,13 +119,15 @@ def merge(base, preset):
     return base | {key: merge(base.get(key), value) for key, value in preset.items()}
 
 
-def _check_numbers(value, key=""):
-    """Check that no number is infinite or NaN."""
+def _check_values(value, key=""):
+    """Check that no number is infinite or NaN, and that no text ends within."""
     if isinstance(value, dict):
         for name, entry in value.items():
-            _check_numbers(entry, f"{key}.{name}" if key else str(name))
+            _check_values(entry, f"{key}.{name}" if key else str(name))
     elif isinstance(value, float) and not math.isfinite(value):
         raise ConfigurationError(f"key `{key}` is {value}; give a finite number")
+    elif isinstance(value, str) and "\0" in value:
+        raise ConfigurationError(f"key `{key}` has a NUL in it; take it out")
 
 
 def read_preset(config, schema):
@@ -200,6 +202,8 @@ def _alternative(schema):
     """One of the kinds of values that a key may have."""
     if "const" in schema:
         return str(schema["const"])
+    if "minLength" in schema or "minItems" in schema:
+        return f"{schema['type']} that is not empty"
     bounds = [f"{word} {schema[key]}" for word, key in (("from", "minimum"), ("to", "maximum")) if key in schema]
     return " ".join([_words(schema["type"]), *bounds])
 
@@ -324,6 +328,8 @@ def check_results_folder(folder, names):
         If the folder, or the nearest one above it that exists, is not a writable folder; if a relative path climbs
         out of the working folder; or if a file has the name of a folder that will be made.
     """
+    if folder.startswith("~"):
+        raise ConfigurationError(f"key `pathvars.results` is {folder}; write the home folder out")
     if ".." in Path(folder).parts:
         raise ConfigurationError(f"key `pathvars.results` is {folder}, which climbs out; give an absolute path")
     if "\0" in folder or any(len(os.fsencode(part)) > LONGEST_NAME for part in Path(folder).parts):

@@ -8,6 +8,7 @@ import numpy as np
 
 from flatfield.cfa import CHANNEL_OF_COLOR, ColorFilterArray
 from flatfield.errors import InventoryError
+from flatfield.tables import number_of
 
 #: Fields that must be the same in all frames of a set, with the words for messages.
 CONSISTENT = {
@@ -46,7 +47,7 @@ def check_order(frames):
             )
 
 
-def reject_mismatches(frames, exposure_span, mismatch):
+def reject_mismatches(frames, exposure_span, mismatch, remedy="take the frames out, or set `mismatch: exclude`"):
     """Mark the frames that do not belong to the majority of their set.
 
     Parameters
@@ -56,6 +57,8 @@ def reject_mismatches(frames, exposure_span, mismatch):
     exposure_span : float
         Longest exposure allowed, as a multiple of the shortest.
     mismatch : {"error", "exclude"}
+    remedy : str
+        What to do, for the message.
 
     Raises
     ------
@@ -69,9 +72,34 @@ def reject_mismatches(frames, exposure_span, mismatch):
     problems += _reject_exposures(frames, exposure_span)
     if problems and mismatch == "error":
         more = f" (and {len(problems) - 1} more problems)" if len(problems) > 1 else ""
-        raise InventoryError(f"{problems[0]}{more}; take the frames out, or set `mismatch: exclude`")
+        raise InventoryError(f"{problems[0]}{more}; {remedy}")
     if not any(frame["used"] for frame in frames):
         raise InventoryError(f"no usable frame is left: {problems[0]}")
+
+
+def check_offsets(frames, offsets):
+    """Check that offset frames are those of the camera and of the gain of frames.
+
+    Parameters
+    ----------
+    frames : list of dict
+        As from `inspect_frames`.
+    offsets : list of dict
+        Rows of ``bias.tsv``. What is unknown in one of both is passed over.
+
+    Raises
+    ------
+    InventoryError
+        Naming what differs.
+    """
+    frame, offset = next(row for row in frames if row["used"]), used_frames(offsets)[0]
+    theirs = {"camera": offset["camera"], "body": offset["body"], "iso": number_of(offset["iso"])}
+    for field, value in theirs.items():
+        if None not in (value, frame[field]) and value != frame[field]:
+            raise InventoryError(
+                f"{CONSISTENT[field]} is {_show(value)} in the offset frames ({offset['file']}), but "
+                f"{_show(frame[field])} in the frames ({frame['file']}); give offset frames of that camera and ISO"
+            )
 
 
 def _reject_minority(frames, words, value):

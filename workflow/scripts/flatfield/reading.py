@@ -9,7 +9,9 @@ from pathlib import Path
 from threading import Lock, Semaphore
 
 from flatfield.errors import FrameError
+from flatfield.inventory import find_row
 from flatfield.job import terminal
+from flatfield.tables import read_table
 
 #: Seconds between two lines of progress.
 PROGRESS_INTERVAL = 5
@@ -136,6 +138,27 @@ def check_unchanged(paths, rows, table):
                 f"{path} is not the file that was inspected for {table}; if it is right as it is now, touch it and run "
                 "again"
             )
+
+
+def find_inspected(frame, file, table):
+    """Row of a frame that was just read, which must be the file that was inspected.
+
+    Parameters
+    ----------
+    frame : str
+    file : str
+        Its name in the table.
+    table : str
+        ``frames.tsv`` of a light or the like.
+
+    Raises
+    ------
+    FrameError
+        See `check_unchanged`.
+    """
+    row = find_row(read_table(table), file)
+    check_unchanged([frame], [row], table)
+    return row
 
 
 def read_content(path):

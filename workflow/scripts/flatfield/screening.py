@@ -117,7 +117,7 @@ def screen_frames(frames, owners, tests, min_frames, bad_frames):
     for frame, owner in zip(frames, owners, strict=True):
         if frame["used"]:
             subsets[owner].append(frame)
-    copies = _find_copies([frame for frame in frames if frame["used"]])
+    copies = find_copies([frame for frame in frames if frame["used"]], "content")
     for members in subsets.values():
         reasons, common = {}, set()  # the reasons in order: the surest first
         for frame in members:
@@ -168,10 +168,23 @@ def _judge_alone(frame, tests):
     return None
 
 
-def _find_copies(frames):
+def find_copies(frames, key):
+    """Reasons to leave out copies of frames.
+
+    Parameters
+    ----------
+    frames : list of dict
+    key : str
+        Field that is the same in copies.
+
+    Returns
+    -------
+    dict
+        Sentence by `id` of the frame.
+    """
     first, copies = {}, {}
     for frame in frames:
-        original = first.setdefault(frame["content"], frame)
+        original = first.setdefault(frame[key], frame)
         if original is not frame:
             copies[id(frame)] = f"same content as {original['file']}"
     return copies

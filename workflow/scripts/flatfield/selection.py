@@ -110,7 +110,10 @@ def find_frames(patterns, root, key, planned=()):
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         full = os.path.normpath(os.path.join(glob.escape(root), os.path.expanduser(pattern)))
         matches = {path for path in planned if matches_parts(path.split(os.sep), full.split(os.sep))}
-        matches = matches or {path for path in glob.glob(full, recursive=True) if os.path.isfile(path)}
+        matches = matches or {path for path in glob.glob(full, recursive=True) if not os.path.isdir(path)}
+        odd = next((path for path in sorted(matches) if path not in planned and not os.path.isfile(path)), None)
+        if odd:
+            raise ConfigurationError(f"key `{key}`: {odd} is no file, or a link to none; take it out, or mend it")
         if not matches:
             shown = os.path.normpath(os.path.join(root, os.path.expanduser(pattern)))
             folder = re.split(r"[*?\[]", pattern)[0].rpartition("/")[0]
