@@ -103,7 +103,7 @@ def find_frames(patterns, root, key, planned=()):
     Raises
     ------
     ConfigurationError
-        If a pattern matches nothing.
+        If a pattern matches nothing, or what is no file; or if two names are those of one file.
     """
     found = {}
     root = os.path.expanduser(root)
@@ -111,9 +111,6 @@ def find_frames(patterns, root, key, planned=()):
         full = os.path.normpath(os.path.join(glob.escape(root), os.path.expanduser(pattern)))
         matches = {path for path in planned if matches_parts(path.split(os.sep), full.split(os.sep))}
         matches = matches or {path for path in glob.glob(full, recursive=True) if not os.path.isdir(path)}
-        odd = next((path for path in sorted(matches) if path not in planned and not os.path.isfile(path)), None)
-        if odd:
-            raise ConfigurationError(f"key `{key}`: {odd} is no file, or a link to none; take it out, or mend it")
         if not matches:
             shown = os.path.normpath(os.path.join(root, os.path.expanduser(pattern)))
             folder = re.split(r"[*?\[]", pattern)[0].rpartition("/")[0]
@@ -129,6 +126,9 @@ def find_frames(patterns, root, key, planned=()):
             found.setdefault(os.path.abspath(path), path)  # a file may match an absolute and a relative pattern
     frames = sorted(found.values(), key=natural_key)
     _check_files(frames, key)
+    odd = next((path for path in frames if path not in planned and not os.path.isfile(path)), None)
+    if odd:
+        raise ConfigurationError(f"key `{key}`: {odd} is no file, or a link to none; take it out, or mend it")
     return frames
 
 
