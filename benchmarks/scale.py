@@ -12,11 +12,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "workflow/scripts"))
 
-from flatfield.bands import cut_band
-from flatfield.combining import combine_interpolated, combine_stack, warm_up
-from flatfield.frames import read_frame
-from flatfield.stacks import read_stack
-from flatfield.storage import HALO
+from flatfield.combine.bands import cut_band
+from flatfield.combine.methods import combine_interpolated, combine_stack, warm_up
+from flatfield.combine.stack import read_stack
+from flatfield.files.memory import HALO
+from flatfield.raw.decode import read_frame
 
 
 def main(folder, count, memory_mb, bands, debayer):

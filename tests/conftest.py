@@ -18,10 +18,10 @@ import pytest
 import yaml
 from filelock import FileLock
 
-from flatfield.cfa import ColorFilterArray
-from flatfield.combining import combine_interpolated, combine_stack
-from flatfield.simulation import write_dng
-from flatfield.stacks import stack_frames
+from flatfield.combine.methods import combine_interpolated, combine_stack
+from flatfield.combine.stack import stack_frames
+from flatfield.demo.simulation import write_dng
+from flatfield.raw.cfa import ColorFilterArray
 
 REPOSITORY = Path(__file__).parent.parent
 #: Real frames that are not part of the project, see the README of that folder.

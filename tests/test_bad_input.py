@@ -10,8 +10,8 @@ import tifffile
 from astropy.io import fits
 from conftest import BLACK, LONG, MARGINS, exif, simulate_mosaic, write_flats
 
-from flatfield.cfa import ColorFilterArray
-from flatfield.simulation import write_dng
+from flatfield.demo.simulation import write_dng
+from flatfield.raw.cfa import ColorFilterArray
 
 RGGB = ColorFilterArray.from_name("RGGB")
 

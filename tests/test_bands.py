@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from conftest import BLACK, MARGINS, Project, exif, simulate_mosaic, write_flats
 
-from flatfield.cfa import ColorFilterArray
-from flatfield.simulation import write_dng
+from flatfield.demo.simulation import write_dng
+from flatfield.raw.cfa import ColorFilterArray
 
 RGGB = ColorFilterArray.from_name("RGGB")
 

@@ -5,8 +5,8 @@ import pytest
 from campaign import RECORDS
 from PIL import Image
 
-from flatfield.simulation import GAIN, LIGHT_GAIN, LIGHT_READ_NOISE
-from flatfield.tables import read_table
+from flatfield.demo.simulation import GAIN, LIGHT_GAIN, LIGHT_READ_NOISE
+from flatfield.files.tables import read_table
 
 #: Standard errors by which a number may be off; some dozens are compared.
 ERRORS = 4

@@ -8,11 +8,11 @@ import pytest
 from conftest import LONG
 from PIL import Image
 
-from flatfield import diagnosis
-from flatfield.cfa import ColorFilterArray
-from flatfield.demosaicing import interpolate_bilinear
-from flatfield.simulation import coordinates
-from flatfield.tiles import Tiles, measure_mean, measure_sky, tile_positions
+from flatfield.combine.demosaicing import interpolate_bilinear
+from flatfield.demo.simulation import coordinates
+from flatfield.measure import diagnosis
+from flatfield.measure.tiles import Tiles, measure_mean, measure_sky, tile_positions
+from flatfield.raw.cfa import ColorFilterArray
 
 RGGB, SHAPE, LEVEL = ColorFilterArray.from_name("RGGB"), (240, 360), 2000.0
 X, Y = coordinates(*SHAPE)
@@ -137,7 +137,7 @@ def test_a_picture_is_found_to_be_encoded(flat, tmp_path, curve):
         v = np.where(u < 0.018, 4.5 * u, 1.099 * u**0.45 - 0.099)
     path = tmp_path / "sky.jpg"
     Image.fromarray(np.rint(255 * v).astype(np.uint8).transpose(1, 2, 0)).save(path, quality=95)
-    from flatfield.frames import read_picture
+    from flatfield.raw.decode import read_picture
 
     planes = read_picture(path)
     level, error = measure_sky(planes, GOOD)

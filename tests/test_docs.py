@@ -6,7 +6,7 @@ import pytest
 from conftest import REPOSITORY
 
 from compare_truth import COLUMNS as DEMO_COLUMNS
-from flatfield.inspection import columns
+from flatfield.measure.inspection import columns
 
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 #: Tables that only other input has (no colour filters, bias frames, the demo), with their columns.

@@ -11,9 +11,9 @@ from conftest import exif, simulate_mosaic, write_flats
 from test_bad_input import setting
 from test_workflow import table
 
-from flatfield import metadata
-from flatfield.cfa import ColorFilterArray
-from flatfield.simulation import write_dng
+from flatfield.demo.simulation import write_dng
+from flatfield.raw import metadata
+from flatfield.raw.cfa import ColorFilterArray
 
 NAMES = (
     *("DSC 1.dng", "DSC'2'.dng", 'DSC"3".dng', "-4.dng", "фото 5.dng", "DSC&6;$(touch pwned).dng"),

@@ -5,11 +5,11 @@ import pytest
 from conftest import BLACK, Project, exif
 from test_workflow import table
 
-from flatfield import illumination
-from flatfield.cfa import ColorFilterArray
-from flatfield.products import read_image, read_planes
-from flatfield.regions import average_channels
-from flatfield.simulation import coordinates, write_dng
+from flatfield.demo.simulation import coordinates, write_dng
+from flatfield.files.fits import read_image, read_planes
+from flatfield.measure import illumination
+from flatfield.measure.blocks import average_channels
+from flatfield.raw.cfa import ColorFilterArray
 
 RGGB = ColorFilterArray.from_name("RGGB")
 ROWS, COLUMNS = 32, 48

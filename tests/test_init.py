@@ -10,10 +10,10 @@ import yaml
 from astropy.io import fits
 from conftest import BLACK, MARGINS, REPOSITORY, Project, exif, simulate_mosaic
 
-from flatfield.catalogue import catalogue, kind_of_path
-from flatfield.cfa import ColorFilterArray
-from flatfield.proposal import propose
-from flatfield.simulation import write_dng
+from flatfield.demo.simulation import write_dng
+from flatfield.init.catalogue import catalogue, kind_of_path
+from flatfield.init.proposal import propose
+from flatfield.raw.cfa import ColorFilterArray
 
 RGGB = ColorFilterArray.from_name("RGGB")
 SHAPE = (120, 180)

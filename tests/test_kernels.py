@@ -1,6 +1,7 @@
 """The kernels against numpy: any frames, any cut into bands, in memory and in a scratch file."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,12 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from flatfield import combining, demosaicing, simulation, stacks, storage
-from flatfield.cfa import ColorFilterArray
-from flatfield.errors import CombinationError, FrameError, ResourceError
-from flatfield.frames import read_shape
-from flatfield.stacks import Stack, afford_threads, read_stack
-from flatfield.storage import FrameStore
+from flatfield.combine import demosaicing, methods
+from flatfield.combine.stack import Stack, afford_threads, read_stack, stack_frames
+from flatfield.combine.store import FrameStore
+from flatfield.demo import simulation
+from flatfield.files import memory
+from flatfield.files.errors import CombinationError, FrameError, ResourceError
+from flatfield.raw.cfa import ColorFilterArray
+from flatfield.raw.decode import read_shape
 
 XTRANS = "RBGBRGGGRGGBGGBGGRBRGRBGGGBGGRGGRGGB"
 PATTERNS = ("MONO", "RGGB", "GBRG", XTRANS)
@@ -75,14 +78,14 @@ def interpolate_slowly(mosaic, pattern):
 @settings(max_examples=200, deadline=None)
 @given(frames_of(np.uint16))
 def test_median_is_that_of_numpy(values):
-    found = combining.combine(values.astype(np.float32), {"method": "median"})[0]
+    found = methods.combine(values.astype(np.float32), {"method": "median"})[0]
     np.testing.assert_array_equal(found, np.median(values, axis=0))
 
 
 @settings(max_examples=100, deadline=None)
 @given(frames_of(np.uint16))
 def test_mean_and_its_error_are_those_of_numpy(values):
-    mean, error = combining.combine(values.astype(np.float32), {"method": "mean"})
+    mean, error = methods.combine(values.astype(np.float32), {"method": "mean"})
     np.testing.assert_allclose(mean, values.mean(axis=0), rtol=1e-6)
     if len(values) > 1:
         np.testing.assert_allclose(error, values.std(axis=0, ddof=1) / np.sqrt(len(values)), rtol=1e-5, atol=1e-9)
@@ -96,10 +99,10 @@ def test_minmax_drops_the_extremes(values, low, high):
     options = {"method": "minmax", "nlow": low, "nhigh": high}
     if low + high >= len(values):
         with pytest.raises(CombinationError, match="nlow or nhigh"):
-            combining.combine(values.astype(np.float32), options)
+            methods.combine(values.astype(np.float32), options)
         return
     kept = np.sort(values, axis=0)[low : len(values) - high]
-    np.testing.assert_allclose(combining.combine(values.astype(np.float32), options)[0], kept.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(methods.combine(values.astype(np.float32), options)[0], kept.mean(axis=0), rtol=1e-6)
 
 
 def clip_slowly(values, low, high, iterations):
@@ -124,12 +127,12 @@ def clip_slowly(values, low, high, iterations):
 )
 def test_sigma_clip_is_that_of_a_loop_over_pixels(values, low, high, iterations):
     options = {"method": "sigma_clip", "kappa_low": low, "kappa_high": high, "iterations": iterations}
-    found, error = combining.combine(values.astype(np.float32), options)
+    found, error = methods.combine(values.astype(np.float32), options)
     for index in range(values.shape[1]):
         kept = clip_slowly(values[:, index], low, high, iterations)
         assert found[index] == pytest.approx(kept.mean(), rel=1e-6)
         if len(kept) > 1:
-            ratio = combining.prepare_rule(options, len(values))[0][-1]
+            ratio = methods.prepare_rule(options, len(values))[0][-1]
             assert error[index] == pytest.approx(ratio * kept.std(ddof=1) / np.sqrt(len(kept)), rel=1e-5, abs=1e-9)
 
 
@@ -160,9 +163,9 @@ def test_ccd_clip_is_that_of_a_loop_over_pixels(count, seed, pattern, low, high,
     mosaics = rng.normal(1000, 40, (count, 6, 12)).astype(np.uint16)
     mosaics[rng.uniform(size=mosaics.shape) < 0.1] += 300
     stack = make_stack(mosaics, pattern, rng, band_rows=4)
-    value, error, used = combining.combine_stack(stack, options)
+    value, error, used = methods.combine_stack(stack, options)
     scaled, colors = signal_of(stack, mosaics), stack.cfa.tile
-    ratio = combining.prepare_rule(options, count)[0][-1]
+    ratio = methods.prepare_rule(options, count)[0][-1]
     for i, j in np.ndindex(6, 12):
         factors = stack.factors[:, colors[i % len(colors)][j % len(colors)]]
         kept = scaled[ccd_clip_slowly(scaled[:, i, j], factors.astype(float), options), i, j].astype(float)
@@ -175,16 +178,16 @@ def test_frames_that_count_are_counted():
     values = np.random.default_rng(1).normal(1000, 10, (20, 30, 30)).astype(np.uint16)
     values[7] += 500
     levels = np.zeros((20, 4), np.float32)
-    stack = stacks.stack_frames(values, levels, levels + 1, ColorFilterArray.from_name("MONO"))
-    used = combining.combine_stack(stack, CLIP)[2]
+    stack = stack_frames(values, levels, levels + 1, ColorFilterArray.from_name("MONO"))
+    used = methods.combine_stack(stack, CLIP)[2]
     assert used.max() == 19 and used.mean() > 18
-    assert combining.combine_stack(stack, MEDIAN)[2].size == 0  # does not vary
+    assert methods.combine_stack(stack, MEDIAN)[2].size == 0  # does not vary
 
 
 def test_sigma_clip_removes_a_star_and_keeps_the_rest():
     values = np.random.default_rng(1).normal(1000, 10, (20, 100, 100)).astype(np.float32)
     values[7] += 500  # would raise the mean by 25
-    error = combining.combine(values, CLIP)[0] - 1000
+    error = methods.combine(values, CLIP)[0] - 1000
     # 19 values are left, 10 / sqrt(19) = 2.29; the robust deviation of 20 values costs up to a tenth more
     assert np.abs(error.mean()) < 5 * 2.29 / 100
     assert error.std() < 1.15 * 2.29
@@ -196,7 +199,7 @@ def test_standard_error_is_the_scatter_of_masters(options, count):
     # signal 5000 DN, gain 2 e-/DN, read noise 8 e-: the noise that ccd_clip is told
     noise = np.sqrt(5000 / 2 + 4**2)
     values = 5000 + np.random.default_rng(1000 + count).normal(0, noise, (count, 200, 500)).astype(np.float32)
-    value, error = combining.combine(values, options)
+    value, error = methods.combine(values, options)
     if options["method"] == "minmax" and count == 3:  # one value is left
         assert np.isnan(error).all()
         return
@@ -211,12 +214,12 @@ def test_any_number_of_frames(count):
     values = rng.choice([0, 1, 500, 501, 65535], (count, 1, 25)).astype(np.uint16)
     values[:, 0, 1:] = rng.integers(0, 65536, (count, 24))
     values[:, 0, 2] = 7  # constant
-    found = combining.combine(values.astype(np.float32), MEDIAN)[0]
+    found = methods.combine(values.astype(np.float32), MEDIAN)[0]
     np.testing.assert_array_equal(found, np.median(values, axis=0))
     low, high = count // 3, count // 4
-    found = combining.combine(values.astype(np.float32), {"method": "minmax", "nlow": low, "nhigh": high})[0]
+    found = methods.combine(values.astype(np.float32), {"method": "minmax", "nlow": low, "nhigh": high})[0]
     np.testing.assert_allclose(found, np.sort(values, axis=0)[low : count - high].mean(axis=0), rtol=1e-6)
-    found = combining.combine(values.astype(np.float32), CLIP)[0][0]
+    found = methods.combine(values.astype(np.float32), CLIP)[0][0]
     expected = [clip_slowly(pixel, 3, 3, 5).mean() for pixel in values[:, 0].T]
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
@@ -230,10 +233,10 @@ def test_unscaled_and_scaled_stacks_are_those_of_numpy(count, rows, columns, pat
     mosaics = rng.integers(0, 65536, (count, rows, columns)).astype(np.float32 if is_float else np.uint16)
     bias = rng.uniform(0, 9, (rows, columns)).astype(np.float32) if has_bias else None
     stack = make_stack(mosaics, pattern, rng, bias=bias, threads=2, band_rows=7)
-    found, error, _ = combining.combine_stack(stack, MEDIAN)
+    found, error, _ = methods.combine_stack(stack, MEDIAN)
     np.testing.assert_array_equal(found, np.median(signal_of(stack, mosaics), axis=0))
     deviation = signal_of(stack, mosaics).astype(float).std(axis=0, ddof=1)
-    np.testing.assert_allclose(error, deviation * combining.median_error_ratio(count) / np.sqrt(count), rtol=1e-4)
+    np.testing.assert_allclose(error, deviation * methods.median_error_ratio(count) / np.sqrt(count), rtol=1e-4)
 
 
 @settings(max_examples=40, deadline=None)
@@ -259,11 +262,11 @@ def test_threads_bands_and_scratch_files_do_not_change_a_bit(
     spilled = make_stack(mosaics, pattern, np.random.default_rng(3), scratch=folder, **cut)
     for stack in (in_memory, spilled):
         for found, expected in zip(
-            combining.combine_stack(stack, options), combining.combine_stack(whole, options), strict=True
+            methods.combine_stack(stack, options), methods.combine_stack(whole, options), strict=True
         ):
             assert found.tobytes() == expected.tobytes()
         for found, expected in zip(
-            combining.combine_interpolated(stack, options), combining.combine_interpolated(whole, options), strict=True
+            methods.combine_interpolated(stack, options), methods.combine_interpolated(whole, options), strict=True
         ):
             assert found.tobytes() == expected.tobytes()
     spilled.store.file.close()
@@ -276,10 +279,10 @@ def test_debayered_median_is_that_of_frames_interpolated_one_by_one(pattern, col
     mosaics = rng.integers(0, 65536, (5, 13, columns)).astype(np.uint16)
     stack = make_stack(mosaics, pattern, rng, band_rows=4)
     frames = [interpolate_slowly(frame, pattern) for frame in signal_of(stack, mosaics)]
-    planes, errors = combining.combine_interpolated(stack, MEDIAN)
+    planes, errors = methods.combine_interpolated(stack, MEDIAN)
     # float32 sums of up to nine values of up to 65535 x 1.1
     np.testing.assert_allclose(planes, np.median(frames, axis=0), rtol=1e-6, atol=0.02)
-    ratio = combining.median_error_ratio(5) / np.sqrt(5)
+    ratio = methods.median_error_ratio(5) / np.sqrt(5)
     np.testing.assert_allclose(errors, np.std(frames, axis=0, ddof=1) * ratio, rtol=1e-4)
     found = demosaicing.interpolate_bilinear(mosaics[0].astype(np.float32), stack.cfa, threads=2)
     np.testing.assert_allclose(found, interpolate_slowly(mosaics[0], pattern), rtol=1e-6, atol=0.02)
@@ -297,15 +300,15 @@ def test_what_is_not_finite_stays_with_its_channel():
 def test_unequal_black_levels_and_factors_reach_their_colours():
     pattern = ColorFilterArray(((1, 0), (2, 3)))
     blacks, factors = np.array([[10, 20, 30, 40]], np.float32), np.array([[1, 2, 3, 4]], np.float32)
-    stack = stacks.stack_frames([np.full((4, 4), 100, np.uint16)], blacks, factors, pattern, band_rows=1)
-    found = combining.combine_stack(stack, MEDIAN)[0]
+    stack = stack_frames([np.full((4, 4), 100, np.uint16)], blacks, factors, pattern, band_rows=1)
+    found = methods.combine_stack(stack, MEDIAN)[0]
     np.testing.assert_array_equal(found, np.tile([[80 * 2, 90 * 1], [70 * 3, 60 * 4]], (2, 2)))
 
 
 def test_below_black_stays_negative():
     levels = np.full((3, 4), 512, np.float32), np.ones((3, 4), np.float32)
-    stack = stacks.stack_frames(np.full((3, 2, 2), 500, np.uint16), *levels, simulation.CFA)
-    assert (combining.combine_stack(stack, MEDIAN)[0] == -12).all()
+    stack = stack_frames(np.full((3, 2, 2), 500, np.uint16), *levels, simulation.CFA)
+    assert (methods.combine_stack(stack, MEDIAN)[0] == -12).all()
 
 
 # Memory and scratch files
@@ -331,7 +334,7 @@ def memory_for(frames, threads=2):
     """What the frames need, and the least that will do, MB."""
     shape = read_stack(frames[:1], False, limits(None, "")).shape
     size = (shape, len(frames), 2, threads)
-    return storage.needed_mb(*size), storage.least_mb(*size)
+    return memory.needed_mb(*size), memory.least_mb(*size)
 
 
 def test_frames_above_the_limit_go_to_a_scratch_file_without_a_name(frames, tmp_path, capfd):
@@ -345,7 +348,7 @@ def test_frames_above_the_limit_go_to_a_scratch_file_without_a_name(frames, tmp_
     assert "scratch file" in capfd.readouterr().out
     assert not list(scratch.iterdir())
     for found, expected in zip(
-        combining.combine_stack(spilled, MEDIAN), combining.combine_stack(in_memory, MEDIAN), strict=True
+        methods.combine_stack(spilled, MEDIAN), methods.combine_stack(in_memory, MEDIAN), strict=True
     ):
         np.testing.assert_array_equal(found, expected)
 
@@ -357,7 +360,7 @@ def test_too_little_memory_or_scratch_space_is_said_before_the_work(frames, tmp_
         read_stack(paths, False, limits(10, tmp_path))
     with pytest.raises(ResourceError, match=r"no scratch file can be made in .*missing"):
         read_stack(paths, False, limits(least, tmp_path / "missing"))
-    monkeypatch.setattr(storage.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 1000}))
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 1000}))
     with pytest.raises(ResourceError, match="GB of scratch space are needed"):
         read_stack(paths, False, limits(least, tmp_path))
 
@@ -383,7 +386,7 @@ def test_space_that_others_take_meanwhile_is_noticed(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(storage.os, "posix_fallocate", fail)
+    monkeypatch.setattr(os, "posix_fallocate", fail)
     with pytest.raises(ResourceError, match="GB of scratch space are needed"):
         FrameStore(2, (10, 10), np.uint16, tmp_path)
     assert not list(tmp_path.iterdir())
@@ -403,7 +406,7 @@ def test_a_broken_frame_stops_the_job_and_leaves_no_scratch(frames, tmp_path):
 
 def test_a_killed_job_leaves_no_scratch(tmp_path):
     code = (
-        "import sys, time; import numpy as np; from flatfield.storage import FrameStore; "
+        "import sys, time; import numpy as np; from flatfield.combine.store import FrameStore; "
         "store = FrameStore(4, (100, 100), np.uint16, sys.argv[1]); store.write(3, np.ones((100, 100))); "
         "print('ready', flush=True); time.sleep(60)"
     )
@@ -421,7 +424,7 @@ def test_a_killed_job_leaves_no_scratch(tmp_path):
 def run_kernel(tmp_path, **environment):
     """Take a median in a process of its own that has only this copy of the library."""
     code = (
-        "import numpy as np; from flatfield.combining import combine; "
+        "import numpy as np; from flatfield.combine.methods import combine; "
         "print(combine(np.ones((3, 2), 'f4'), {'method': 'median'})[0])"
     )
     environment = os.environ | {"PYTHONPATH": str(tmp_path), "HOME": str(tmp_path / "home")} | environment

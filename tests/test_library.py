@@ -1,5 +1,7 @@
 """The library against numpy, LibRaw, Monte-Carlo and invariants."""
 
+import doctest
+import importlib
 import re
 import warnings
 
@@ -11,28 +13,17 @@ from conftest import REPOSITORY, exif, simulate_mosaic
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flatfield import (
-    calibration,
-    cfa,
-    combining,
-    configuration,
-    demosaicing,
-    inspection,
-    inventory,
-    metadata,
-    names,
-    products,
-    reading,
-    regions,
-    robust,
-    selection,
-    simulation,
-    storage,
-    tables,
-)
-from flatfield.cfa import ColorFilterArray
-from flatfield.errors import CalibrationError, FrameError, InventoryError
-from flatfield.frames import read_frame, read_shape
+from flatfield.combine import demosaicing, methods, scaling
+from flatfield.demo import simulation
+from flatfield.files import fits_check, reading, tables
+from flatfield.files.errors import CalibrationError, FrameError, InventoryError
+from flatfield.files.fits import write_planes
+from flatfield.measure import calibration, inspection
+from flatfield.plan import configuration, selection
+from flatfield.raw import metadata
+from flatfield.raw.cfa import ColorFilterArray
+from flatfield.raw.decode import read_frame, read_shape
+from flatfield.report import pictures
 
 XTRANS = "RBGBRGGGRGGBGGBGGRBRGRBGGGBGGRGGRGGB"
 
@@ -40,15 +31,19 @@ XTRANS = "RBGBRGGGRGGBGGBGGRBRGRBGGGBGGRGGRGGB"
 # Examples in docstrings
 
 
+LIBRARY = REPOSITORY / "workflow/scripts/flatfield"
+
+
 @pytest.mark.parametrize(
     "module",
-    [calibration, cfa, combining, demosaicing, names, regions, robust, selection, storage],
-    ids=lambda m: m.__name__,
+    [
+        ".".join(path.relative_to(LIBRARY.parent).with_suffix("").parts)
+        for path in sorted(LIBRARY.rglob("*.py"))
+        if ">>>" in path.read_text()
+    ],
 )
 def test_examples_in_docstrings(module):
-    import doctest
-
-    result = doctest.testmod(module)
+    result = doctest.testmod(importlib.import_module(module))
     assert result.attempted and not result.failed
 
 
@@ -59,11 +54,11 @@ def test_exposure_drift_is_taken_out_by_scaling():
     rng = np.random.default_rng(8)
     drift = np.linspace(0.95, 1.05, 30)
     rows = [{"cfa": "MONO", "level_dn": str(4000 * d), "level_mono_dn": str(4000 * d)} for d in drift]
-    factors = inventory.scale_factors(rows, rows, "channel")
+    factors = scaling.scale_factors(rows, rows, "channel")
     frames = 4000 * drift[:, None, None] * (1 + 0.01 * rng.standard_normal((30, 100, 100)))
-    scaled = combining.combine((frames * factors[:, :1, None]).astype(np.float32), {"method": "median"})[0]
-    unscaled = combining.combine(frames.astype(np.float32), {"method": "median"})[0]
-    expected = 0.01 * combining.median_error_ratio(30) / np.sqrt(30)
+    scaled = methods.combine((frames * factors[:, :1, None]).astype(np.float32), {"method": "median"})[0]
+    unscaled = methods.combine(frames.astype(np.float32), {"method": "median"})[0]
+    expected = 0.01 * methods.median_error_ratio(30) / np.sqrt(30)
     assert scaled.std() / scaled.mean() == pytest.approx(expected, rel=0.03)  # 10000 pixels: 0.7 %
     assert unscaled.std() > 1.5 * scaled.std()
 
@@ -71,7 +66,7 @@ def test_exposure_drift_is_taken_out_by_scaling():
 def test_scaling_of_dark_frames_is_refused():
     rows = [{"cfa": "MONO", "level_dn": "0", "level_mono_dn": "0", "file": "cap.dng"}]
     with pytest.raises(InventoryError, match=r"cap.dng.*scale: none"):
-        inventory.scale_factors(rows, rows, "frame")
+        scaling.scale_factors(rows, rows, "frame")
 
 
 # Frames
@@ -256,10 +251,10 @@ def test_picture_shows_the_sky_and_survives_anything():
     sky[:, 20:22, 30:32] = 60000
     sky[:, 0, 0] = np.nan
     balance = (1, 1, 1)
-    picture = calibration.render_picture(sky, balance, calibration.measure_stretch(np.nan_to_num(sky), balance))
+    picture = pictures.render_picture(sky, balance, pictures.measure_stretch(np.nan_to_num(sky), balance))
     assert 40 < np.median(picture) < 80 and picture[20, 30].min() == 255
     flat = np.full((1, 4, 4), 7, np.float32)
-    assert calibration.render_picture(flat, (1,), calibration.measure_stretch(flat, (1,))).shape == (4, 4, 3)
+    assert pictures.render_picture(flat, (1,), pictures.measure_stretch(flat, (1,))).shape == (4, 4, 3)
 
 
 def test_tables_survive_hostile_text(tmp_path):
@@ -271,13 +266,13 @@ def test_tables_survive_hostile_text(tmp_path):
 def test_damaged_file_is_noticed(tmp_path):
     path = tmp_path / "flat.fits"
     header = fits.Header({"DATE": "2026-01-01T00:00:00"})
-    products.write_planes(path, np.ones((3, 20, 30), np.float32), ("RED", "GREEN", "BLUE"), header, "Master Flat")
-    assert [row["band"] for row in products.check_fits(path)] == [None, "RED", "GREEN", "BLUE"]
+    write_planes(path, np.ones((3, 20, 30), np.float32), ("RED", "GREEN", "BLUE"), header, "Master Flat")
+    assert [row["band"] for row in fits_check.check_fits(path)] == [None, "RED", "GREEN", "BLUE"]
     content = bytearray(path.read_bytes())
     content[-2880] ^= 1
     path.write_bytes(content)
     with pytest.raises(CalibrationError, match="does not read back"):
-        products.check_fits(path)
+        fits_check.check_fits(path)
 
 
 def test_source_turns_clockwise_when_the_camera_turns_counter_clockwise():

@@ -14,10 +14,11 @@ from conftest import LONG, Project, exif
 from PIL import Image
 from test_workflow import table
 
-from flatfield import calibration, dng
-from flatfield.cfa import ColorFilterArray
-from flatfield.demosaicing import interpolate_bilinear, interpolate_box
-from flatfield.simulation import coordinates, write_dng
+from flatfield.combine.demosaicing import interpolate_bilinear, interpolate_box
+from flatfield.demo.simulation import coordinates, write_dng
+from flatfield.measure import calibration
+from flatfield.raw import dng
+from flatfield.raw.cfa import ColorFilterArray
 
 SHAPE, GAIN, BLACK = (288, 432), 4.0, 512  # RawTherapee does not open smaller ones
 X_TRANS = "RBGBRGGGRGGBGGBGGRBRGRBGGGBGGRGGRGGB"

@@ -10,10 +10,10 @@ from conftest import BASE_CONFIG, BLACK, LONG, MARGINS, Project, exif
 from numpy.polynomial import polynomial
 from test_workflow import table
 
-from flatfield import modelling
-from flatfield.cfa import ColorFilterArray
-from flatfield.lensfun import describe_vignetting
-from flatfield.simulation import coordinates, write_dng
+from flatfield.demo.simulation import coordinates, write_dng
+from flatfield.measure import models
+from flatfield.measure.lensfun import describe_vignetting
+from flatfield.raw.cfa import ColorFilterArray
 
 ROWS, COLUMNS, NOISE = 32, 48, 5e-4
 RGGB = ColorFilterArray.from_name("RGGB")
@@ -48,15 +48,15 @@ TRUTHS = {
     "polynomial of degree 2": lambda rng: random_polynomial(2, rng),
     "polynomial of degree 5": lambda rng: random_polynomial(5, rng),
     "polynomial of degree 8": lambda rng: random_polynomial(8, rng),
-    modelling.LENSFUN: lambda rng: polynomial.polyval(X**2 + Y**2, EVEN),
-    modelling.DNG: lambda rng: free_radial(X, Y),
-    modelling.SPLINE: rippled,
+    models.LENSFUN: lambda rng: polynomial.polyval(X**2 + Y**2, EVEN),
+    models.DNG: lambda rng: free_radial(X, Y),
+    models.SPLINE: rippled,
 }
 
 
 def blocks_of(truth, rng, channels=1):
     values = np.array([truth * (1 + NOISE * rng.standard_normal(truth.shape)) for _ in range(channels)])
-    return modelling.Blocks(
+    return models.Blocks(
         *(np.tile(each, (channels, 1)) for each in (X[0], Y[:, 0])),
         values,
         NOISE * np.abs(values),
@@ -71,7 +71,7 @@ def test_the_true_model_is_chosen(name):
     for seed in range(count):
         rng = np.random.default_rng(seed)
         blocks = blocks_of(TRUTHS[name](rng), rng)
-        chosen[modelling.choose_model(blocks, *modelling.fit_models(blocks))] += 1
+        chosen[models.choose_model(blocks, *models.fit_models(blocks))] += 1
     print(chosen)
     assert chosen[name] >= 0.95 * count
 
@@ -82,7 +82,7 @@ def test_a_model_is_its_truth_within_noise(name):
     rng = np.random.default_rng(7)
     truth = TRUTHS[name](rng)
     blocks = blocks_of(truth, rng)
-    fit = modelling.MODELS[name](blocks.x[0], blocks.y[0], blocks.values[0], blocks.weights[0])
+    fit = models.MODELS[name](blocks.x[0], blocks.y[0], blocks.values[0], blocks.weights[0])
     found = fit.evaluate(blocks.x[0], blocks.y[0])
     expected = NOISE * np.sqrt(fit.parameters / truth.size)
     assert np.sqrt(np.mean((found / truth - 1) ** 2)) < 2 * expected
@@ -90,10 +90,10 @@ def test_a_model_is_its_truth_within_noise(name):
 
 def test_coefficients_of_the_radial_models():
     values = polynomial.polyval(X**2 + Y**2, EVEN)
-    fit = modelling.fit_even_radial(X[0], Y[:, 0], 300 * values, np.ones_like(values))
+    fit = models.fit_even_radial(X[0], Y[:, 0], 300 * values, np.ones_like(values))
     assert [fit.coefficients[name] for name in ("k1", "k2", "k3")] == pytest.approx(EVEN[1:], abs=1e-8)
     values = free_radial(X, Y)
-    found = modelling.fit_free_radial(X[0], Y[:, 0], 300 * values, np.ones_like(values)).coefficients
+    found = models.fit_free_radial(X[0], Y[:, 0], 300 * values, np.ones_like(values)).coefficients
     assert (found["center_x"], found["center_y"]) == pytest.approx(CENTER, abs=1e-5)
     assert [found[f"k{i}"] for i in range(5)] == pytest.approx(GAIN[1:], abs=2e-3)
 
@@ -108,12 +108,12 @@ def test_dust_and_hot_pixels_do_not_count(cfa):
     mosaic = truth * dust * (1 + 0.005 * rng.standard_normal(shape))
     hot = rng.random(shape) < 2e-4
     mosaic[hot] *= 3
-    blocks = modelling.average_blocks(mosaic.astype(np.float32), np.zeros(shape, bool), cfa, 12)
+    blocks = models.average_blocks(mosaic.astype(np.float32), np.zeros(shape, bool), cfa, 12)
     assert not blocks.known[(np.hypot(blocks.x[0] - 0.3, blocks.y[0][:, None] + 0.2) < 0.025)].any()
     assert blocks.known.mean() > 0.9
-    fits_, predictions = modelling.fit_models(blocks)
-    assert modelling.choose_model(blocks, fits_, predictions) == modelling.LENSFUN
-    drawn = modelling.draw_mosaic(fits_[modelling.LENSFUN], cfa, shape)
+    fits_, predictions = models.fit_models(blocks)
+    assert models.choose_model(blocks, fits_, predictions) == models.LENSFUN
+    drawn = models.draw_mosaic(fits_[models.LENSFUN], cfa, shape)
     assert np.abs(drawn / truth - 1).max() < 2e-3
     # errors of blocks are those of noise and pixel response
     pull = (blocks.values - drawn_blocks(truth, cfa, 12)) / blocks.errors
@@ -176,8 +176,8 @@ def write_frame(path, signal, index, iso=100):
 
 def test_model_times_detail_is_the_flat(modelled):
     rows = table(modelled.path("first/models.tsv"))
-    assert {row["model"] for row in rows if row["chosen"] == "yes"} == {modelling.LENSFUN}
-    assert len(rows) == 3 * len(modelling.MODELS)
+    assert {row["model"] for row in rows if row["chosen"] == "yes"} == {models.LENSFUN}
+    assert len(rows) == 3 * len(models.MODELS)
     for row in rows:
         if row["chosen"] == "yes":
             noise, cv, rms = (float(row[name]) for name in ("noise_percent", "cv_rms_percent", "rms_percent"))

@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_workflow import table
 
-from flatfield import calibration, combining, demosaicing, differences, noise
-from flatfield.cfa import ColorFilterArray
-from flatfield.products import read_image
-from flatfield.simulation import write_dng
-from flatfield.stacks import stack_frames
+from flatfield.combine import demosaicing, methods
+from flatfield.combine.stack import stack_frames
+from flatfield.demo.simulation import write_dng
+from flatfield.files.fits import read_image
+from flatfield.measure import calibration, differences, noise
+from flatfield.raw.cfa import ColorFilterArray
 
 RGGB, MONO = ColorFilterArray.from_name("RGGB"), ColorFilterArray.from_name("MONO")
 MEDIAN, MEAN = {"method": "median"}, {"method": "mean"}
@@ -87,7 +88,7 @@ def test_gain_read_noise_and_response_are_those_of_the_camera(tmp_path):
         level = response(700)[rows_, columns][inside[rows_, columns]].mean() / GAIN
         frame = level / np.sqrt((READ_NOISE / GAIN) ** 2 + level / GAIN)
         assert float(row["snr_frame"]) == pytest.approx(frame, rel=0.03)
-        master = frame * np.sqrt(40) / combining.median_error_ratio(40)
+        master = frame * np.sqrt(40) / methods.median_error_ratio(40)
         assert float(row["snr_predicted"]) == pytest.approx(master, rel=0.03)
         assert float(row["snr_master"]) == pytest.approx(master, rel=0.03)
         assert float(row["depth_slope"]) == pytest.approx(-0.5, abs=4 * float(row["depth_slope_error"]))
@@ -276,8 +277,8 @@ def test_noise_falls_with_the_root_of_the_frames_down_to_the_fixed_pattern(optio
     box = (5000 * pattern + 50 * rng.standard_normal((64, 20000))).astype(np.float32)
     rows = noise.measure_depth(box, options, np.ones(64))
     for row in rows:
-        row["effective_frames"] = combining.scatter_of_master(options, row["frames"]) ** -2
-        expected = 1.0 * combining.scatter_of_master(options, row["frames"])  # 50 of 5000 are 1 %
+        row["effective_frames"] = methods.scatter_of_master(options, row["frames"]) ** -2
+        expected = 1.0 * methods.scatter_of_master(options, row["frames"])  # 50 of 5000 are 1 %
         assert row["noise_percent"] == pytest.approx(expected, abs=4 * row["noise_error_percent"] + 0.01 * expected)
     assert [row["frames"] for row in rows] == [1, 2, 4, 8, 16, 32]
     slope, error = noise.fit_slope(rows)
@@ -288,7 +289,7 @@ def test_noise_falls_with_the_root_of_the_frames_down_to_the_fixed_pattern(optio
 def test_the_number_of_frames_that_are_needed_suffices(options):
     needed = noise.frames_needed(1.5, 0.3, options)
     values = np.random.default_rng(3).normal(100, 1.5, (needed, 40000)).astype(np.float32)
-    assert combining.combine(values, options)[0].std() == pytest.approx(0.3, rel=0.03)
+    assert methods.combine(values, options)[0].std() == pytest.approx(0.3, rel=0.03)
 
 
 def test_drift_of_the_exposure_costs_nothing_when_scaled():
@@ -300,7 +301,7 @@ def test_drift_of_the_exposure_costs_nothing_when_scaled():
         frames = (level + np.sqrt(level) * rng.standard_normal((count, 200, 300))).astype(np.float32)
         factors = np.repeat((exposure.mean() / exposure)[:, None], 4, axis=1).astype(np.float32)
         stack = stack_frames(frames, np.zeros((count, 4), np.float32), factors, MONO)
-        masters.append(combining.combine_stack(stack, MEDIAN)[0].std())
+        masters.append(methods.combine_stack(stack, MEDIAN)[0].std())
     assert masters[0] / masters[1] == pytest.approx(1, abs=0.02)
 
 
@@ -313,7 +314,7 @@ def subset(seed, count, shape=(240, 360), level=5000.0, options=MEDIAN, source=1
     expected = level * source / (1 + radius(shape) ** 2)
     frames = (expected + np.sqrt(expected) * rng.standard_normal((count, *shape))).astype(np.float32)
     levels = np.zeros((count, 4), np.float32)
-    return combining.combine_stack(stack_frames(frames, levels, levels + 1, cfa), options)[:2]
+    return methods.combine_stack(stack_frames(frames, levels, levels + 1, cfa), options)[:2]
 
 
 @pytest.mark.parametrize("options", [MEDIAN, MEAN, CLIP])
@@ -331,7 +332,7 @@ def test_a_hot_pixel_is_not_significant():
     rng = np.random.default_rng(1)
     frames = rng.normal(5000, 50, (2, 20, 60, 60)).astype(np.float32)
     frames[:, :, 20, 30] = rng.normal(5000, 2000, (2, 20))
-    (a, sa), (b, sb) = (combining.combine(each, MEAN) for each in frames)
+    (a, sa), (b, sb) = (methods.combine(each, MEAN) for each in frames)
     assert abs(differences.significance(a, b, (sa, sb), (20, 20), MONO)[20, 30]) < 4
 
 

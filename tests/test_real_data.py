@@ -10,11 +10,11 @@ from astropy.io import fits
 from conftest import REPOSITORY, Project
 from test_workflow import table
 
-from flatfield import combining
-from flatfield.cfa import ColorFilterArray
-from flatfield.errors import FrameError
-from flatfield.frames import read_frame, read_shape, read_signal
-from flatfield.stacks import stack_frames
+from flatfield.combine import methods
+from flatfield.combine.stack import stack_frames
+from flatfield.files.errors import FrameError
+from flatfield.raw.cfa import ColorFilterArray
+from flatfield.raw.decode import read_frame, read_shape, read_signal
 
 CAMERAS = {
     "colorchart.dng": ((1156, 1734), "RGGB", [2056] * 4, "Canon EOS Kiss X4", None, None),
@@ -127,7 +127,7 @@ def test_ccd_clip_reproduces_the_flat_of_iraf(real_data):
     frames = np.array([fits.getdata(folder / f"flat{number:04d}.fits") for number in range(1, 6)], np.float32)
     scaled = frames * (modes.mean() / modes).astype(np.float32)[:, None, None]
     options = {"method": "ccd_clip", "kappa_low": 1e9, "kappa_high": 3, "iterations": 10}
-    ours = combining.combine(scaled, options | {"gain_e_per_dn": 4.65, "read_noise_e": 8})[0]
+    ours = methods.combine(scaled, options | {"gain_e_per_dn": 4.65, "read_noise_e": 8})[0]
     difference = np.abs(ours - fits.getdata(folder / "Flat.fits"))
     print(f"from IRAF's Flat.fits: {(difference < 0.5).mean():.5f} within 0.5 ADU, median {np.median(difference):.5f}")
     # the data's README: an independent re-computation
@@ -163,7 +163,7 @@ def test_gain_of_the_flats_of_iraf_is_not_that_of_its_log(real_data, tmp_path):
     options = {"method": "ccd_clip", "kappa_low": 1e9, "kappa_high": 3, "iterations": 10}
     levels = np.ones((5, 4), np.float32)
     stack = stack_frames(np.array(frames, np.float32), 0 * levels, levels, ColorFilterArray.from_name("MONO"))
-    used = combining.combine_stack(stack, options | {"gain_e_per_dn": 4.65, "read_noise_e": 8})[2]
+    used = methods.combine_stack(stack, options | {"gain_e_per_dn": 4.65, "read_noise_e": 8})[2]
     assert (used < 5).mean() > 0.5
 
 

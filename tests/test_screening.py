@@ -7,10 +7,10 @@ import pytest
 from conftest import BLACK, exif, simulate_mosaic
 from test_workflow import table
 
-from flatfield import inspection, screening
-from flatfield.cfa import ColorFilterArray
-from flatfield.errors import InventoryError
-from flatfield.simulation import write_dng
+from flatfield.demo.simulation import write_dng
+from flatfield.files.errors import InventoryError
+from flatfield.measure import inspection, screening
+from flatfield.raw.cfa import ColorFilterArray
 
 RGGB = ColorFilterArray.from_name("RGGB")
 SHAPE = (120, 180)

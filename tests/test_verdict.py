@@ -7,7 +7,7 @@ from test_illumination import COUNT, GAIN, RGGB, SOURCE, camera, log_source, wri
 from test_workflow import table
 
 import compare_sets
-from flatfield.simulation import coordinates, write_dng
+from flatfield.demo.simulation import coordinates, write_dng
 
 
 def rows(**sets):

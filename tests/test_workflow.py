@@ -19,7 +19,7 @@ from astropy.nddata import CCDData
 from campaign import RECORDS, digests
 from conftest import BLACK, LONG, MARGINS, REPOSITORY, Project, exif, simulate_mosaic, write_flats
 
-from flatfield.simulation import CFA, write_dng
+from flatfield.demo.simulation import CFA, write_dng
 
 EPSILON = np.finfo(np.float32).eps
 

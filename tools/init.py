@@ -15,10 +15,12 @@ from rich.text import Text
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT / "workflow/scripts"))
 
-from flatfield import configuration, proposal, proposed_config, selection  # noqa: E402
-from flatfield.catalogue import catalogue, list_files  # noqa: E402
-from flatfield.errors import ConfigurationError, FlatfieldError  # noqa: E402
-from flatfield.writing import write_text  # noqa: E402
+from flatfield.files.errors import ConfigurationError, FlatfieldError  # noqa: E402
+from flatfield.files.writing import write_text  # noqa: E402
+from flatfield.init import proposal  # noqa: E402
+from flatfield.init.catalogue import catalogue, list_files  # noqa: E402
+from flatfield.init.text import write_config  # noqa: E402
+from flatfield.plan import configuration, selection  # noqa: E402
 
 DEMO = PROJECT / "config/demo.yaml"
 SCHEMA = PROJECT / "workflow/schemas/config.schema.yaml"
@@ -63,7 +65,7 @@ def main(frames, config, overwrite, threads):
         raise ConfigurationError(f"{config} exists and is kept; to replace it: make init FRAMES={frames} OVERWRITE=yes")
     if sys.stdin.isatty():
         ask_turns(proposed)
-    text = proposed_config.write_config(proposed, frames, list_files(frames))
+    text = write_config(proposed, frames, list_files(frames))
     check(yaml.safe_load(text))
     write_text(path, text)
     guesses = text.count("# ?")

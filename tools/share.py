@@ -17,11 +17,11 @@ from rocrate.rocrate import ROCrate
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT / "workflow/scripts"))
 
-from flatfield import configuration  # noqa: E402
-from flatfield.errors import FlatfieldError  # noqa: E402
-from flatfield.tables import read_table  # noqa: E402
-from flatfield.version import VERSION  # noqa: E402
-from flatfield.writing import completed  # noqa: E402
+from flatfield.files.errors import FlatfieldError  # noqa: E402
+from flatfield.files.tables import read_table  # noqa: E402
+from flatfield.files.version import VERSION  # noqa: E402
+from flatfield.files.writing import completed  # noqa: E402
+from flatfield.plan import configuration  # noqa: E402
 
 #: What runs the analysis again.
 CODE = (

@@ -16,8 +16,8 @@ from astropy.io import fits
 PROJECT = Path(__file__).parent.parent
 sys.path.insert(0, str(PROJECT / "workflow/scripts"))
 
-from flatfield import configuration  # noqa: E402
-from flatfield.errors import ConfigurationError, FlatfieldError  # noqa: E402
+from flatfield.files.errors import ConfigurationError, FlatfieldError  # noqa: E402
+from flatfield.plan import configuration  # noqa: E402
 
 CODE = ("Snakefile", "workflow", "profiles", "envs", "CITATION.cff", "config")
 #: Of the results, what tells of the run and not of the frames.

@@ -29,12 +29,12 @@ TESTS = Path(__file__).parent.parent
 sys.path[:0] = [str(TESTS), str(TESTS.parent / "workflow/scripts")]
 from conftest import BLACK, MARGINS, REAL_DATA, exif, simulate_mosaic  # noqa: E402
 
-from flatfield.cfa import ColorFilterArray  # noqa: E402
-from flatfield.errors import FrameError  # noqa: E402
-from flatfield.frames import read_frame, read_picture, read_shape  # noqa: E402
-from flatfield.inspection import inspect_frames  # noqa: E402
-from flatfield.names import is_picture  # noqa: E402
-from flatfield.simulation import write_dng  # noqa: E402
+from flatfield.demo.simulation import write_dng  # noqa: E402
+from flatfield.files.errors import FrameError  # noqa: E402
+from flatfield.files.names import is_picture  # noqa: E402
+from flatfield.measure.inspection import inspect_frames  # noqa: E402
+from flatfield.raw.cfa import ColorFilterArray  # noqa: E402
+from flatfield.raw.decode import read_frame, read_picture, read_shape  # noqa: E402
 
 #: Limits of a child: seconds for a file, bytes of address space (libraries take one GB of that).
 SECONDS, MEMORY = 30, 4_000_000_000

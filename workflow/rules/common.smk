@@ -14,10 +14,13 @@ from snakemake.exceptions import WorkflowError
 WORKFLOW = Path(os.path.relpath(str(workflow.current_basedir))).parent
 sys.path.insert(0, str(WORKFLOW / "scripts"))
 
-from flatfield import cluster, configuration, reporting, selection, simulation, storage, tracking
-from flatfield.errors import ConfigurationError, FrameError
-from flatfield.names import is_fits
-from flatfield.tables import read_table
+from flatfield.files import memory
+from flatfield.demo import names as demo
+from flatfield.plan import cluster, configuration, selection, tracking
+from flatfield.report import conclusions
+from flatfield.files.errors import ConfigurationError, FrameError
+from flatfield.files.names import is_fits
+from flatfield.files.tables import read_table
 
 DEMO = workflow.pathvars.apply("<resources>/demo")
 RESULTS = workflow.pathvars.apply("<results>")
@@ -32,8 +35,8 @@ SMALL_FRAME = 4_000_000
 
 def plan_demo():
     """List the raw frames that the demo can simulate."""
-    flats = [simulation.flat_files(DEMO, name, config["demo"]["frames"]) for name in simulation.SETS]
-    return {path for files in flats for path in files} | set(simulation.light_files(DEMO))
+    flats = [demo.flat_files(DEMO, name, config["demo"]["frames"]) for name in demo.SETS]
+    return {path for files in flats for path in files} | set(demo.light_files(DEMO))
 
 
 def list_stored(root):
@@ -60,11 +63,11 @@ def count_bands(name):
         return config["bands"]
     if limit is None or frames[0] in KNOWN:
         return 1
-    from flatfield.frames import read_shape  # takes half a second
+    from flatfield.raw.decode import read_shape  # takes half a second
 
     for path in frames:
         with suppress(FrameError):  # which its inspection will tell
-            return storage.enough_bands(read_shape(path), len(frames), storage.bytes_of_pixel(path), limit)
+            return memory.enough_bands(read_shape(path), len(frames), memory.bytes_of_pixel(path), limit)
     return 1
 
 
@@ -106,7 +109,7 @@ PRESET = Path(config["compare"]).stem if preset else None
 RAW_LIGHTS = [name for name in LIGHTS if name not in PICTURES]
 PAIRS = {name: {f"{a}-{b}": (a, b) for a, b in combinations(SETS[name].subsets, 2)} for name in SETS}
 COMBINING_JOBS = sum(len(frames.subsets) + 2 for frames in SETS.values())
-DEMO_SETS = [name for name in SETS if name in simulation.SETS and set(SETS[name].frames) <= PLANNED]
+DEMO_SETS = [name for name in SETS if name in demo.SETS and set(SETS[name].frames) <= PLANNED]
 DEMO_LIGHTS = [name for name, frames in LIGHTS.items() if set(frames.values()) <= PLANNED]
 BANDS = {name: count_bands(name) for name in SETS}
 
@@ -123,7 +126,7 @@ wildcard_constraints:
     band="[0-9]+",
     offset="bias|dark",
     frame=configuration.alternatives(stem for frames in LIGHTS.values() for stem in frames),
-    demo_set=configuration.alternatives(simulation.SETS),
+    demo_set=configuration.alternatives(demo.SETS),
 
 
 def bands_of_product(wildcards, product):
@@ -362,11 +365,11 @@ def memory_of_frames(table, frames, threads, itemsize, bands=1):
             "a table of frames lists none that is used; remove inspected.tsv and bias.tsv, and run again"
         )
     number = max(len(frames), 1)  # none where bands were combined before: then there is less to hold
-    size = shape, number, max(itemsize, storage.bytes_of_pixel(frames[0]) if frames else 0), threads, bands
-    needed, allowed = storage.needed_mb(*size), config["memory_mb"]
+    size = shape, number, max(itemsize, memory.bytes_of_pixel(frames[0]) if frames else 0), threads, bands
+    needed, allowed = memory.needed_mb(*size), config["memory_mb"]
     if on_cluster():
         return min(needed, allowed or needed)
-    return min(needed, allowed or max(free_memory_mb(threads), storage.least_mb(*size)))
+    return min(needed, allowed or max(free_memory_mb(threads), memory.least_mb(*size)))
 
 
 def free_memory_mb(threads):
@@ -391,7 +394,7 @@ def whole_job(arrays):
     """Memory of a job, MB: of its arrays, and on a cluster also of the Snakemake that starts it, more at each attempt."""
 
     def declare(wildcards, input, threads, attempt):
-        return arrays(wildcards, input, threads) + (storage.STARTER_MB * attempt if on_cluster() else 0)
+        return arrays(wildcards, input, threads) + (memory.STARTER_MB * attempt if on_cluster() else 0)
 
     return declare
 
@@ -666,7 +669,7 @@ def print_summary():
     """The end of a run that made the report: the best set, warnings, where the report is."""
     page, story = Path(RESULTS) / "report.html", Path(RESULTS) / "conclusions.yaml"
     if page.exists() and story.exists() and page.stat().st_mtime >= STARTED:
-        print("", reporting.summarize(configuration.read_yaml(story), page), "", sep="\n", file=sys.stderr)
+        print("", conclusions.summarize(configuration.read_yaml(story), page), "", sep="\n", file=sys.stderr)
 
 
 def prepare_cluster():

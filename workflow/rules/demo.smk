@@ -20,7 +20,7 @@ rule simulate_flats:
 rule simulate_lights:
     """Raw lights of the simulated camera (DNG), and the true scenes."""
     output:
-        frames=simulation.light_files("<resources>/demo"),
+        frames=demo.light_files("<resources>/demo"),
         truth="<resources>/demo/truth/lights.fits",
     log:
         "<logs>/demo/simulate_lights.log",

@@ -3,25 +3,25 @@
 from functools import partial
 
 import numpy as np
-from flatfield import calibration
-from flatfield.demosaicing import interpolate_bilinear, interpolate_box
-from flatfield.frames import black_beside_bias, read_frame, signal
-from flatfield.job import logged_job
-from flatfield.offsets import read_offset
-from flatfield.products import (
+from flatfield.report import pictures
+from flatfield.measure import calibration
+from flatfield.combine.demosaicing import interpolate_bilinear, interpolate_box
+from flatfield.raw.decode import black_beside_bias, read_frame, signal
+from flatfield.files.job import logged_job
+from flatfield.measure.light import read_offset
+from flatfield.files.fits import (
     cite_file,
     describe_frames,
     describe_mosaic,
     image_hdu,
     read_image,
     write_fits,
-    write_picture,
     write_planes,
-    write_tiff,
 )
-from flatfield.reading import find_inspected
-from flatfield.regions import locate_box
-from flatfield.tables import number_of, read_table, write_table
+from flatfield.report.pictures import write_picture, write_tiff
+from flatfield.files.frame_table import find_inspected
+from flatfield.measure.boxes import locate_box
+from flatfield.files.tables import number_of, read_table, write_table
 
 
 #: Part of the range below which values that pile up are those of a blank frame.
@@ -85,10 +85,10 @@ def main(frame, file, flat, noise, offsets, inventory, products, options, oversc
     write_planes(products["planes"], after_planes, channels, header, "Light Frame")
     brightest = level or float(np.nan_to_num(after).max()) or 1.0
     write_tiff(products["tiff"], after_planes, brightest)
-    small = calibration.shrink_planes(after_planes)
+    small = pictures.shrink_planes(after_planes)
     balance = light.white_balance[: len(channels)]
-    stretch = calibration.measure_stretch(small, balance)
-    write_picture(products["picture"], calibration.render_picture(small, balance, stretch))
+    stretch = pictures.measure_stretch(small, balance)
+    write_picture(products["picture"], pictures.render_picture(small, balance, stretch))
     del after_planes, master  # memory for the errors
     layout = describe_mosaic(cfa.name)
     header.update(layout)

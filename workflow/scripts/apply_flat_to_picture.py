@@ -1,13 +1,15 @@
 """Apply the flat to a light as the notebook did: an 8-bit, gamma-coded picture divided by the linear flat."""
 
 import numpy as np
-from flatfield.calibration import compare_regions, cut_planes, divide, measure_norms, picture_of_maxima
-from flatfield.demosaicing import develop_picture
-from flatfield.job import logged_job
-from flatfield.products import cite_file, describe_frames, read_planes, write_picture, write_planes
-from flatfield.reading import find_inspected
-from flatfield.regions import locate_box
-from flatfield.tables import write_table
+from flatfield.measure.calibration import compare_regions, cut_planes, divide, measure_norms
+from flatfield.report.pictures import picture_of_maxima
+from flatfield.combine.demosaicing import develop_picture
+from flatfield.files.job import logged_job
+from flatfield.files.fits import cite_file, describe_frames, read_planes, write_planes
+from flatfield.report.pictures import write_picture
+from flatfield.files.frame_table import find_inspected
+from flatfield.measure.boxes import locate_box
+from flatfield.files.tables import write_table
 
 
 def main(frame, file, flat, inventory, products, options):

@@ -1,9 +1,9 @@
 """Read the debayered master back and check it."""
 
-from flatfield.errors import CalibrationError
-from flatfield.job import logged_job
-from flatfield.products import check_fits
-from flatfield.tables import write_table
+from flatfield.files.errors import CalibrationError
+from flatfield.files.job import logged_job
+from flatfield.files.fits_check import check_fits
+from flatfield.files.tables import write_table
 
 
 def main(flat, check):

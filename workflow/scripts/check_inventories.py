@@ -2,12 +2,12 @@
 
 from collections import Counter
 
-from flatfield.calibration import check_fit
-from flatfield.errors import CombinationError
-from flatfield.inventory import used_frames
-from flatfield.job import logged_job
-from flatfield.regions import locate_box
-from flatfield.tables import read_table, write_table
+from flatfield.measure.calibration import check_fit
+from flatfield.files.errors import CombinationError
+from flatfield.files.frame_table import used_frames
+from flatfield.files.job import logged_job
+from flatfield.measure.boxes import locate_box
+from flatfield.files.tables import read_table, write_table
 
 
 def main(sets, lights, summary, options):

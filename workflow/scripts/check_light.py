@@ -1,9 +1,9 @@
 """Check that the frames of a light and those of its flat agree in what the division needs."""
 
-from flatfield.errors import CalibrationError
-from flatfield.inventory import used_frames
-from flatfield.job import logged_job
-from flatfield.tables import number_of, read_table, write_table
+from flatfield.files.errors import CalibrationError
+from flatfield.files.frame_table import used_frames
+from flatfield.files.job import logged_job
+from flatfield.files.tables import number_of, read_table, write_table
 
 COLUMNS = ["frame", "quantity", "light", "flat", "agreement", "remark"]
 #: Quantities that must be the same, with the reason.

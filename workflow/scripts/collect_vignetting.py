@@ -1,7 +1,7 @@
 """Collect the centre/corner ratios of the frames of a light."""
 
-from flatfield.job import logged_job
-from flatfield.tables import collect_tables
+from flatfield.files.job import logged_job
+from flatfield.files.tables import collect_tables
 
 if "snakemake" in globals():
     with logged_job(snakemake.log[0]):

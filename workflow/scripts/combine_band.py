@@ -3,8 +3,8 @@
 import combine_flat
 import combine_subset
 import debayer_flat
-from flatfield.bands import write_band
-from flatfield.job import limits_of, logged_job, source_of
+from flatfield.combine.bands import write_band
+from flatfield.files.job import limits_of, logged_job, source_of
 
 COMBINE = {
     "subsets": combine_subset.combine,
@@ -28,7 +28,7 @@ def main(product, source, part, band, options, limits):
     options : dict
         Section ``combine`` of the configuration.
     limits : dict
-        threads, memory_mb, scratch, see `flatfield.job.limits_of`.
+        threads, memory_mb, scratch, see `flatfield.files.job.limits_of`.
     """
     write_band(part, COMBINE[product](source, options, limits, band))
 

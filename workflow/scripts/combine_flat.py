@@ -1,10 +1,10 @@
 """Combine all used frames of a set per pixel: the master mosaic."""
 
 import numpy as np
-from flatfield.bands import cut_band, join_bands
-from flatfield.combining import combine_stack, warm_up
-from flatfield.job import limits_of, logged_job, source_of
-from flatfield.products import (
+from flatfield.combine.bands import cut_band, join_bands
+from flatfield.combine.methods import combine_stack, warm_up
+from flatfield.files.job import limits_of, logged_job, source_of
+from flatfield.files.fits import (
     combined_hdus,
     describe_combination,
     describe_mosaic,
@@ -12,7 +12,7 @@ from flatfield.products import (
     read_image,
     write_fits,
 )
-from flatfield.stacks import describe_used, mask_pixels, read_used_stack
+from flatfield.combine.stack import describe_used, mask_pixels, read_used_stack
 
 
 def main(source, bands, flat, options, limits):
@@ -31,7 +31,7 @@ def main(source, bands, flat, options, limits):
     options : dict
         Section ``combine`` of the configuration.
     limits : dict
-        threads, memory_mb, scratch, see `flatfield.job.limits_of`.
+        threads, memory_mb, scratch, see `flatfield.files.job.limits_of`.
     """
     arrays = join_bands(bands) if bands else combine(source, options, limits)
     rows, header = describe_used(source)
@@ -53,7 +53,7 @@ def combine(source, options, limits, band=None):
     source, options, limits
         See `main`.
     band : tuple of int, optional
-        See `flatfield.bands.cut_band`.
+        See `flatfield.combine.bands.cut_band`.
 
     Returns
     -------

@@ -4,10 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from flatfield.combining import combine_stack, warm_up
-from flatfield.job import limits_of, logged_job
-from flatfield.products import combined_hdus, describe_combination, describe_frames, describe_mosaic, write_fits
-from flatfield.stacks import read_used_stack
+from flatfield.combine.methods import combine_stack, warm_up
+from flatfield.files.job import limits_of, logged_job
+from flatfield.files.fits import combined_hdus, describe_combination, describe_frames, describe_mosaic, write_fits
+from flatfield.combine.stack import read_used_stack
 
 
 def main(frames, files, inventory, master, options, overscan, limits):
@@ -28,7 +28,7 @@ def main(frames, files, inventory, master, options, overscan, limits):
         ccd_clip.
     overscan : bool
     limits : dict
-        threads, memory_mb, scratch, see `flatfield.job.limits_of`.
+        threads, memory_mb, scratch, see `flatfield.files.job.limits_of`.
     """
     warm_up(combine_stack)
     source = {"frames": frames, "files": files, "inspected": inventory, "bias": None, "overscan": overscan}

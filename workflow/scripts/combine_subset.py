@@ -2,16 +2,11 @@
 
 from pathlib import Path
 
-from flatfield.bands import join_bands
-from flatfield.combining import combine_stack, warm_up
-from flatfield.job import limits_of, logged_job, source_of
-from flatfield.products import (
-    combined_hdus,
-    describe_combination,
-    describe_mosaic,
-    write_fits,
-)
-from flatfield.stacks import describe_used, read_used_stack
+from flatfield.combine.bands import join_bands
+from flatfield.combine.methods import combine_stack, warm_up
+from flatfield.files.job import limits_of, logged_job, source_of
+from flatfield.files.fits import combined_hdus, describe_combination, describe_mosaic, write_fits
+from flatfield.combine.stack import describe_used, read_used_stack
 
 
 def main(source, bands, subset, rotation, options, limits):
@@ -32,7 +27,7 @@ def main(source, bands, subset, rotation, options, limits):
     options : dict
         Section ``combine`` of the configuration.
     limits : dict
-        threads, memory_mb, scratch, see `flatfield.job.limits_of`.
+        threads, memory_mb, scratch, see `flatfield.files.job.limits_of`.
     """
     name = Path(subset).stem
     arrays = join_bands(bands) if bands else combine(source, options, limits)
@@ -54,7 +49,7 @@ def combine(source, options, limits, band=None):
     source, options, limits
         See `main`.
     band : tuple of int, optional
-        See `flatfield.bands.cut_band`.
+        See `flatfield.combine.bands.cut_band`.
 
     Returns
     -------

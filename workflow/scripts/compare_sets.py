@@ -1,9 +1,9 @@
 """Compare the sets: light source, noise, saturation, repeatability; which is the most uniform, and which to use."""
 
 import numpy as np
-from flatfield.inventory import used_frames
-from flatfield.job import logged_job
-from flatfield.tables import number_of, read_table, write_table
+from flatfield.files.frame_table import used_frames
+from flatfield.files.job import logged_job
+from flatfield.files.tables import number_of, read_table, write_table
 
 
 #: What ``illumination_tests.tsv`` tells of a set, by the name of the columns here.

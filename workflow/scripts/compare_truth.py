@@ -2,14 +2,14 @@
 
 import numpy as np
 from astropy.io import fits
-from flatfield.calibration import compare_regions, cut_planes
-from flatfield.cfa import ColorFilterArray
-from flatfield.demosaicing import interpolate_bilinear
-from flatfield.job import logged_job
-from flatfield.products import read_image, read_planes
-from flatfield.regions import block_average
-from flatfield.simulation import GAIN, PRNU, READ_NOISE, SETS
-from flatfield.tables import number_of, read_table, write_table
+from flatfield.measure.calibration import compare_regions, cut_planes
+from flatfield.raw.cfa import ColorFilterArray
+from flatfield.combine.demosaicing import interpolate_bilinear
+from flatfield.files.job import logged_job
+from flatfield.files.fits import read_image, read_planes
+from flatfield.measure.blocks import block_average
+from flatfield.demo.simulation import GAIN, OPTICS, PRNU, READ_NOISE
+from flatfield.files.tables import number_of, read_table, write_table
 
 #: Side of the blocks in which the shape of a flat is compared, pixels.
 BLOCK = 12
@@ -53,7 +53,7 @@ def main(flats, masters, responses, noise, truths, lights, scenes, sets, truth, 
         rows += compare_light(path, scenes, options["regions"])
     named = [row["set"] for row in read_table(sets) if row["most_uniform"] == "yes"]
     if named and len(options["sets"]) == len(read_table(sets)):
-        best = min(options["sets"], key=lambda name: abs(SETS[name].gradient))
+        best = min(options["sets"], key=lambda name: abs(OPTICS[name].gradient))
         rows.append(_row("sets", "", "most uniform light source", named[0], best, ""))
     write_table(truth, rows, COLUMNS)
 

@@ -3,18 +3,20 @@
 from threading import Lock
 
 import numpy as np
-from flatfield.bands import cut_band, join_bands
-from flatfield.cfa import ColorFilterArray
-from flatfield.combining import combine_interpolated, combine_stack, warm_up
-from flatfield.demosaicing import develop, interpolate_variance
-from flatfield.errors import FrameError
-from flatfield.inventory import scale_factors, used_frames
-from flatfield.job import limits_of, logged_job, source_of
-from flatfield.products import describe_combination, read_image, write_planes
-from flatfield.reading import check_unchanged, read_each
-from flatfield.stacks import Stack, afford_threads, allocate, describe_used, read_used_stack, select_used
-from flatfield.storage import HALO
-from flatfield.tables import read_table
+from flatfield.combine.bands import cut_band, join_bands
+from flatfield.raw.cfa import ColorFilterArray
+from flatfield.combine.methods import combine_interpolated, combine_stack, warm_up
+from flatfield.combine.demosaicing import develop, interpolate_variance
+from flatfield.files.errors import FrameError
+from flatfield.combine.scaling import scale_factors
+from flatfield.files.frame_table import used_frames
+from flatfield.files.job import limits_of, logged_job, source_of
+from flatfield.files.fits import describe_combination, read_image, write_planes
+from flatfield.files.frame_table import check_unchanged
+from flatfield.files.reading import read_each
+from flatfield.combine.stack import Stack, afford_threads, allocate, describe_used, read_used_stack, select_used
+from flatfield.files.memory import HALO
+from flatfield.files.tables import read_table
 
 #: What a combination gives of each channel.
 PARTS = ("value", "error")
@@ -37,7 +39,7 @@ def main(source, bands, flat, uncert, options, limits):
     options : dict
         Section ``combine`` of the configuration.
     limits : dict
-        threads, memory_mb, scratch, see `flatfield.job.limits_of`.
+        threads, memory_mb, scratch, see `flatfield.files.job.limits_of`.
     """
     debayer = source["debayer"]
     rows, header = describe_used(source, debayer["step"])
@@ -66,7 +68,7 @@ def combine(source, options, limits, band=None):
     source, options, limits
         See `main`.
     band : tuple of int, optional
-        See `flatfield.bands.cut_band`.
+        See `flatfield.combine.bands.cut_band`.
 
     Returns
     -------

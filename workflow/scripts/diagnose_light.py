@@ -3,18 +3,18 @@
 from itertools import pairwise
 
 import numpy as np
-from flatfield import diagnosis
-from flatfield.cfa import CHANNELS, ColorFilterArray
-from flatfield.demosaicing import develop_picture
-from flatfield.errors import CalibrationError
-from flatfield.frames import black_beside_bias, read_frame, read_picture, signal
-from flatfield.job import logged_job
-from flatfield.offsets import read_offset
-from flatfield.plotting import plot_diagnosis
-from flatfield.products import read_image
-from flatfield.reading import find_inspected
-from flatfield.tables import NOT_DETERMINED, read_table, write_table
-from flatfield.tiles import Tiles, measure_mean, measure_sky, tile_positions
+from flatfield.measure import diagnosis
+from flatfield.raw.cfa import CHANNELS, ColorFilterArray
+from flatfield.combine.demosaicing import develop_picture
+from flatfield.files.errors import CalibrationError
+from flatfield.raw.decode import black_beside_bias, read_frame, read_picture, signal
+from flatfield.files.job import logged_job
+from flatfield.measure.light import read_offset
+from flatfield.report.plotting import plot_diagnosis
+from flatfield.files.fits import read_image
+from flatfield.files.frame_table import find_inspected
+from flatfield.files.tables import NOT_DETERMINED, read_table, write_table
+from flatfield.measure.tiles import Tiles, measure_mean, measure_sky, tile_positions
 
 COLUMNS = ["cause", "meaning", "verdict", "size_percent", "error_percent", "evidence"]
 FALLOFF_COLUMNS = ["channel", "stage", "place", "radius", "level", "error", "ratio", "ratio_error", "ev", "ev_error"]

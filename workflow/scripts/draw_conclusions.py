@@ -1,10 +1,10 @@
 """Draw the conclusions of all tables: what went in, which set is best, how good the flats are, and warnings."""
 
 import yaml
-from flatfield.job import logged_job
-from flatfield.reporting import conclude
-from flatfield.tables import read_table, tables_by_folder
-from flatfield.writing import write_text
+from flatfield.files.job import logged_job
+from flatfield.report.conclusions import conclude
+from flatfield.files.tables import read_table, tables_by_folder
+from flatfield.files.writing import write_text
 
 
 def main(inputs, conclusions, preset):
@@ -16,7 +16,7 @@ def main(inputs, conclusions, preset):
         sets, and lists of tables: inventories, noise, uniformity, illumination, models, drift, vignetting, diagnosis,
         agreement, preset, demo.
     conclusions : str
-        YAML file to write, see `flatfield.reporting.conclude`.
+        YAML file to write, see `flatfield.report.conclusions.conclude`.
     preset : dict or None
         Its name.
     """

@@ -1,12 +1,12 @@
 """Read each frame of a set once: what it is, and whether it belongs with the others."""
 
-from flatfield.cfa import ColorFilterArray
-from flatfield.inspection import columns, inspect_frames
-from flatfield.inventory import check_offsets, reject_mismatches
-from flatfield.job import logged_job
-from flatfield.products import read_image
-from flatfield.screening import compare_halves, screen_frames
-from flatfield.tables import NOT_DETERMINED, read_table, write_table
+from flatfield.raw.cfa import ColorFilterArray
+from flatfield.measure.inspection import columns, inspect_frames
+from flatfield.measure.consistency import check_offsets, reject_mismatches
+from flatfield.files.job import logged_job
+from flatfield.files.fits import read_image
+from flatfield.measure.screening import compare_halves, screen_frames
+from flatfield.files.tables import NOT_DETERMINED, read_table, write_table
 
 
 DRIFT_COLUMNS = [

@@ -1,11 +1,12 @@
 """Make the inventory of a set: which subset each frame belongs to, and whether the order is right."""
 
-from flatfield.cfa import ColorFilterArray
-from flatfield.errors import InventoryError
-from flatfield.inspection import columns
-from flatfield.inventory import check_order, used_frames
-from flatfield.job import logged_job
-from flatfield.tables import read_table, write_table
+from flatfield.raw.cfa import ColorFilterArray
+from flatfield.files.errors import InventoryError
+from flatfield.measure.inspection import columns
+from flatfield.files.frame_table import used_frames
+from flatfield.measure.consistency import check_order
+from flatfield.files.job import logged_job
+from flatfield.files.tables import read_table, write_table
 
 
 def main(inspected, inventory, options):

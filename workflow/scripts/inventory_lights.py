@@ -1,11 +1,11 @@
 """Make the inventory of a light: read each frame once."""
 
-from flatfield.cfa import ColorFilterArray
-from flatfield.errors import FrameError
-from flatfield.inspection import columns, inspect_frames
-from flatfield.job import logged_job
-from flatfield.products import read_image
-from flatfield.tables import write_table
+from flatfield.raw.cfa import ColorFilterArray
+from flatfield.files.errors import FrameError
+from flatfield.measure.inspection import columns, inspect_frames
+from flatfield.files.job import logged_job
+from flatfield.files.fits import read_image
+from flatfield.files.tables import write_table
 
 
 def main(frames, offset, inventory, options, threads):

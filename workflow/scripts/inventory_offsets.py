@@ -1,11 +1,11 @@
 """Make the inventory of the offset or dark frames of a set or light, and check that they belong together."""
 
-from flatfield.cfa import ColorFilterArray
-from flatfield.inspection import columns, inspect_frames
-from flatfield.inventory import reject_mismatches
-from flatfield.job import logged_job
-from flatfield.screening import find_copies
-from flatfield.tables import write_table
+from flatfield.raw.cfa import ColorFilterArray
+from flatfield.measure.inspection import columns, inspect_frames
+from flatfield.measure.consistency import reject_mismatches
+from flatfield.files.job import logged_job
+from flatfield.measure.screening import find_copies
+from flatfield.files.tables import write_table
 
 
 #: Longest exposure of darks as a multiple of the shortest; that of bias frames does not matter.

@@ -1,12 +1,12 @@
 """Measure the debayered master in boxes, and tell noise from structure."""
 
-from flatfield.cfa import ColorFilterArray
-from flatfield.combining import scatter_of_master
-from flatfield.demosaicing import noise_of_interpolation
-from flatfield.job import logged_job
-from flatfield.products import read_planes
-from flatfield.regions import locate_box, measure_boxes, separate_causes
-from flatfield.tables import number_of, read_table, write_table
+from flatfield.raw.cfa import ColorFilterArray
+from flatfield.combine.methods import scatter_of_master
+from flatfield.combine.demosaicing import noise_of_interpolation
+from flatfield.files.job import logged_job
+from flatfield.files.fits import read_planes
+from flatfield.measure.boxes import locate_box, measure_boxes, separate_causes
+from flatfield.files.tables import number_of, read_table, write_table
 
 
 def main(flat, uncert, noise, inspected, stats, options):

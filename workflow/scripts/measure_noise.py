@@ -1,17 +1,17 @@
 """Measure the noise of a set: photon transfer, read noise, pixel response, and how many frames are enough."""
 
 import numpy as np
-from flatfield import noise
-from flatfield.cfa import ColorFilterArray
-from flatfield.combining import scatter_of_master
-from flatfield.inventory import used_frames
-from flatfield.job import logged_job
-from flatfield.names import is_fits
-from flatfield.pairs import cut_channels, look_at_flats, measure_offsets
-from flatfield.products import read_image
-from flatfield.reading import check_unchanged
-from flatfield.regions import locate_box
-from flatfield.tables import NOT_DETERMINED, read_table, write_table
+from flatfield.measure import noise
+from flatfield.raw.cfa import ColorFilterArray
+from flatfield.combine.methods import scatter_of_master
+from flatfield.files.frame_table import used_frames
+from flatfield.files.job import logged_job
+from flatfield.files.names import is_fits
+from flatfield.measure.pairs import cut_channels, look_at_flats, measure_offsets
+from flatfield.files.fits import read_image
+from flatfield.files.frame_table import check_unchanged
+from flatfield.measure.boxes import locate_box
+from flatfield.files.tables import NOT_DETERMINED, read_table, write_table
 
 #: Standard deviations by which bias frames and flats must differ for a warning.
 DISAGREEMENT = 5

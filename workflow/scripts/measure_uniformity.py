@@ -1,10 +1,10 @@
 """Measure how the subsets of a set differ at large, per channel: the evenness of the light source."""
 
-from flatfield.cfa import ColorFilterArray
-from flatfield.differences import measure_uniformity
-from flatfield.job import logged_job
-from flatfield.products import read_image
-from flatfield.tables import NOT_DETERMINED, write_table
+from flatfield.raw.cfa import ColorFilterArray
+from flatfield.measure.differences import measure_uniformity
+from flatfield.files.job import logged_job
+from flatfield.files.fits import read_image
+from flatfield.files.tables import NOT_DETERMINED, write_table
 
 COLUMNS = [
     *["pair", "channel", "rms_percent", "noise_percent", "gradient_percent", "gradient_error", "direction_deg"],

@@ -1,13 +1,13 @@
 """Model the flat: polynomials, radial functions and a spline, chosen by what they predict; export the vignetting."""
 
 import numpy as np
-from flatfield import lensfun, modelling
-from flatfield.cfa import ColorFilterArray
-from flatfield.job import logged_job
-from flatfield.products import cite_file, describe_mosaic, image_hdu, read_image, write_fits
-from flatfield.writing import write_text
-from flatfield.regions import block_side
-from flatfield.tables import NOT_DETERMINED, write_table
+from flatfield.measure import lensfun, models
+from flatfield.raw.cfa import ColorFilterArray
+from flatfield.files.job import logged_job
+from flatfield.files.fits import cite_file, describe_mosaic, image_hdu, read_image, write_fits
+from flatfield.files.writing import write_text
+from flatfield.measure.blocks import block_side
+from flatfield.files.tables import NOT_DETERMINED, write_table
 
 COLUMNS = [
     *["channel", "model", "parameters", "rms_percent", "cv_rms_percent", "noise_percent", "chosen", "coefficients"],
@@ -33,16 +33,16 @@ def main(flat, inspected, products, options):
     """
     value, header = read_image(flat)
     mask, cfa = read_image(flat, "MASK")[0] > 0, ColorFilterArray.from_name(header.get("BAYERPAT", "MONO"))
-    blocks = modelling.average_blocks(value, mask, cfa, block_side(value.shape, cfa, BLOCKS_ACROSS))
-    fits, predictions = modelling.fit_models(blocks)
-    chosen = modelling.choose_model(blocks, fits, predictions)
+    blocks = models.average_blocks(value, mask, cfa, block_side(value.shape, cfa, BLOCKS_ACROSS))
+    fits, predictions = models.fit_models(blocks)
+    chosen = models.choose_model(blocks, fits, predictions)
     write_table(products["models"], describe_models(blocks, fits, predictions, chosen, cfa.channels), COLUMNS)
     model, parts = (
         value,
         np.full(len(cfa.channels), np.nan, np.float32),
     )  # where nothing can be modelled: the flat itself
     if chosen:
-        model, parts = modelling.draw_mosaic(fits[chosen], cfa, value.shape), relative_error(blocks, fits[chosen])
+        model, parts = models.draw_mosaic(fits[chosen], cfa, value.shape), relative_error(blocks, fits[chosen])
     header.update(cite_file("FLAT", flat, "modelled"))
     header["MODEL"] = (chosen or "none: too few blocks are known", "of the flat")
     parts = parts[cfa.channel_map((cfa.period, cfa.period))]
@@ -57,7 +57,7 @@ def main(flat, inspected, products, options):
     uncert = np.divide(read_image(flat, "UNCERT")[0], model, out=np.full_like(ratio, np.nan), where=model > 0)
     hdus = [image_hdu(ratio, header, unit=""), image_hdu(uncert, layout, "UNCERT", "", utype="StdDevUncertainty")]
     write_fits(products["detail"], [*hdus, image_hdu(read_image(flat, "MASK")[0].astype(np.uint8), layout, "MASK")])
-    radial = fits.get(modelling.LENSFUN)
+    radial = fits.get(models.LENSFUN)
     coefficients = radial and radial[len(cfa.channels) // 2].coefficients
     write_text(products["lensfun"], lensfun.describe_vignetting(inspected, coefficients, value.shape, options))
 
@@ -76,7 +76,7 @@ def describe_models(blocks, fits, predictions, chosen, channels):
     for index, channel in enumerate(channels):
         values = blocks.values[index][known]
         noise = 100 * float(np.sqrt(np.mean((blocks.errors[index][known] / values) ** 2))) if known.any() else None
-        for name in modelling.MODELS:
+        for name in models.MODELS:
             row = {
                 "channel": channel,
                 "model": name,
@@ -99,8 +99,8 @@ def describe_models(blocks, fits, predictions, chosen, channels):
 
 
 if "snakemake" in globals():
-    from flatfield.inventory import used_frames
-    from flatfield.tables import read_table
+    from flatfield.files.frame_table import used_frames
+    from flatfield.files.tables import read_table
 
     with logged_job(snakemake.log[0]):
         main(

@@ -1,12 +1,12 @@
 """Plot the differences of the subsets, per channel, in percent and in standard errors."""
 
 import numpy as np
-from flatfield.cfa import ColorFilterArray
-from flatfield.differences import plotted_size
-from flatfield.job import logged_job
-from flatfield.plotting import describe_exposure, plot_rows
-from flatfield.products import read_image
-from flatfield.regions import average_channels
+from flatfield.raw.cfa import ColorFilterArray
+from flatfield.report.plotting import plotted_size
+from flatfield.files.job import logged_job
+from flatfield.report.plotting import describe_exposure, plot_rows
+from flatfield.files.fits import read_image
+from flatfield.measure.blocks import average_channels
 
 
 def main(differences, plot, title):

@@ -1,8 +1,8 @@
 """Plot the channels of the debayered master with their profiles."""
 
-from flatfield.job import logged_job
-from flatfield.plotting import plot_planes_and_profiles
-from flatfield.products import read_planes
+from flatfield.files.job import logged_job
+from flatfield.report.plotting import plot_planes_and_profiles
+from flatfield.files.fits import read_planes
 
 
 def main(flat, plot, title):

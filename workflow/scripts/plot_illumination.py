@@ -2,14 +2,14 @@
 
 import numpy as np
 from astropy.io import fits
-from flatfield.cfa import ColorFilterArray
-from flatfield.differences import plotted_size
-from flatfield.job import logged_job
-from flatfield.plotting import plot_rows
-from flatfield.products import read_image
-from flatfield.illumination import design
-from flatfield.regions import average_channels, block_positions
-from flatfield.tables import number_of, read_table
+from flatfield.raw.cfa import ColorFilterArray
+from flatfield.report.plotting import plotted_size
+from flatfield.files.job import logged_job
+from flatfield.report.plotting import plot_rows
+from flatfield.files.fits import read_image
+from flatfield.measure.illumination import design
+from flatfield.measure.blocks import average_channels, block_positions
+from flatfield.files.tables import number_of, read_table
 
 
 def main(subsets, terms, source, response, truth, plot, title):

@@ -12,13 +12,13 @@ from bokeh.models import ColorBar, ColumnDataSource, CrosshairTool, LinearColorM
 from bokeh.palettes import RdBu11, Viridis256, interp_palette
 from bokeh.plotting import figure
 from bokeh.resources import Resources
-from flatfield.cfa import ColorFilterArray
-from flatfield.job import logged_job
-from flatfield.plotting import CHANNEL_COLORS, color_limits
-from flatfield.products import read_image, read_planes
-from flatfield.regions import block_average
-from flatfield.robust import robust_deviation
-from flatfield.writing import write_text
+from flatfield.raw.cfa import ColorFilterArray
+from flatfield.files.job import logged_job
+from flatfield.report.plotting import CHANNEL_COLORS, color_limits
+from flatfield.files.fits import read_image, read_planes
+from flatfield.measure.blocks import block_average
+from flatfield.raw.robust import robust_deviation
+from flatfield.files.writing import write_text
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 #: Pixels of all maps together: so many are there in less than 3 s.

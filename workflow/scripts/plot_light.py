@@ -4,13 +4,13 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from flatfield.calibration import measure_stretch, picture_of_maxima, render_picture, shrink_planes
-from flatfield.demosaicing import develop_picture, interpolate_bilinear
-from flatfield.frames import read_signal
-from flatfield.job import logged_job
-from flatfield.plotting import describe_exposure, plot_rows
-from flatfield.products import read_image, read_planes
-from flatfield.reading import find_inspected
+from flatfield.report.pictures import measure_stretch, picture_of_maxima, render_picture, shrink_planes
+from flatfield.combine.demosaicing import develop_picture, interpolate_bilinear
+from flatfield.raw.decode import read_signal
+from flatfield.files.job import logged_job
+from flatfield.report.plotting import describe_exposure, plot_rows
+from flatfield.files.fits import read_image, read_planes
+from flatfield.files.frame_table import find_inspected
 
 
 def main(frame, file, inventory, planes, bias, dark, plot, light, overscan):

@@ -1,13 +1,13 @@
 """Plot what the chosen model leaves over, and how well each model predicts blocks that it was not fitted to."""
 
 import numpy as np
-from flatfield.cfa import ColorFilterArray
-from flatfield.differences import plotted_size
-from flatfield.job import logged_job
-from flatfield.plotting import plot_models
-from flatfield.products import read_image
-from flatfield.regions import average_channels
-from flatfield.tables import number_of, read_table
+from flatfield.raw.cfa import ColorFilterArray
+from flatfield.report.plotting import plotted_size
+from flatfield.files.job import logged_job
+from flatfield.report.plotting import plot_models
+from flatfield.files.fits import read_image
+from flatfield.measure.blocks import average_channels
+from flatfield.files.tables import number_of, read_table
 
 
 def main(models, model, detail, plot, title):

@@ -1,8 +1,8 @@
 """Plot photon transfer, and the noise of masters against the number of frames."""
 
-from flatfield.job import logged_job
-from flatfield.plotting import plot_noise
-from flatfield.tables import read_table
+from flatfield.files.job import logged_job
+from flatfield.report.plotting import plot_noise
+from flatfield.files.tables import read_table
 
 
 def main(transfer, depth, plot, title, wanted_percent):

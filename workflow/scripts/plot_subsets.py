@@ -1,8 +1,8 @@
 """Plot the combined subsets in a row."""
 
-from flatfield.job import logged_job
-from flatfield.plotting import describe_exposure, plot_rows
-from flatfield.products import read_image
+from flatfield.files.job import logged_job
+from flatfield.report.plotting import describe_exposure, plot_rows
+from flatfield.files.fits import read_image
 
 
 def main(subsets, plot, title):

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from flatfield.job import logged_job
-from flatfield.products import image_hdu, write_fits
-from flatfield.simulation import CFA, SETS, response, simulate_flats, source, write_dng
+from flatfield.files.job import logged_job
+from flatfield.files.fits import image_hdu, write_fits
+from flatfield.demo.simulation import CFA, OPTICS, response, simulate_flats, source, write_dng
 
 
 def main(frames, truth, options):
@@ -25,7 +25,7 @@ def main(frames, truth, options):
     simulated = simulate_flats(name, size, options["seed"], options["frames"])
     for path, (mosaic, exif) in zip(frames, simulated, strict=True):
         write_dng(path, mosaic, exif)
-    optics = SETS[name]
+    optics = OPTICS[name]
     hdus = [
         image_hdu(response(optics, *size, options["seed"]), unit="", bayerpat=CFA.name),
         image_hdu(source(optics, 0, *size), name="SOURCE", unit=""),

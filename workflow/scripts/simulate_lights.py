@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from flatfield.job import logged_job
-from flatfield.products import image_hdu, write_fits
-from flatfield.simulation import simulate_light, write_dng
+from flatfield.files.job import logged_job
+from flatfield.files.fits import image_hdu, write_fits
+from flatfield.demo.simulation import simulate_light, write_dng
 
 
 def main(frames, truth, options):

@@ -3,15 +3,15 @@
 import numpy as np
 from scipy.ndimage import uniform_filter
 from scipy.special import chdtrc
-from flatfield import illumination as source
-from flatfield.calibration import divide, normalise_mosaic
-from flatfield.cfa import ColorFilterArray
-from flatfield.demosaicing import interpolate_bilinear
-from flatfield.gradients import measure_map
-from flatfield.job import logged_job
-from flatfield.products import describe_mosaic, image_hdu, read_image, write_fits, write_planes
-from flatfield.regions import block_side
-from flatfield.tables import NOT_DETERMINED, write_table
+from flatfield.measure import illumination
+from flatfield.measure.calibration import divide, normalise_mosaic
+from flatfield.raw.cfa import ColorFilterArray
+from flatfield.combine.demosaicing import interpolate_bilinear
+from flatfield.measure.gradients import measure_map
+from flatfield.files.job import logged_job
+from flatfield.files.fits import describe_mosaic, image_hdu, read_image, write_fits, write_planes
+from flatfield.measure.blocks import block_side
+from flatfield.files.tables import NOT_DETERMINED, write_table
 
 TERM_COLUMNS = ["channel", "n", "m", "kind", "percent", "error", "sigma", "reason"]
 TEST_COLUMNS = ["test", "verdict", "percent", "error", "evidence"]
@@ -86,7 +86,7 @@ def main(subsets, flat, bias, products, rotations, degree):
 
 def average_subset(mosaic, error, mask, cfa):
     """Blocks of a subset, their errors from those of their neighbours, as one of few frames and pixels is uncertain."""
-    logs, errors, x, y = source.average_blocks(mosaic, error, mask == 0, cfa)
+    logs, errors, x, y = illumination.average_blocks(mosaic, error, mask == 0, cfa)
     for plane in errors:
         known = np.isfinite(plane)
         share = np.where(known, uniform_filter(known.astype(float), NEIGHBOURS), 1)
@@ -110,7 +110,7 @@ def channels_of(blocks, rotations, degree, cfa):
         channels.append((logs[:, index][:, known], errors[:, index][:, known], x[index][known], y[index][known]))
     if len({rotation % 360 for rotation in rotations}) < 2:
         return channels, "all subsets were taken at one angle: the light source cannot be told from the camera"
-    if not source.visible_terms(degree, rotations)[0]:
+    if not illumination.visible_terms(degree, rotations)[0]:
         return channels, "no term changes with these angles"
     return channels, ""
 
@@ -118,8 +118,8 @@ def channels_of(blocks, rotations, degree, cfa):
 def solve(channels, rotations, degree):
     """Solutions common to all channels, and of each."""
     return {
-        "common": source.solve_illumination(channels, rotations, degree),
-        "channels": [source.solve_illumination([channel], rotations, degree) for channel in channels],
+        "common": illumination.solve_illumination(channels, rotations, degree),
+        "channels": [illumination.solve_illumination([channel], rotations, degree) for channel in channels],
     }
 
 
@@ -135,7 +135,7 @@ def cross_check(maps, images, rotations, solved, value, cfa):
     if solved:
         seen = [solved["common"].log_ratio(x, y, rotation) for rotation in rotations]
         logs = logs - np.array(seen)
-    size, shape = block_side(value.shape, cfa, source.BLOCKS_ACROSS), value.shape
+    size, shape = block_side(value.shape, cfa, illumination.BLOCKS_ACROSS), value.shape
     for index, name in enumerate(images):
         others = [each for each in range(len(images)) if each != index]
         if not others:
@@ -174,7 +174,11 @@ def verdict(test, text, evidence="", rms=None, error=None):
 def unsolved(channels, reason):
     """What can be said where no source is solved for: whether the subsets repeat."""
     rows = [verdict("solvable", "no", reason)]
-    return [*rows, judge_repeatability(source.solve_illumination(channels, [0, 0], 1), channels)] if channels else rows
+    return (
+        [*rows, judge_repeatability(illumination.solve_illumination(channels, [0, 0], 1), channels)]
+        if channels
+        else rows
+    )
 
 
 def judge_repeatability(solution, channels):
@@ -182,7 +186,9 @@ def judge_repeatability(solution, channels):
     noise = float(np.sqrt(np.mean(np.concatenate([errors.ravel() for _, errors, *_ in channels]) ** 2)))
     fit = solution.chi2 / solution.freedom
     text = "noise" if chdtrc(solution.freedom, solution.chi2) > SIGNIFICANT else "more than noise"
-    return verdict("left over", text, f"chi^2 per degree of freedom {fit:.3g}", *source.left_over(solution, noise))
+    return verdict(
+        "left over", text, f"chi^2 per degree of freedom {fit:.3g}", *illumination.left_over(solution, noise)
+    )
 
 
 def run_tests(solved, channels, rotations, degree):
@@ -193,14 +199,16 @@ def run_tests(solved, channels, rotations, degree):
     uneven = "yes" if chance < SIGNIFICANT else "no"
     x, y = channels[len(channels) // 2][2:]
     rows = [
-        verdict("light source uneven", uneven, f"probability of chance {chance:.2g}", *source.unevenness(common, x, y)),
-        verdict("gradient", *judge_part(source.unevenness(common, x, y, lambda term: term[0] == 1))),
-        verdict("higher terms", *judge_part(source.unevenness(common, x, y, lambda term: term[0] > 1))),
+        verdict(
+            "light source uneven", uneven, f"probability of chance {chance:.2g}", *illumination.unevenness(common, x, y)
+        ),
+        verdict("gradient", *judge_part(illumination.unevenness(common, x, y, lambda term: term[0] == 1))),
+        verdict("higher terms", *judge_part(illumination.unevenness(common, x, y, lambda term: term[0] > 1))),
         judge_repeatability(common, channels),
     ]
-    chance = source.compare_channels(single) if len(single) > 1 else 1.0
+    chance = illumination.compare_channels(single) if len(single) > 1 else 1.0
     rows.append(verdict("channels differ", "yes" if chance < SIGNIFICANT else "no", f"probability {chance:.2g}"))
-    angles = source.better_angles(channels, rotations, degree)
+    angles = illumination.better_angles(channels, rotations, degree)
     if angles is None:
         words = "neither the opposite sign nor other quarter turns fit better"
         two = len({rotation % 360 for rotation in rotations}) == 2
@@ -211,8 +219,8 @@ def run_tests(solved, channels, rotations, degree):
         listed = ", ".join(f"{angle % 360:g}" for angle in angles)
         evidence = f"{listed} degrees fit much better; nothing was divided out"
         rows.append(verdict("angles", f"probably wrong: {words}", evidence))
-    hidden = source.visible_terms(degree, rotations)[1]
-    rows.append(verdict("cannot be seen", f"{len(hidden)} terms", source.describe_hidden(hidden)))
+    hidden = illumination.visible_terms(degree, rotations)[1]
+    rows.append(verdict("cannot be seen", f"{len(hidden)} terms", illumination.describe_hidden(hidden)))
     return rows
 
 
@@ -226,10 +234,10 @@ def describe_terms(solved, degree, rotations, channels, reason):
     """Rows of the table of terms."""
     rows = []
     names = ["ALL", *channels] if solved and len(channels) > 1 else ["ALL"]
-    visible = source.visible_terms(degree, rotations)[0]
+    visible = illumination.visible_terms(degree, rotations)[0]
     for name in names:
         solution = solved and (solved["common"] if name == "ALL" else solved["channels"][names.index(name) - 1])
-        for term in source.zernike_terms(degree):
+        for term in illumination.zernike_terms(degree):
             kind = "radial" if not term[1] else "cos" if term[1] > 0 else "sin"
             row = {"channel": name, "n": term[0], "m": abs(term[1]), "kind": kind, "reason": ""}
             row |= dict.fromkeys(("percent", "error", "sigma"), NOT_DETERMINED)
@@ -247,7 +255,7 @@ def describe_terms(solved, degree, rotations, channels, reason):
 
 def draw(solution, degree, shape, rotation):
     """ln I at all pixels with the camera turned, float32."""
-    return source.draw_polynomial(lambda x, y: solution.log_ratio(x, y, rotation), degree, shape)
+    return illumination.draw_polynomial(lambda x, y: solution.log_ratio(x, y, rotation), degree, shape)
 
 
 def correct(images, rotations, solved, differ, degree, cfa):
@@ -265,7 +273,7 @@ def correct(images, rotations, solved, differ, degree, cfa):
         factor *= error
         variance += factor * factor
     of_solution = [
-        source.draw_polynomial(
+        illumination.draw_polynomial(
             lambda x, y, each=each: each.variance_of_mean(x, y, rotations, weights), 2 * degree, shape
         )
         for each in solutions

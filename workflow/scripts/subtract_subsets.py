@@ -1,9 +1,9 @@
 """Subtract one subset from another: what turned with the camera stays, what did not cancels."""
 
-from flatfield.cfa import ColorFilterArray
-from flatfield.differences import percent_difference, significance
-from flatfield.job import logged_job
-from flatfield.products import describe_mosaic, image_hdu, read_image, write_fits
+from flatfield.raw.cfa import ColorFilterArray
+from flatfield.measure.differences import percent_difference, significance
+from flatfield.files.job import logged_job
+from flatfield.files.fits import describe_mosaic, image_hdu, read_image, write_fits
 
 
 def main(pair, difference):

@@ -1,13 +1,13 @@
 """Write a calibrated light as a mosaic DNG, with the metadata of the original."""
 
 import numpy as np
-from flatfield import dng
-from flatfield.cfa import ColorFilterArray
-from flatfield.frames import read_frame
-from flatfield.job import logged_job
-from flatfield.products import read_image
-from flatfield.reading import find_inspected
-from flatfield.version import VERSION
+from flatfield.raw import dng
+from flatfield.raw.cfa import ColorFilterArray
+from flatfield.raw.decode import read_frame
+from flatfield.files.job import logged_job
+from flatfield.files.fits import read_image
+from flatfield.files.frame_table import find_inspected
+from flatfield.files.version import VERSION
 
 #: Black level of the DNG where that of the camera leaves no room for noise below it, DN.
 LEAST_BLACK = 256

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import yaml
 from docutils.core import publish_parts
-from flatfield.job import logged_job
-from flatfield.report_tables import summarize_inventory, tabulate_noise
-from flatfield.tables import read_table, tables_by_folder
-from flatfield.version import VERSION
-from flatfield.writing import write_text
+from flatfield.files.job import logged_job
+from flatfield.report.tables import summarize_inventory, tabulate_noise
+from flatfield.files.tables import read_table, tables_by_folder
+from flatfield.files.version import VERSION
+from flatfield.files.writing import write_text
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 

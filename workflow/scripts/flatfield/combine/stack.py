@@ -1,0 +1,317 @@
+"""Stacks: the used frames of a set or subset, as recorded, with what turns them into signal at a common level."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from threading import Lock
+
+import numpy as np
+
+from flatfield.combine.bands import cut_band
+from flatfield.raw.cfa import ColorFilterArray
+from flatfield.files.errors import FrameError, InventoryError, ResourceError
+from flatfield.raw.decode import black_beside_bias, read_frame
+from flatfield.combine.scaling import scale_factors
+from flatfield.files.frame_table import used_frames
+from flatfield.files.fits import cite_file, describe_frames, read_image
+from flatfield.files.frame_table import check_unchanged
+from flatfield.files.reading import read_each
+from flatfield.combine.store import FrameStore
+from flatfield.files.memory import affordable_threads, band_rows, bytes_of_pixel, least_mb, needed_mb
+from flatfield.files.tables import read_table
+
+#: Values of the pixels of ``MASK``.
+MASK_DARK, MASK_SATURATED = 1, 2
+#: Pixels of a frame that a thread works on at a time where all frames are in memory.
+BAND_PIXELS = 1 << 18
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Frames of one camera.
+
+    Attributes
+    ----------
+    store : FrameStore
+        ``(frames, rows, columns)``, uint16 or float32, DN.
+    blacks : numpy.ndarray, float32, ``(frames, 4)``, DN
+        Black level of each frame and colour.
+    factors : numpy.ndarray, float32, ``(frames, 4)``
+        Scale factor of each frame and colour, see `flatfield.combine.scaling.scale_factors`.
+    cfa : ColorFilterArray
+    bias : numpy.ndarray, float32, ``(rows, columns)``, optional
+        Master of the offset frames, DN.
+    threads : int
+        That work on the stack.
+    band_rows : int
+        Rows that each of them takes at a time.
+    """
+
+    store: FrameStore
+    blacks: np.ndarray
+    factors: np.ndarray
+    cfa: ColorFilterArray
+    bias: np.ndarray | None = None
+    threads: int = 1
+    band_rows: int = 64
+
+    @property
+    def shape(self):
+        """Rows and columns of a frame."""
+        return self.store.shape
+
+    def work_in_bands(self, work, halo=0):
+        """Do something with all rows of all frames, band by band, in several threads.
+
+        Parameters
+        ----------
+        work : callable
+            Takes the slice of rows of the band, a block of frames ``(frames, rows, columns)`` that holds them, and
+            the row of the frames with which that block begins.
+        halo : int
+            Further rows that the block holds on either side of the band, as far as the frames have them.
+        """
+        rows = self.shape[0]
+
+        def run(start):
+            stop = min(start + self.band_rows, rows)
+            work(slice(start, stop), *self.store.read(max(start - halo, 0), min(stop + halo, rows)))
+
+        with ThreadPoolExecutor(self.threads) as pool:
+            list(pool.map(run, range(0, rows, self.band_rows)))
+
+
+def stack_frames(frames, blacks, factors, cfa, bias=None, **options):
+    """Make a stack of frames that are in memory; parameters as the attributes of `Stack`."""
+    store = FrameStore(len(frames), frames[0].shape, frames[0].dtype)
+    for index, frame in enumerate(frames):
+        store.write(index, frame)
+    return Stack(store, blacks, factors, cfa, bias, **options)
+
+
+def select_used(source, step=1):
+    """Choose the frames that count.
+
+    Parameters
+    ----------
+    source : dict
+        frames (paths; none where bands of them were combined), files (their names in the table), inspected
+        (``inspected.tsv`` of the set, or ``bias.tsv``).
+    step : int
+        Every n-th of the used frames.
+
+    Returns
+    -------
+    paths : list of str
+        None where `source` has none.
+    rows : list of dict
+        Their rows of the table.
+
+    Raises
+    ------
+    InventoryError
+        If the table lacks a frame.
+    """
+    frames, files, table = source["frames"], source["files"], source["inspected"]
+    rows = {row["file"]: row for row in read_table(table)}
+    lost = [file for file in files if file not in rows]
+    if lost:
+        raise InventoryError(f"{table} does not list {lost[0]}; remove that table and run the workflow again")
+    used = [index for index, file in enumerate(files) if rows[file]["used"] == "yes"][::step]
+    return [frames[index] for index in used] if frames else [], [rows[files[index]] for index in used]
+
+
+def describe_used(source, step=1):
+    """Describe the frames that count, and the master that is subtracted from them.
+
+    Parameters
+    ----------
+    source, step
+        See `select_used`; source has also bias (path of that master, or None).
+
+    Returns
+    -------
+    rows : list of dict
+        Rows of the table.
+    header : astropy.io.fits.Header
+        Cards of a product, see `flatfield.files.fits.describe_frames`.
+
+    Raises
+    ------
+    InventoryError
+        If the table lacks a frame.
+    """
+    _, rows = select_used(source, step)
+    header = describe_frames(rows)
+    if source["bias"]:
+        header.update(cite_file("BIAS", source["bias"], "subtracted"))
+    return rows, header
+
+
+def read_used_stack(source, scale, limits, step=1, band=None, halo=0):
+    """Read the frames that count, or a band of their rows.
+
+    Parameters
+    ----------
+    source : dict
+        frames, files, inspected, see `select_used`; bias (path of the master of the offset frames, which takes the
+        place of the black level of the metadata, or None); overscan.
+    scale : {"none", "frame", "channel"}
+    limits : dict
+        threads, memory_mb, scratch (folder), see `flatfield.files.job.limits_of`.
+    step : int
+        Every n-th of the used frames.
+    band, halo
+        See `flatfield.combine.bands.cut_band`.
+
+    Returns
+    -------
+    stack : Stack
+    rows : list of dict
+        Rows of the table.
+
+    Raises
+    ------
+    FrameError
+        If a frame cannot be read, differs from the first in size, type or colour filter array, or changed since it
+        was inspected.
+    ResourceError
+        If memory or scratch space does not suffice.
+    """
+    inspected, bias, overscan = source["inspected"], source["bias"], source["overscan"]
+    paths, rows = select_used(source, step)
+    needed, _ = cut_band(int(rows[0]["rows"]), band, halo)
+    bands = 1 if band is None else band[1]
+    stack = read_stack(paths, overscan, afford_threads(paths, rows, limits, bands=bands), needed, bands)
+    check_unchanged(paths, rows, inspected)
+    return replace(
+        stack,
+        blacks=black_beside_bias(stack.blacks, bool(bias), overscan),
+        factors=scale_factors(used_frames(read_table(inspected)), rows, scale),
+        bias=read_image(bias)[0][needed] if bias else None,
+    ), rows
+
+
+def afford_threads(paths, rows, limits, planes=1, bands=1):
+    """Limits with no more threads than memory allows, as each holds a frame while it is decoded.
+
+    Parameters
+    ----------
+    paths : list of str
+    rows : list of dict
+        Their rows of the table.
+    limits, planes, bands
+        See `allocate`.
+
+    Returns
+    -------
+    dict
+        threads, memory_mb, scratch.
+    """
+    if limits["memory_mb"] is None:
+        return limits
+    shape, itemsize = (int(rows[0]["rows"]), int(rows[0]["columns"])), planes * bytes_of_pixel(paths[0])
+    size = (shape, len(paths), itemsize, limits["threads"], bands)
+    return limits | {"threads": affordable_threads(*size, limit_mb=limits["memory_mb"])}
+
+
+def read_stack(paths, overscan, limits, needed=slice(0, None), bands=1):
+    """Read and decode frames, each once, and keep the rows `needed` (a slice, one of so many bands); not scaled."""
+    blacks = np.empty((len(paths), 4), np.float32)
+    lock, kept = Lock(), []
+
+    def load(index):
+        def keep(pixels):
+            description = f"{pixels.shape[0]} x {pixels.shape[1]} pixels, {pixels.dtype}"
+            pixels = pixels[needed]
+            with lock:
+                if not kept:  # the first one tells how much there is to keep
+                    kept.append((allocate(len(paths), pixels, limits, bands=bands), description, paths[index]))
+            (store, _), usual, path = kept[0]
+            if description != usual:
+                raise FrameError(f"{paths[index]} is {description}, but {path} is {usual}")
+            store.write(index, pixels)
+
+        frame = read_frame(paths[index], overscan, keep=keep, with_metadata=False)
+        blacks[index] = frame.black
+        return frame.cfa
+
+    patterns = read_each(paths, load, limits["threads"])
+    for path, cfa in zip(paths, patterns, strict=True):
+        if cfa != patterns[0]:
+            raise FrameError(f"{path} has the colour pattern {cfa.name}, but {paths[0]} has {patterns[0].name}")
+    store, band_rows = kept[0][0]
+    cfa = patterns[0].shifted(needed.start, 0)
+    return Stack(store, blacks, np.ones_like(blacks), cfa, None, limits["threads"], band_rows)
+
+
+def allocate(frames, frame, limits, planes=1, bands=1):
+    """Make room for frames like one of them, in memory if the limit allows.
+
+    Parameters
+    ----------
+    frames : int
+    frame : numpy.ndarray, ``(rows, columns)``
+    limits : dict
+        See `read_used_stack`.
+    planes : int
+        How many stores of that kind there will be.
+    bands : int
+        How many of them make a whole frame.
+
+    Returns
+    -------
+    store : FrameStore
+    band_rows : int
+        Rows that a thread can take at a time.
+
+    Raises
+    ------
+    ResourceError
+        If memory or scratch space does not suffice.
+    """
+    size = ((bands * frame.shape[0], frame.shape[1]), frames, frame.itemsize * planes, limits["threads"], bands)
+    limit, needed, least = limits["memory_mb"], needed_mb(*size), least_mb(*size)
+    what = f"{frames} frames of {frame.shape[0]} x {frame.shape[1]} pixels"
+    if limit is None or needed <= limit:
+        print(f"{what}: in memory, about {needed} MB in all", flush=True)
+        return FrameStore(frames, frame.shape, frame.dtype), max(BAND_PIXELS // frame.shape[1], 1)
+    if least > limit:
+        raise ResourceError(
+            f"memory_mb: {limit} is too little for {what} and {limits['threads']} threads; give {least}"
+        )
+    print(
+        f"{what}: {needed} MB, more than the {limit} MB allowed: in a scratch file in {limits['scratch']}", flush=True
+    )
+    store = FrameStore(frames, frame.shape, frame.dtype, limits["scratch"])
+    return store, band_rows(*size, limit_mb=limit)
+
+
+def mask_pixels(stack, value, saturations):
+    """Mark the pixels of a master that must not be trusted.
+
+    Parameters
+    ----------
+    stack : Stack
+    value : numpy.ndarray, float32, ``(rows, columns)``, DN above black
+        The master.
+    saturations : list
+        Measured saturation level of each frame, DN (text or number); None where it has no saturated pixel.
+
+    Returns
+    -------
+    numpy.ndarray, uint8, ``(rows, columns)``
+        Sum of `MASK_DARK` (not above black, or not finite) and `MASK_SATURATED` (saturated in half of the
+        frames or more).
+    """
+    mask = np.empty(value.shape, np.uint8)
+    levels = [(index, float(level)) for index, level in enumerate(saturations) if level is not None]
+
+    def work(rows, block, first):
+        saturated = np.zeros(value[rows].shape, np.uint16)
+        for index, level in levels:
+            saturated += block[index, rows.start - first : rows.stop - first] >= level
+        mask[rows] = np.where(value[rows] > 0, 0, MASK_DARK)
+        mask[rows] += np.where(2 * saturated >= len(saturations), np.uint8(MASK_SATURATED), np.uint8(0))
+
+    stack.work_in_bands(work)
+    return mask

@@ -1,0 +1,213 @@
+"""The demo: raw frames of a simulated camera whose true response, light source and scenes are known."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from flatfield.demo.names import ROTATIONS, SETS
+from flatfield.raw import dng
+from flatfield.raw.cfa import ColorFilterArray
+
+CFA = ColorFilterArray(((0, 1), (3, 2)))
+BLACK = 512  # DN
+WHITE = 16383  # DN, 14 bit
+MARGINS = (8, 12)  # masked rows above and columns left of the visible area
+GAIN = 3.0  # e-/DN at ISO 100
+READ_NOISE = 6.0  # e- at ISO 100
+LIGHT_ISO = 3200
+LIGHT_GAIN = GAIN * 100 / LIGHT_ISO  # e-/DN
+LIGHT_READ_NOISE = 2.5  # e-
+SKY = 400.0  # e- of green at the centre of a light
+STARS = 500
+PRNU = 0.006  # relative standard deviation of the pixel response
+SENSITIVITY = (0.45, 1.0, 0.55)  # signal of red, green, blue for the same light
+DRIFT = 0.02  # relative amplitude of the slow drift of the exposure
+JITTER = 0.005  # relative standard deviation of the exposure from frame to frame
+# XYZ to camera colours, in ten-thousandths, of a usual full-frame sensor
+COLOR_MATRIX = (6344, -1612, -462, -4863, 12477, 2681, -865, 1786, 6899)
+
+
+@dataclass(frozen=True)
+class SourceAndLens:
+    """What distinguishes the demo's sets.
+
+    Attributes
+    ----------
+    aperture : float
+        F-number.
+    exposure : str
+        Seconds, as a fraction.
+    level : float
+        Signal of green at the centre, DN above black.
+    falloff : tuple of float
+        Vignetting of red, green, blue: centre over corner.
+    gradient, curvature : float
+        Light source in its own frame: relative change from the centre to the edge.
+    direction : float
+        Direction in which the source gets brighter, degrees counter-clockwise from the right.
+    """
+
+    aperture: float
+    exposure: str
+    level: float
+    falloff: tuple
+    gradient: float
+    curvature: float
+    direction: float
+
+
+LIGHT_SET = "outdoors"  # the lights were taken with the lens and aperture of this set
+OPTICS = {
+    "indoors": SourceAndLens(2.8, "1/30", 8500, (3.5, 3.3, 3.4), 0.03, -0.02, 70),
+    "outdoors": SourceAndLens(2.8, "1/500", 9000, (3.5, 3.3, 3.4), 0.004, -0.002, 20),
+    "outdoors_f4": SourceAndLens(4.0, "1/250", 9000, (2.3, 2.2, 2.25), 0.010, -0.004, 45),
+}
+
+
+def coordinates(rows, columns):
+    """Position of each pixel: x to the right and y up from the centre, in half diagonals, ``(rows, columns)``."""
+    half = np.hypot(rows, columns) / 2
+    y, x = np.mgrid[0:rows, 0:columns]
+    return (x - (columns - 1) / 2) / half, ((rows - 1) / 2 - y) / half
+
+
+def response(optics, rows, columns, seed):
+    """True response of the camera: vignetting of each channel x pixel response x dust.
+
+    Vignetting is V(r) = (1 + (sqrt(f) - 1) r^2)^-2, with f the ratio of centre to corner. Pixel response
+    and dust are those of one sensor, the same for all sets.
+
+    Returns
+    -------
+    numpy.ndarray, float64, ``(rows, columns)``
+        Relative; 1 at the centre but for the pixel response.
+    """
+    rng = np.random.default_rng([seed, 0])
+    x, y = coordinates(rows, columns)
+    falloff = np.array(optics.falloff)[CFA.channel_map((rows, columns))]
+    result = (1 + (np.sqrt(falloff) - 1) * (x * x + y * y)) ** -2
+    result *= 1 + PRNU * rng.standard_normal((rows, columns))
+    for _ in range(9):
+        px, py, depth = rng.uniform(-0.8, 0.8), rng.uniform(-0.5, 0.5), rng.uniform(0.01, 0.03)
+        width = rng.uniform(0.012, 0.03) * 2.8 / optics.aperture
+        result *= 1 - depth * np.exp(-(((x - px) ** 2 + (y - py) ** 2) / (2 * width**2)))
+    return result
+
+
+def source(optics, rotation, rows, columns):
+    """Light source as the camera sees it when turned by `rotation` degrees counter-clockwise (seen from behind).
+
+    A direction p of the camera then points to the direction p turned counter-clockwise in the source, so
+    that what was brighter at the top at 0 is brighter at the right at 90.
+
+    Returns
+    -------
+    numpy.ndarray, float64, ``(rows, columns)``
+        Relative; 1 at the centre.
+    """
+    x, y = coordinates(rows, columns)
+    angle = np.radians(rotation)
+    u, v = x * np.cos(angle) - y * np.sin(angle), x * np.sin(angle) + y * np.cos(angle)
+    along = u * np.cos(np.radians(optics.direction)) + v * np.sin(np.radians(optics.direction))
+    return 1 + optics.gradient * along + optics.curvature * (along**2 + 0.5 * u * v)
+
+
+def expose(electrons, gain, read_noise, rng):
+    """Record a mosaic: photon noise, read noise, gain, black level, 14 bit.
+
+    Parameters
+    ----------
+    electrons : numpy.ndarray, ``(rows, columns)``
+        Expected photo-electrons of the visible pixels.
+    gain : float
+        e-/DN.
+    read_noise : float
+        e-.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    numpy.ndarray, uint16
+        The whole sensor, with the masked border above and to the left.
+    """
+    whole = np.pad(electrons, [(MARGINS[0], 0), (MARGINS[1], 0)])
+    recorded = (rng.poisson(whole) + read_noise * rng.standard_normal(whole.shape)) / gain + BLACK
+    return np.clip(np.rint(recorded), 0, WHITE).astype(np.uint16)
+
+
+def simulate_flats(name, size, seed, frames):
+    """Simulate the flats of a set, one after the other.
+
+    Parameters
+    ----------
+    name : str
+        One of `SETS`.
+    size : tuple of int
+        Visible rows and columns.
+    seed : int
+    frames : int
+        In each subset.
+
+    Yields
+    ------
+    mosaic : numpy.ndarray, uint16
+        The whole sensor, as for `write_dng`.
+    metadata : dict
+        EXIF fields.
+    """
+    optics, number = OPTICS[name], SETS.index(name) + 1
+    rng = np.random.default_rng([seed, number])
+    start = datetime(2026, 5, number, 10)
+    rows, columns = size
+    camera = response(optics, rows, columns, seed) * np.array(SENSITIVITY)[CFA.channel_map(size)] * optics.level * GAIN
+    for index in range(frames * len(ROTATIONS)):
+        subset = index // frames
+        drift = 1 + DRIFT * np.sin(2 * np.pi * index / (1.7 * frames)) + JITTER * rng.standard_normal()
+        electrons = camera * source(optics, ROTATIONS[subset], rows, columns) * drift
+        time = start + timedelta(seconds=4 * index + 300 * subset)
+        yield expose(electrons, GAIN, READ_NOISE, rng), _exif(optics.aperture, optics.exposure, 100, time)
+
+
+def scene(index, rows, columns, seed):
+    """True scene of a light: sky, a milky way in the first one, stars; photo-electrons of each pixel."""
+    rng = np.random.default_rng([seed, 100 + index])
+    x, y = coordinates(rows, columns)
+    row_numbers, column_numbers = np.ogrid[0:rows, 0:columns]
+    sky = np.full((rows, columns), SKY)
+    if index == 0:
+        sky *= 1 + 0.8 * np.exp(-(((y - 0.45 * x - 0.02) / 0.13) ** 2))
+    for _ in range(STARS):
+        row, column, flux = rng.uniform(4, rows - 4), rng.uniform(4, columns - 4), 0.2 * SKY * rng.pareto(1.1)
+        distance = (row_numbers - row) ** 2 + (column_numbers - column) ** 2
+        sky += min(flux, 1000 * SKY) / (2 * np.pi) * np.exp(-distance / 2)
+    return sky * np.array(SENSITIVITY)[CFA.channel_map((rows, columns))]
+
+
+def simulate_light(index, size, seed):
+    """Simulate a light: mosaic of the whole sensor, EXIF fields, and the true scene in DN above black."""
+    optics, (rows, columns) = OPTICS[LIGHT_SET], size
+    electrons = scene(index, rows, columns, seed)
+    rng = np.random.default_rng([seed, 200 + index])
+    mosaic = expose(electrons * response(optics, rows, columns, seed), LIGHT_GAIN, LIGHT_READ_NOISE, rng)
+    time = datetime(2026, 5, 10, 23) + timedelta(minutes=index)
+    return mosaic, _exif(optics.aperture, "13/1", LIGHT_ISO, time), electrons / LIGHT_GAIN
+
+
+def _exif(aperture, exposure, iso, time):
+    """EXIF fields, in the EXIF sub-directory where cameras put them."""
+    return {
+        "Exif.Photo.ExposureTime": exposure,
+        "Exif.Photo.FNumber": f"{aperture * 10:.0f}/10",
+        "Exif.Photo.ISOSpeedRatings": str(iso),
+        "Exif.Photo.FocalLength": "14/1",
+        "Exif.Photo.LensModel": "Demo 14mm F2.8",
+        "Exif.Photo.DateTimeOriginal": time.strftime("%Y:%m:%d %H:%M:%S"),
+    }
+
+
+def write_dng(path, mosaic, exif, cfa=CFA, margins=MARGINS, black=(BLACK,) * 4, white=WHITE, model="Demo A7S"):
+    """Write a mosaic of the demo's camera, see `flatfield.raw.dng.write_dng`; `exif`: Exiv2 keys and values."""
+    camera = {"Exif.Image.Make": "Demo", "Exif.Image.Model": model, "Exif.Image.Orientation": "1"}
+    look = {"color_matrix": np.reshape(COLOR_MATRIX, (3, 3)) / 10000, "neutral": SENSITIVITY}
+    dng.write_dng(path, mosaic, cfa, {"margins": margins, "black": black, "white": white, **look}, camera | exif)

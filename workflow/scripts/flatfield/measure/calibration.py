@@ -1,0 +1,245 @@
+"""Applying a flat: light / normalised flat, per channel."""
+
+import numpy as np
+
+from flatfield.raw.cfa import CHANNEL_OF_COLOR
+from flatfield.files.errors import CalibrationError
+from flatfield.measure.boxes import locate_box
+
+
+def check_fit(light, light_shape, light_cfa, flat, flat_shape, flat_cfa):
+    """Check that a flat can be divided out of a light pixel by pixel.
+
+    Parameters
+    ----------
+    light, flat : str
+        Names, for messages.
+    light_shape, flat_shape : tuple of int
+        Rows and columns.
+    light_cfa, flat_cfa : str
+        Names of the colour filter arrays.
+
+    Raises
+    ------
+    CalibrationError
+        If they differ in size or colour pattern.
+    """
+    if (light_shape, light_cfa) != (flat_shape, flat_cfa):
+        raise CalibrationError(
+            f"light {light} is {light_shape[0]} x {light_shape[1]} {light_cfa}, but the flat {flat} is "
+            f"{flat_shape[0]} x {flat_shape[1]} {flat_cfa}; name a flat of the same camera in `lights`"
+        )
+
+
+def measure_norms(planes, channels, how, where):
+    """What becomes 1 in each channel of a flat.
+
+    Parameters
+    ----------
+    planes : numpy.ndarray, ``(channels, rows, columns)``, DN above black
+        The debayered flat: of the box `center` where that is the norm, otherwise of the whole frame.
+    channels : sequence of str
+        For messages.
+    how : {"center", "mean", "max"}
+        Mean of the box, mean of the channel, or its maximum (one noisy pixel sets the level).
+    where : str
+        Name of the flat, for messages.
+
+    Returns
+    -------
+    numpy.ndarray, float64, ``(channels,)``
+        DN.
+
+    Raises
+    ------
+    CalibrationError
+        If a level is not above 0.
+    """
+    norms = np.array([float(plane.max()) if how == "max" else plane.mean(dtype=np.float64) for plane in planes])
+    for channel, norm in zip(channels, norms, strict=True):
+        if not norm > 0:
+            raise CalibrationError(
+                f"the flat's {channel} has the {how} level {norm:g} DN, so that it cannot be normalised ({where})"
+            )
+    return norms
+
+
+def normalise_mosaic(flat, cfa, norms):
+    """Divide each pixel of a mosaic flat by the norm of its channel.
+
+    Parameters
+    ----------
+    flat : numpy.ndarray, float32, ``(rows, columns)``, DN above black
+    cfa : ColorFilterArray
+    norms : numpy.ndarray, ``(channels,)``, DN
+
+    Returns
+    -------
+    numpy.ndarray, float32, ``(rows, columns)``
+        Relative.
+    """
+    result = flat.astype(np.float32)
+    p = cfa.period
+    for i, j, color in cfa.phases():
+        result[i::p, j::p] /= np.float32(norms[CHANNEL_OF_COLOR[color]])
+    return result
+
+
+def divide(light, flat):
+    """Divide a light by a normalised flat; where the flat is not above 0 the result is NaN, never infinite.
+
+    Parameters
+    ----------
+    light, flat : numpy.ndarray, float32, same shape
+
+    Returns
+    -------
+    numpy.ndarray, float32
+        In the unit of `light`.
+
+    Examples
+    --------
+    >>> divide(np.array([1, 1], np.float32), np.array([0.5, 0], np.float32))
+    array([ 2., nan], dtype=float32)
+    """
+    return np.divide(light, flat, out=np.full(light.shape, np.nan, np.float32), where=flat > 0)
+
+
+def light_error(signal, flat, flat_error, cfa, gains, read_noises, offset_error=None):
+    """Standard error of a calibrated light: photon and read noise of the light, and the error of the flat.
+
+    sqrt((sigma_S / F)^2 + (S / F sigma_F / F)^2), sigma_S^2 = read_noise^2 + max(S, 0) / gain + sigma_offset^2, in DN.
+
+    Parameters
+    ----------
+    signal : numpy.ndarray, float32, ``(rows, columns)``
+        Of the light, DN above black.
+    flat, flat_error : numpy.ndarray, float32, ``(rows, columns)``
+        Normalised flat and its standard error.
+    cfa : ColorFilterArray
+    gains : sequence of float
+        Of each channel, e-/DN.
+    read_noises : sequence of float
+        Of each channel, e-.
+    offset_error : numpy.ndarray, float32, ``(rows, columns)``, optional
+        Standard error of the master bias or dark that was subtracted, DN.
+
+    Returns
+    -------
+    numpy.ndarray, float32, ``(rows, columns)``
+        DN; NaN where the flat is not above 0.
+    """
+    variance, p = np.maximum(signal, 0), cfa.period
+    for i, j, color in cfa.phases():
+        gain, read_noise = gains[CHANNEL_OF_COLOR[color]], read_noises[CHANNEL_OF_COLOR[color]]
+        variance[i::p, j::p] = variance[i::p, j::p] / np.float32(gain) + np.float32((read_noise / gain) ** 2)
+    if offset_error is not None:
+        variance += offset_error**2
+    variance += (divide(signal, flat) * flat_error) ** 2
+    return divide(np.sqrt(variance), flat)
+
+
+def compare_regions(stages, channels, regions, shape):
+    """Centre, corner and their ratio for each stage and channel.
+
+    Parameters
+    ----------
+    stages : dict
+        For each stage, such as before, flat, after, a function that takes a box (slices of rows and columns) and
+        returns the planes of it, ``(channels, rows, columns)``.
+    channels : sequence of str
+    regions : dict
+        Boxes ``center`` and ``corner``.
+    shape : tuple of int
+        Of the frame.
+
+    Returns
+    -------
+    list of dict
+        channel, stage, center and corner (means, unit of the planes), ratio. NaN pixels are left out; None where
+        nothing is left.
+    """
+    rows, boxes = [], [locate_box(name, regions[name], shape) for name in ("center", "corner")]
+    for stage, cut in stages.items():
+        for channel, *planes in zip(channels, *(cut(box) for box in boxes), strict=True):
+            center, corner = (_mean_of_known(plane) for plane in planes)
+            ratio = center / corner if center is not None and corner else None
+            rows.append({"channel": channel, "stage": stage, "center": center, "corner": corner, "ratio": ratio})
+    return rows
+
+
+def cut_planes(planes):
+    """Function that cuts a box out of planes, for `compare_regions`."""
+    return lambda box: planes[(slice(None), *box)]
+
+
+def _mean_of_known(values):
+    """Mean of the values that are not NaN; None where all are."""
+    known = values[np.isfinite(values)]
+    return float(known.mean(dtype=np.float64)) if known.size else None
+
+
+def master_offset(bias, dark, exposure, dark_exposure):
+    """What stands for black in a light: its dark, scaled to its exposure where a bias tells the current; or a bias.
+
+    Parameters
+    ----------
+    bias, dark : tuple of numpy.ndarray, or None
+        Masters and their standard errors, DN.
+    exposure, dark_exposure : float or None
+        Of the light and of the dark frames, s.
+
+    Returns
+    -------
+    value, error : numpy.ndarray, float32, or None
+    """
+    if dark is None:
+        return bias or (None, None)
+    if bias is None or not exposure or not dark_exposure:
+        return dark
+    share = np.float32(exposure / dark_exposure)
+    return bias[0] + share * (dark[0] - bias[0]), np.hypot((1 - share) * bias[1], share * dark[1])
+
+
+def part_colors(flat, model, brightness, part):
+    """Colour or brightness of a normalised flat, whose product it is.
+
+    Colour is what differs between the channels of the smooth model, M_c / mean of the M; brightness all the rest.
+
+    Parameters
+    ----------
+    flat, model, brightness : numpy.ndarray, float32, ``(rows, columns)``
+        Normalised flat, its normalised smooth model, and the mean over the channels of that, interpolated.
+    part : {"color", "brightness"}
+
+    Returns
+    -------
+    numpy.ndarray, float32, ``(rows, columns)``
+    """
+    color = divide(model, brightness)
+    return color if part == "color" else divide(flat, color)
+
+
+#: What MASK of a light marks.
+MASKED_FLAT, MASKED_SATURATED, MASKED_UNKNOWN = 1, 2, 4
+
+
+def mask_light(value, flat, saturated, lowest_flat):
+    """Pixels of a calibrated light that are not to be trusted.
+
+    Parameters
+    ----------
+    value, flat : numpy.ndarray, float32, ``(rows, columns)``
+        The calibrated light, and the normalised flat.
+    saturated : numpy.ndarray of bool, ``(rows, columns)``
+    lowest_flat : float
+
+    Returns
+    -------
+    numpy.ndarray, uint8, ``(rows, columns)``
+        Sum of `MASKED_FLAT`, `MASKED_SATURATED` and `MASKED_UNKNOWN` (not finite).
+    """
+    mask = np.where(flat >= lowest_flat, 0, MASKED_FLAT).astype(np.uint8)
+    mask[saturated] |= MASKED_SATURATED
+    mask[~np.isfinite(value)] |= MASKED_UNKNOWN
+    return mask

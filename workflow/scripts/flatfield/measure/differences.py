@@ -1,0 +1,110 @@
+"""Differences of two subsets: in percent, in standard errors, and whether the light source was even."""
+
+import numpy as np
+from scipy.ndimage import uniform_filter
+from scipy.special import chdtri
+
+from flatfield.raw.cfa import CHANNEL_OF_COLOR
+from flatfield.measure.gradients import measure_map
+from flatfield.measure.blocks import average_channels, block_side
+
+#: Difference maps are averaged over blocks, about so many across, so that pixel noise does not count.
+BLOCKS_ACROSS = 24
+#: Side of the box, in pixels of one colour, over which the variances of neighbours are averaged.
+NEIGHBOURS = 15
+#: Probability above which the scatter of a pixel is put down to chance, so that the variance of its neighbours counts.
+CHANCE = 1e-4
+
+
+def percent_difference(a, b):
+    """100 (a - b) / ((a + b) / 2) per pixel, float32; NaN where a + b is not above 0."""
+    total = a + b
+    return np.divide(200 * (a - b), total, out=np.full(a.shape, np.nan, np.float32), where=total > 0)
+
+
+def significance(a, b, errors, counts, cfa):
+    """Difference of two masters in standard errors, z = (a - b) / sqrt(sa^2 + sb^2), per pixel.
+
+    The standard error of a pixel from n frames is itself uncertain by 1 / sqrt(2 (n - 1)), so that z would have
+    tails. Nor is the common level of the subsets known better than its own noise; what is left of a difference in level
+    is taken out. The variance is therefore that of the neighbours of its colour, unless its own is larger than chance
+    explains (hot pixels). For normal noise z then has a standard deviation of 1 for any number of frames.
+
+    Parameters
+    ----------
+    a, b : numpy.ndarray, float32, ``(rows, columns)``
+        DN above black.
+    errors : tuple of numpy.ndarray
+        Their standard errors, DN.
+    counts : tuple of int
+        Frames that each is made of.
+    cfa : ColorFilterArray
+
+    Returns
+    -------
+    numpy.ndarray, float32, ``(rows, columns)``
+        NaN where the errors are not known.
+    """
+    z, p = np.full(a.shape, np.nan, np.float32), cfa.period
+    freedom = max(min(counts) - 1, 1)  # at least (Welch)
+    limit = chdtri(freedom, CHANCE) / freedom
+    for i, j, _ in cfa.phases():
+        part = np.s_[i::p, j::p]
+        own = sum(error[part].astype(np.float64) ** 2 for error in errors)
+        if not np.isfinite(own).all() or not own.size:
+            continue
+        usual = np.ones(own.shape, bool)
+        for _ in range(2):
+            weight = uniform_filter(usual.astype(np.float64), NEIGHBOURS)
+            near = uniform_filter(np.where(usual, own, 0), NEIGHBOURS) / np.maximum(weight, 1e-9)
+            usual = own <= limit * near
+        variance = np.where(usual, near, own)
+        known = variance > 0
+        if not known.any():
+            continue
+        difference, mean = (a[part] - b[part]).astype(np.float64), (a[part].astype(np.float64) + b[part]) / 2
+        weight = np.divide(1, variance, out=np.zeros(own.shape), where=known)
+        level = (weight * difference * mean).sum() / (weight * mean**2).sum()
+        z[part] = np.where(known, (difference - level * mean) * np.sqrt(weight), 0)
+    return z
+
+
+def measure_uniformity(a, b, errors, z, cfa):
+    """How two masters differ at large, and in which direction, for each channel.
+
+    Means over blocks of a - b, in percent of the mean of both; a plane is fitted to them by least squares weighted
+    with their errors.
+
+    Parameters
+    ----------
+    a, b, errors, cfa
+        As for `significance`.
+    z : numpy.ndarray, float32, ``(rows, columns)``
+
+    Returns
+    -------
+    list of dict
+        rms_percent (of the blocks about their mean), noise_percent (what noise alone would give), gradient_percent
+        (of the plane, its range over the frame) and gradient_error, direction_deg (in which a is brighter,
+        counter-clockwise from the right) and direction_error, z_mean, z_std, significant (True, False, or None
+        where not determined), reason.
+    """
+    size = block_size(a.shape, cfa)
+    mean = average_channels((a + b) / 2, cfa, size)
+    percent = 100 * average_channels(a - b, cfa, size) / np.where(mean > 0, mean, np.nan)
+    variance = average_channels(errors[0].astype(np.float64) ** 2 + errors[1].astype(np.float64) ** 2, cfa, size)
+    rows, channel_map = [], cfa.channel_map(a.shape)
+    for channel in range(len(cfa.channels)):
+        pixels = sum(CHANNEL_OF_COLOR[color] == channel for _, _, color in cfa.phases()) * (size // cfa.period) ** 2
+        error = 100 * np.sqrt(variance[channel] / pixels) / mean[channel]
+        values = z[(channel_map == channel) & np.isfinite(z)]
+        row = measure_map(percent[channel], error, size, a.shape)
+        row["z_mean"] = float(values.mean(dtype=np.float64)) if values.size else None
+        row["z_std"] = float(values.std(dtype=np.float64)) if values.size else None
+        rows.append(row)
+    return rows
+
+
+def block_size(shape, cfa):
+    """Side of the blocks in which subsets are compared, pixels."""
+    return block_side(shape, cfa, BLOCKS_ACROSS)

@@ -1,0 +1,75 @@
+"""The vignetting of a flat as an entry for lensfun, which darktable, RawTherapee and others correct lenses with."""
+
+from xml.etree import ElementTree
+
+from flatfield.files.tables import number_of
+
+#: Name of the mount that camera and lens share; lensfun takes any lens of the same mount for a camera.
+MOUNT = "Generic"
+
+
+def describe_vignetting(frames, coefficients, shape, options):
+    """Make a database with one camera, one lens and its vignetting.
+
+    Parameters
+    ----------
+    frames : list of dict
+        Rows of ``inspected.tsv``: maker, camera, lens, focal_length_mm, aperture, distance_m of the first that knows.
+    coefficients : dict or None
+        k1, k2, k3 of 1 + k1 r^2 + k2 r^4 + k3 r^6, r = 1 in the corners; None if they are not known.
+    shape : tuple of int
+        Of the frame; lensfun takes r = 1 at the centre of the pixel in the corner, not at its outer edge.
+    options : dict
+        crop_factor of the camera, and distance_m where the frames do not tell the focus distance.
+
+    Returns
+    -------
+    str
+        XML. What lensfun needs and the frames do not tell is said in a comment, and there is no entry then.
+    """
+    told = {
+        name: next((row[name] for row in frames if row[name] is not None), None)
+        for name in ("maker", "camera", "lens", "focal_length_mm", "aperture", "distance_m")
+    }
+    needed = {"camera": "camera", "lens": "lens", "focal_length_mm": "focal length", "aperture": "aperture"}
+    missing = [words for name, words in needed.items() if told[name] is None]
+    if coefficients is None:
+        missing.append("radial model")
+    root = ElementTree.Element("lensdatabase", version="1")
+    if missing:
+        root.append(ElementTree.Comment(f" no entry, as the frames do not tell: {', '.join(missing)} "))
+        return _write(root)
+    shrunk = sum((length - 1) ** 2 for length in shape) / sum(length**2 for length in shape)
+    maker, crop = told["maker"] or str(told["camera"]).split()[0], f"{options['crop_factor']:g}"
+    distance = number_of(told["distance_m"])
+    assumed = "as the frames tell" if distance is not None else "assumed: the frames do not tell it"
+    distance = options["distance_m"] if distance is None else distance
+    note = f" vignetting of a flat field; distance in m, {assumed}; crop factor as configured, mount to be adapted "
+    root.append(ElementTree.Comment(note))
+    camera = ElementTree.SubElement(root, "camera")
+    _add(camera, maker=maker, model=told["camera"], mount=MOUNT, cropfactor=crop)
+    lens = ElementTree.SubElement(root, "lens")
+    _add(lens, maker=maker, model=told["lens"], mount=MOUNT, cropfactor=crop)
+    settings = {
+        "focal": number_of(told["focal_length_mm"]),
+        "aperture": number_of(told["aperture"]),
+        "distance": distance,
+    }
+    ElementTree.SubElement(
+        ElementTree.SubElement(lens, "calibration"),
+        "vignetting",
+        {"model": "pa"}
+        | {name: f"{value:g}" for name, value in settings.items()}
+        | {f"k{i}": f"{coefficients[f'k{i}'] * shrunk**i:.9g}" for i in (1, 2, 3)},
+    )
+    return _write(root)
+
+
+def _add(parent, **fields):
+    for name, text in fields.items():
+        ElementTree.SubElement(parent, name).text = text
+
+
+def _write(root):
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode") + "\n"

@@ -1,0 +1,146 @@
+"""Pairs of consecutive frames of a set: what their differences and their centres tell of noise."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from flatfield.measure import noise
+from flatfield.raw.decode import read_signal
+from flatfield.files.frame_table import used_frames
+from flatfield.files.reading import read_each
+from flatfield.measure.boxes import locate_box
+from flatfield.files.tables import read_table
+
+#: Pixels of pairs of frames that photon transfer takes, all in all; more pairs add time and no certainty that counts.
+PAIR_PIXELS = 60_000_000
+#: Part of the pixels of a bias frame that may have its lowest value.
+PILED_UP = 0.005
+
+
+@dataclass
+class SeenFrames:
+    """What one look at all frames of a set gives.
+
+    Attributes
+    ----------
+    boxes : dict
+        Pixels of the box `center` by file, a list of one array a channel, DN above black, not scaled.
+    tiles : list of flatfield.measure.noise.TileNoise
+        Of pairs of frames at one level.
+    box_variances : list
+        For each channel: level, variance and number of pixels of the box in each of those pairs.
+    """
+
+    boxes: dict = field(default_factory=dict)
+    tiles: list = field(default_factory=list)
+    box_variances: list = field(default_factory=list)
+
+
+def look_at_flats(rows, paths, cfa, master, options, threads):
+    """Read every used frame once: its centre, and the noise of pairs."""
+    pairs = pair_frames(rows)
+    at_one_level = [pair for pair in pairs if len(pair) == 2 and levels_agree(rows[pair[0]], rows[pair[1]], cfa)]
+    first = next(iter(rows.values()))
+    pixels = int(first["rows"]) * int(first["columns"])
+    every = max(1, -(-len(at_one_level) * pixels // PAIR_PIXELS))
+    measured = set(at_one_level[::every])
+    seen = SeenFrames()
+    where = locate_box("center", options["center"], (int(first["rows"]), int(first["columns"])))
+
+    def work(index):
+        pair = pairs[index]
+        signals = [read_signal(paths[file], master, options["overscan"])[0] for file in pair]
+        for file, signal in zip(pair, signals, strict=True):
+            seen.boxes[file] = cut_channels(signal, cfa, where)
+        if pair not in measured:
+            return None
+        levels = np.array([channel_levels(rows[file], cfa) for file in pair])
+        factors = levels.mean(axis=0) / levels
+        boxes = [
+            [part * factor for part, factor in zip(seen.boxes[file], row, strict=True)]
+            for file, row in zip(pair, factors, strict=True)
+        ]
+        inside = []
+        for a, b in zip(*boxes, strict=True):
+            variance, count = noise.variance_of(a - b)
+            inside.append(((a.mean() + b.mean()) / 2, variance / 2, count))
+        return noise.measure_tiles(signals[0], signals[1], factors, cfa), inside
+
+    found = [each for each in read_each([paths[pair[0]] for pair in pairs], work, threads) if each]
+    if any(has_noise(tiles) for tiles, _ in found):  # copies of a frame tell nothing
+        found = [each for each in found if has_noise(each[0])]
+    seen.tiles, seen.box_variances = [each[0] for each in found], [each[1] for each in found]
+    return seen
+
+
+def has_noise(tiles):
+    """Whether two frames differ at all."""
+    return any(variance.any() for variance in tiles.variance)
+
+
+def pair_frames(rows):
+    """Consecutive frames of a subset, two by two; a last one alone, and frames of no subset one by one."""
+    pairs, subsets = [], {}
+    for file, row in rows.items():
+        subsets.setdefault(row["subset"] or (file,), []).append(file)
+    for members in subsets.values():
+        pairs += [tuple(members[start : start + 2]) for start in range(0, len(members), 2)]
+    return pairs
+
+
+def channel_levels(row, cfa):
+    """Levels of the channels of a frame, DN above black."""
+    return [float(row[f"level_{channel.lower()}_dn"]) for channel in cfa.channels]
+
+
+def levels_agree(first, second, cfa):
+    """Whether two frames are at one level, so that their difference has the noise of that."""
+    levels = np.array([channel_levels(first, cfa), channel_levels(second, cfa)])
+    return bool((levels > 0).all() and (np.abs(levels[0] / levels[1] - 1) <= noise.EQUAL_LEVEL).all())
+
+
+def cut_channels(mosaic, cfa, where):
+    """Pixels of each channel in a box of a mosaic, 1-D."""
+    inner = cfa.shifted(where[0].start, where[1].start)
+    return [inner.pixels(mosaic[where], channel) for channel in range(len(cfa.channels))]
+
+
+def measure_offsets(frames, cfa, overscan, threads):
+    """Noise of offset frames, from pairs.
+
+    Returns
+    -------
+    variances : list of tuple, or None
+        For each channel the variance and its error, DN^2; None without two frames that tell it.
+    reason : str
+        Why there are none, where the set has offset frames.
+    """
+    if not frames["bias_inventory"]:
+        return None, ""
+    rows = [row["file"] for row in used_frames(read_table(frames["bias_inventory"]))]
+    paths = {file: path for path, file in frames["bias"].items()}
+    pairs = list(zip(rows[::2], rows[1::2], strict=False))
+    if not pairs:
+        return None, "read noise: one bias frame tells none"
+
+    def work(index):
+        read = [read_signal(paths[file], None, overscan) for file in pairs[index]]
+        piled = max(np.mean(frame.mosaic == frame.mosaic.min()) for _, frame in read)
+        (first, _), (second, _) = read
+        tiles = noise.measure_tiles(first, second, np.ones((2, len(cfa.channels))), cfa)
+        return tiles, piled
+
+    found = read_each([paths[pair[0]] for pair in pairs], work, threads)
+    found = [each for each in found if has_noise(each[0])]
+    if not found:
+        return None, "read noise: the bias frames have no noise"
+    if max(piled for _, piled in found) > PILED_UP:
+        return None, "read noise: bias frames are cut off at their lowest value, or it is below the digital step"
+    variances = []
+    for channel in range(len(cfa.channels)):
+        variance, count = (
+            np.concatenate([getattr(tiles, name)[channel] for tiles, _ in found]) for name in ("variance", "count")
+        )
+        mean = float(np.average(variance, weights=count - 1))
+        variances.append((mean, max(mean, 1e-9) * float(np.sqrt(2 / (count - 1).sum()))))
+    return variances, ""

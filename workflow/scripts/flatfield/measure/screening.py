@@ -1,0 +1,320 @@
+"""Frames that do not belong in a flat: of another exposure, saturated, dark, copies, or unlike the rest."""
+
+import hashlib
+from collections import defaultdict
+
+import numpy as np
+
+from flatfield.raw.cfa import CHANNEL_OF_COLOR
+from flatfield.files.errors import InventoryError
+from flatfield.measure.gradients import measure_map
+from flatfield.files.names import is_fits
+from flatfield.measure.blocks import average_channels, block_average
+from flatfield.raw.robust import SIGMA_PER_MAD
+
+#: Frames are compared with each other in blocks: about so many across, none smaller than so many pixels.
+BLOCKS_ACROSS, SMALLEST_BLOCK = 256, 8
+#: Rows and columns in the centre in which the noise of a frame is measured.
+NOISE_BOX = 256
+#: Frames before and after one with which its level is compared.
+NEIGHBOURS = 3
+#: Blocks are compared as they are, and as means over so many in each direction, which see what is large and faint.
+COARSENINGS = (1, 4)
+#: Frames of a subset without which none can be told from the others.
+ENOUGH = 3
+#: Beginning of the reason of a frame that fails a test and is used nevertheless.
+KEPT = "kept"
+#: Fields of ``frames.tsv`` that tell how a frame stands beside the others of its subset.
+DEPARTURE = ("departure_percent", "departure_sigma")
+
+
+def look_at_frame(mosaic, black, cfa, saturation, bias=None):
+    """What is needed of a frame to tell whether it belongs.
+
+    Parameters
+    ----------
+    mosaic : numpy.ndarray, ``(rows, columns)``, DN
+    black : numpy.ndarray, ``(4,)``, DN
+    cfa : ColorFilterArray
+    saturation : float or None
+        Level from which pixels are saturated, DN.
+    bias : numpy.ndarray, float32, ``(rows, columns)``, optional
+
+    Returns
+    -------
+    dict
+        ``snr`` (of a pixel in the centre, of the noisiest channel; None where there is no noise),
+        ``saturated_<channel>_percent``, ``constant`` (the value that all pixels have, or None), ``content`` (digest of
+        the map), ``map`` (mean signal in blocks, float32, ``(channels, rows, columns)``, DN above black).
+    """
+    size = block_size(mosaic.shape, cfa)
+    means = average_channels(mosaic, cfa, size)
+    tile = black[np.array(cfa.tile)].astype(np.float64)
+    means -= average_channels(tile, cfa, cfa.period)
+    if bias is not None:
+        means -= average_channels(bias, cfa, size)
+    low, high = mosaic.min(), mosaic.max()
+    saturated = dict.fromkeys(cfa.channels, 0.0)
+    if saturation is not None:
+        for index, channel in enumerate(cfa.channels):
+            pixels = cfa.pixels(mosaic, index)
+            saturated[channel] = 100 * float(np.count_nonzero(pixels >= saturation) / pixels.size)
+    return {
+        "snr": _snr_of_frame(mosaic, means, cfa),
+        **{f"saturated_{channel.lower()}_percent": percent for channel, percent in saturated.items()},
+        "constant": float(low) if low == high else None,
+        "content": hashlib.sha256(means.tobytes()).hexdigest(),
+        "map": means.astype(np.float32),
+    }
+
+
+def block_size(shape, cfa):
+    """Side of the blocks in which frames are compared, pixels: a multiple of the period of the colour pattern."""
+    size = max(SMALLEST_BLOCK, -(-shape[1] // BLOCKS_ACROSS))
+    return min(-(-size // cfa.period), min(shape) // cfa.period) * cfa.period
+
+
+def _snr_of_frame(mosaic, means, cfa):
+    """Signal over the scatter between neighbours of a colour, in the centre; the least of the channels."""
+    p, ratios = cfa.period, []
+    half = NOISE_BOX // 2 // p * p
+    middle = [length // 2 // p * p for length in mosaic.shape]
+    box = mosaic[tuple(slice(max(m - half, 0), m + half) for m in middle)]
+    rows, columns = means.shape[1:]
+    center = means[:, rows // 4 : max(3 * rows // 4, 1), columns // 4 : max(3 * columns // 4, 1)]
+    for channel in range(len(cfa.channels)):
+        i, j = next((i, j) for i, j, color in cfa.phases() if channel == CHANNEL_OF_COLOR[color])
+        step = np.diff(box[i::p, j::p].astype(np.float32), axis=1)
+        # the mean deviation of normal noise is sqrt(2 / pi) of its standard deviation
+        noise = np.sqrt(np.pi / 2) * np.abs(step - np.median(step)).mean() / np.sqrt(2)
+        ratios.append(np.median(center[channel]) / noise if noise > 0 else np.inf)
+    least = float(min(ratios))
+    return least if np.isfinite(least) else None
+
+
+def screen_frames(frames, owners, tests, min_frames, bad_frames):
+    """Find the frames of a set that do not belong, and take them out.
+
+    Parameters
+    ----------
+    frames : list of dict
+        As from `flatfield.measure.inspection.inspect_frames`; ``used``, ``reason``, `DEPARTURE` are updated in place.
+    owners : list of str
+        Subset of each; frames are compared within.
+    tests : dict
+        Section ``frame_tests`` of the configuration: thresholds.
+    min_frames : int
+        No more are taken out of a subset than leave so many. Those that stay for this have a reason that begins with
+        `KEPT`, as have those that differ from the others as most do (twilights with stars), or where all are bad.
+    bad_frames : {"exclude", "error"}
+
+    Raises
+    ------
+    InventoryError
+        With ``bad_frames="error"``: one sentence that names the frames.
+    """
+    subsets = defaultdict(list)
+    for frame, owner in zip(frames, owners, strict=True):
+        if frame["used"]:
+            subsets[owner].append(frame)
+    copies = find_copies([frame for frame in frames if frame["used"]], "content")
+    for members in subsets.values():
+        reasons, common = {}, set()  # the reasons in order: the surest first
+        for frame in members:
+            reason = _judge_alone(frame, tests) or copies.get(id(frame))
+            reasons |= {id(frame): reason} if reason else {}
+        for judge in (_judge_drift, _judge_departure):
+            good = [frame for frame in members if id(frame) not in reasons]
+            if len(good) >= ENOUGH:
+                found = judge(good, tests)
+                reasons |= found
+                common |= set(found) if len(found) > len(good) / 2 else set()
+        bad = {id(frame): frame for frame in members if id(frame) in reasons}
+        if bad and bad_frames == "error":
+            key, reason = next(iter(reasons.items()))
+            more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+            raise InventoryError(
+                f"{bad[key]['file']} does not belong in a flat: {reason}{more}; take it out, change its "
+                "threshold in `frame_tests`, or set `bad_frames: exclude`"
+            )
+        room = len(members) - min_frames if len(bad) < len(members) else 0
+        for key, reason in reasons.items():
+            why = ""
+            if len(bad) == len(members) or key in common:
+                why = f"{KEPT}, as most are so: "
+            elif room <= 0:
+                why = f"{KEPT}, as fewer than {min_frames} would be left: "
+            else:
+                room -= 1
+            bad[key].update(used=bool(why), reason=why + reason)
+
+
+def _judge_alone(frame, tests):
+    """Reason to refuse a frame for what it is; None where there is none."""
+    if frame["constant"] is not None:
+        return f"blank: every pixel is {frame['constant']:g} DN"
+    level, white = frame["level_dn"], frame["white_dn"]
+    unknown = white is None or is_fits(frame["file"])  # FITS tells the range of its numbers, not of the camera
+    full = None if unknown else white - np.mean([float(text) for text in frame["black_dn"].split()])
+    if level <= 0:
+        return f"too dark: its level is {level:.4g} DN above black"
+    if full is not None and 100 * level / full < tests["dark_percent"]:
+        return f"too dark: its level is {level:.4g} DN, {100 * level / full:.2g} % of {full:.6g} DN"
+    if frame["snr"] is not None and frame["snr"] < tests["snr"]:
+        return f"too noisy: S/N of a pixel is {frame['snr']:.3g}, less than {tests['snr']:g}"
+    for name, percent in frame.items():
+        if name.startswith("saturated_") and percent is not None and percent > tests["saturated_percent"]:
+            return f"saturated: {percent:.2g} % of {name.split('_')[1].upper()}"
+    return None
+
+
+def find_copies(frames, key):
+    """Reasons to leave out copies of frames.
+
+    Parameters
+    ----------
+    frames : list of dict
+    key : str
+        Field that is the same in copies.
+
+    Returns
+    -------
+    dict
+        Sentence by `id` of the frame.
+    """
+    first, copies = {}, {}
+    for frame in frames:
+        original = first.setdefault(frame[key], frame)
+        if original is not frame:
+            copies[id(frame)] = f"same content as {original['file']}"
+    return copies
+
+
+def _judge_drift(frames, tests):
+    """Levels far from those of the neighbours in the subset, and further than others are from theirs."""
+    levels, near = np.array([frame["level_dn"] for frame in frames]), range(-NEIGHBOURS, NEIGHBOURS + 1)
+    usual = [
+        np.median([levels[index + step] for step in near if step and 0 <= index + step < len(levels)])
+        for index in range(len(levels))
+    ]
+    deviation = levels / usual - 1
+    scatter = SIGMA_PER_MAD * np.median(np.abs(deviation))
+    limit = max(tests["drift_percent"] / 100, tests["drift_sigma"] * scatter)
+    return {
+        id(frame): f"exposure: its level is {100 * each:+.1f} % off those of its neighbours"
+        for frame, each in zip(frames, deviation, strict=True)
+        if abs(each) > limit
+    }
+
+
+def _judge_departure(frames, tests):
+    """Shapes that differ from the median of the subset."""
+    limits = tests["departure_percent"], tests["departure_sigma"]
+    reasons = {}
+    for frame, percent, sigma, where in find_departures([frame["map"] for frame in frames], limits, frames):
+        frame.update(departure_percent=percent, departure_sigma=sigma)
+        if abs(percent) > limits[0] and sigma > limits[1]:
+            reasons[id(frame)] = f"departs from the others by {percent:+.2g} % ({sigma:.3g} sigma) {where}"
+    return reasons
+
+
+def compare_halves(frames, cfa, shape):
+    """How the light source changed during a subset: its second half against its first, level taken out.
+
+    Parameters
+    ----------
+    frames : list of dict
+        The used frames of the subset, in order, with their ``map``.
+    cfa : ColorFilterArray
+    shape : tuple of int
+        Of a frame.
+
+    Returns
+    -------
+    list of dict
+        For each channel what `flatfield.measure.gradients.measure_map` tells of the difference in percent.
+    """
+    step = min(COARSENINGS[-1], min(frames[0]["map"].shape[1:]))
+    size = block_size(shape, cfa) * step
+    maps = np.array([_coarsen(frame["map"], step) for frame in frames])
+    if len(maps) < 2 * ENOUGH:
+        unknown = dict.fromkeys(measure_map(np.full((1, 1), np.nan), np.zeros((1, 1)), size, shape))
+        return [unknown | {"reason": f"fewer than {2 * ENOUGH} frames"} for _ in cfa.channels]
+    level = np.median(maps, axis=(2, 3), keepdims=True)
+    relative = maps / np.where(level > 0, level, 1)
+    half, usual = len(maps) // 2, np.maximum(np.median(relative, axis=0), 1e-6)
+    difference = (relative[half:].mean(axis=0) - relative[:half].mean(axis=0)) / usual
+    # photon noise: the relative variance of a block goes with 1 / level
+    noise = np.sqrt(np.mean(np.diff(relative, axis=0) ** 2 / usual / 2, axis=(0, 2, 3)))
+    error = noise[:, None, None] / np.sqrt(usual) * np.sqrt(1 / half + 1 / (len(maps) - half))
+    return [measure_map(100 * a, 100 * b, size, shape) for a, b in zip(difference, error, strict=True)]
+
+
+def find_departures(maps, limits, labels):
+    """Largest departure of each frame from the median of all, in shape: level and a linear gradient do not count.
+
+    Parameters
+    ----------
+    maps : sequence of numpy.ndarray, ``(channels, rows, columns)``
+        Mean signal in blocks, DN above black.
+    limits : tuple of float
+        Departure in percent and in standard deviations of a block that count; the largest is that which exceeds
+        both the most.
+    labels : sequence
+        One a map, handed through.
+
+    Yields
+    ------
+    label, percent, sigma, where
+        Signed departure, its absolute significance, and the place in words.
+    """
+    found = [_find_departures(maps, limits)]
+    for step in COARSENINGS[1:]:
+        if min(maps[0].shape[1:]) >= 3 * step:  # enough for a gradient to be told
+            found.append(_find_departures([_coarsen(each, step) for each in maps], limits))
+    for label, *candidates in zip(labels, *found, strict=True):
+        yield label, *max(candidates, key=lambda each: min(abs(each[0]) / limits[0], each[1] / limits[1]))
+
+
+def _coarsen(planes, step):
+    """Means over `step` x `step` blocks; a remainder is left out."""
+    return np.array([block_average(plane, step) for plane in planes])
+
+
+def _find_departures(maps, limits):
+    """Percent, sigma and place of the largest departure of each map."""
+    levels = np.array([np.median(each, axis=(1, 2)) for each in maps])
+    relative = [each / np.where(level > 0, level, 1)[:, None, None] for each, level in zip(maps, levels, strict=True)]
+    usual = np.maximum(np.median(relative, axis=0), 1e-6)
+    # noise of a block, were its level 1: photon noise falls with the root of the level
+    steps = [_scatter((a - b) / np.sqrt(usual)) for a, b in zip(relative, relative[1:] + relative[:1], strict=True)]
+    noise = np.percentile(steps, 25, axis=0, method="lower") / np.sqrt(2)
+    noise = np.maximum(noise * np.sqrt(1 + np.pi / 2 / len(maps)), 1e-9)[:, None, None]
+    departures = []
+    for each in relative:
+        percent = 100 * np.array([_flatten(plane) for plane in each / usual - 1])
+        sigma = np.abs(percent) / 100 * np.sqrt(usual) / noise
+        channel, row, column = np.unravel_index(
+            np.minimum(np.abs(percent) / limits[0], sigma / limits[1]).argmax(), percent.shape
+        )
+        share = (row + 0.5) / percent.shape[1], (column + 0.5) / percent.shape[2]
+        where = f"at {100 * share[0]:.0f} % of the height, {100 * share[1]:.0f} % of the width"
+        departures.append((float(percent[channel, row, column]), float(sigma[channel, row, column]), where))
+    return departures
+
+
+def _scatter(planes):
+    """Robust standard deviation of each plane."""
+    return SIGMA_PER_MAD * np.median(np.abs(planes - np.median(planes, axis=(1, 2), keepdims=True)), axis=(1, 2))
+
+
+def _flatten(plane):
+    """A plane without its level and linear gradient; what is more than 3 robust deviations off decides them little."""
+    y, x = (np.linspace(-1, 1, length) for length in plane.shape)
+    y, rest = y[:, None], plane - np.median(plane)
+    for _ in range(2):
+        limit = 3 * SIGMA_PER_MAD * np.median(np.abs(rest))
+        drawn_in = np.clip(rest, -limit, limit)
+        rest = rest - drawn_in.mean(axis=0) @ x / (x @ x) * x - drawn_in.mean(axis=1) @ y / (y * y).sum() * y
+        rest -= np.median(rest)
+    return rest
