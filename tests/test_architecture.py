@@ -16,7 +16,7 @@ WINGS = {
     "combine": {"files", "raw"},
     "measure": {"files", "raw", "combine"},
     "report": {"files", "raw", "measure"},
-    "demo": {"files", "raw"},
+    "demo": {"files", "raw", "combine", "measure"},
     "init": {"files", "plan", "raw"},
 }
 

@@ -284,7 +284,7 @@ def test_debayered_median_is_that_of_frames_interpolated_one_by_one(pattern, col
     np.testing.assert_allclose(planes, np.median(frames, axis=0), rtol=1e-6, atol=0.02)
     ratio = methods.median_error_ratio(5) / np.sqrt(5)
     np.testing.assert_allclose(errors, np.std(frames, axis=0, ddof=1) * ratio, rtol=1e-4)
-    found = demosaicing.interpolate_bilinear(mosaics[0].astype(np.float32), stack.cfa, threads=2)
+    found = demosaicing.interpolate_bilinear(mosaics[0].astype(np.float32), stack.cfa)
     np.testing.assert_allclose(found, interpolate_slowly(mosaics[0], pattern), rtol=1e-6, atol=0.02)
 
 

@@ -11,7 +11,7 @@ from numpy.polynomial import polynomial
 from test_workflow import table
 
 from flatfield.demo.simulation import coordinates, write_dng
-from flatfield.measure import models
+from flatfield.measure import model_blocks, model_choice, models
 from flatfield.measure.lensfun import describe_vignetting
 from flatfield.raw.cfa import ColorFilterArray
 
@@ -56,7 +56,7 @@ TRUTHS = {
 
 def blocks_of(truth, rng, channels=1):
     values = np.array([truth * (1 + NOISE * rng.standard_normal(truth.shape)) for _ in range(channels)])
-    return models.Blocks(
+    return model_blocks.Blocks(
         *(np.tile(each, (channels, 1)) for each in (X[0], Y[:, 0])),
         values,
         NOISE * np.abs(values),
@@ -71,7 +71,7 @@ def test_the_true_model_is_chosen(name):
     for seed in range(count):
         rng = np.random.default_rng(seed)
         blocks = blocks_of(TRUTHS[name](rng), rng)
-        chosen[models.choose_model(blocks, *models.fit_models(blocks))] += 1
+        chosen[model_choice.choose_model(blocks, *model_choice.fit_models(blocks))] += 1
     print(chosen)
     assert chosen[name] >= 0.95 * count
 
@@ -108,11 +108,11 @@ def test_dust_and_hot_pixels_do_not_count(cfa):
     mosaic = truth * dust * (1 + 0.005 * rng.standard_normal(shape))
     hot = rng.random(shape) < 2e-4
     mosaic[hot] *= 3
-    blocks = models.average_blocks(mosaic.astype(np.float32), np.zeros(shape, bool), cfa, 12)
+    blocks = model_blocks.average_blocks(mosaic.astype(np.float32), np.zeros(shape, bool), cfa, 12)
     assert not blocks.known[(np.hypot(blocks.x[0] - 0.3, blocks.y[0][:, None] + 0.2) < 0.025)].any()
     assert blocks.known.mean() > 0.9
-    fits_, predictions = models.fit_models(blocks)
-    assert models.choose_model(blocks, fits_, predictions) == models.LENSFUN
+    fits_, predictions = model_choice.fit_models(blocks)
+    assert model_choice.choose_model(blocks, fits_, predictions) == models.LENSFUN
     drawn = models.draw_mosaic(fits_[models.LENSFUN], cfa, shape)
     assert np.abs(drawn / truth - 1).max() < 2e-3
     # errors of blocks are those of noise and pixel response

@@ -6,8 +6,8 @@ from conftest import BLACK, Project, exif
 from test_illumination import COUNT, GAIN, RGGB, SOURCE, camera, log_source, write_set
 from test_workflow import table
 
-import compare_sets
 from flatfield.demo.simulation import coordinates, write_dng
+from flatfield.measure import verdict
 
 
 def rows(**sets):
@@ -38,7 +38,7 @@ def rows(**sets):
 )
 def test_verdicts(sets, expected):
     made = rows(**sets)
-    compare_sets.judge(made, doubtful=set())
+    verdict.judge(made, doubtful=set())
     assert {row["set"]: row["verdict"] for row in made} == expected
     assert all(row["reason"] for row in made)
 

@@ -4,15 +4,13 @@
 rule simulate_flats:
     """Raw flats of a simulated camera (DNG), and its true response and light source."""
     output:
-        frames=expand(
-            "<resources>/demo/{{demo_set}}/DSC{number:05d}.dng", number=range(1, 3 * config["demo"]["frames"] + 1)
-        ),
+        frames=demo.flat_files("<resources>/demo", "{demo_set}", config["demo"]["frames"]),
         truth="<resources>/demo/truth/{demo_set}.fits",
     log:
         "<logs>/demo/simulate_flats/{demo_set}.log",
     priority: 200
     params:
-        options=config["demo"],
+        options={"demo": config["demo"]},
     script:
         "../scripts/simulate_flats.py"
 
@@ -26,7 +24,7 @@ rule simulate_lights:
         "<logs>/demo/simulate_lights.log",
     priority: 200
     params:
-        options=config["demo"],
+        options={"demo": config["demo"]},
     script:
         "../scripts/simulate_lights.py"
 
@@ -34,19 +32,19 @@ rule simulate_lights:
 rule compare_truth:
     """Recovered against true: flats, vignetting and lights of the demo."""
     input:
-        flats=expand("<results>/{set}/flat.fits", set=DEMO_SETS),
-        masters=expand("<results>/{set}/flat_cfa.fits", set=DEMO_SETS),
-        responses=expand("<results>/{set}/response.fits", set=DEMO_SETS),
-        noise=expand("<results>/{set}/noise.tsv", set=DEMO_SETS),
-        truths=expand("<resources>/demo/truth/{set}.fits", set=DEMO_SETS),
-        lights=[f"<results>/lights/{name}/{stem}.fits" for name in DEMO_LIGHTS for stem in LIGHTS[name]],
-        scenes="<resources>/demo/truth/lights.fits" if DEMO_LIGHTS else [],
+        flats=[each.path("flat.fits") for each in PLAN.demo_sets],
+        masters=[each.path("flat_cfa.fits") for each in PLAN.demo_sets],
+        responses=[each.path("response.fits") for each in PLAN.demo_sets],
+        noise=[each.path("noise.tsv") for each in PLAN.demo_sets],
+        truths=[each.truth for each in PLAN.demo_sets],
+        lights=PLAN.demo_lights,
+        scenes="<resources>/demo/truth/lights.fits" if PLAN.demo_lights else [],
         sets="<results>/sets.tsv",
     output:
         truth="<results>/demo.tsv",
     log:
         "<logs>/demo.log",
     params:
-        options={"sets": DEMO_SETS, "regions": {name: config["regions"][name] for name in ("center", "corner")}},
+        options=PLAN.comparing_truth,
     script:
         "../scripts/compare_truth.py"

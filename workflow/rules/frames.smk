@@ -9,15 +9,15 @@ one changes or, wrapped in `ancient`, make Snakemake 9.27 overlook other changes
 rule inventory_offsets:
     """A row an offset or dark frame: how it was taken, its levels and checksum."""
     input:
-        frames=offset_frames,
+        frames=of_offsets("paths", "{offset}"),
     output:
         inventory="<results>/{owner}/{offset}.tsv",
     log:
         "<logs>/{owner}/{offset}_frames.log",
     priority: 100
-    threads: all_cores()
+    threads: all_cores
     params:
-        options=offset_options,
+        options=of_offsets("inspecting", "{offset}"),
     script:
         "../scripts/inventory_offsets.py"
 
@@ -25,21 +25,19 @@ rule inventory_offsets:
 rule combine_offsets:
     """Master of the offset or dark frames of a set or light, DN."""
     input:
-        frames=offset_frames,
+        frames=of_offsets("paths", "{offset}"),
         inventory="<results>/{owner}/{offset}.tsv",
     output:
         master="<results>/{owner}/{offset}.fits",
     log:
         "<logs>/{owner}/{offset}.log",
     priority: 100
-    threads: all_cores()
+    threads: all_cores
     resources:
-        memory_mb=memory_of_offsets,
-        mem_mb=whole_job(memory_of_offsets),
+        memory_mb=memory_to_combine("inventory"),
+        mem_mb=whole_job(memory_to_combine("inventory")),
     params:
-        options={"offsets": config["combine"]},
-        files=labels_of_offsets,
-        overscan=overscan_of_owner,
+        options=of_offsets("combining", "{offset}"),
     script:
         "../scripts/combine_offsets.py"
 
@@ -47,18 +45,18 @@ rule combine_offsets:
 rule inspect_frames:
     """A row a frame: how it was taken, its levels and checksum, and whether it is used."""
     input:
-        frames=frames_of_set,
-        bias=bias_of_set,
-        bias_inventory=bias_inventory_of_set,
+        frames=of_set("frames"),
+        bias=of_set("bias"),
+        bias_inventory=of_set("bias_inventory"),
     output:
         inspected="<results>/{set}/inspected.tsv",
-        drift="<results>/{set}/drift.tsv",
+        maps="<results>/{set}/maps.fits",
     log:
         "<logs>/{set}/inspected.log",
     priority: 100
-    threads: threads_of_inspection
+    threads: threads_to_inspect
     params:
-        options=inspection_options,
+        options=of_set("inspecting"),
     script:
         "../scripts/inspect_frames.py"
 
@@ -72,9 +70,10 @@ rule inventory_frames:
     log:
         "<logs>/{set}/frames.log",
     priority: 100
-    threads: all_cores()
+    localrule: True
+    threads: all_cores
     params:
-        options=inventory_options,
+        options=of_set("inventorying"),
     script:
         "../scripts/inventory_frames.py"
 
@@ -82,16 +81,18 @@ rule inventory_frames:
 rule inventory_lights:
     """A row a light frame: how it was taken, its levels and checksum."""
     input:
-        frames=frames_of_light,
-        offset=offset_of_light,
+        frames=of_light("paths"),
+        bias=of_light("bias"),
+        dark=of_light("dark"),
+        dark_inventory=of_light("dark_inventory"),
     output:
         inventory="<results>/lights/{light}/frames.tsv",
     log:
         "<logs>/lights/{light}/frames.log",
     priority: 100
-    threads: all_cores()
+    threads: all_cores
     params:
-        options=light_options,
+        options=of_light("selecting"),
     script:
         "../scripts/inventory_lights.py"
 
@@ -100,16 +101,17 @@ rule check_light:
     """Whether the frames of a light and those of its flat agree in what the division needs."""
     input:
         light="<results>/lights/{light}/frames.tsv",
-        flat=inventory_of_flat,
-        dark=dark_inventory_of_light,
+        flat=of_light("flat_inspected"),
+        dark=of_light("dark_inventory"),
     output:
         agreement="<results>/lights/{light}/agreement.tsv",
     log:
         "<logs>/lights/{light}/agreement.log",
     priority: 100
-    threads: all_cores()
+    localrule: True
+    threads: all_cores
     params:
-        options=guard_options,
+        options=of_light("guarding"),
     script:
         "../scripts/check_light.py"
 
@@ -117,15 +119,16 @@ rule check_light:
 rule check_inventories:
     """What went in, a row a set and light, after all checks that can be made before anything is combined."""
     input:
-        sets=expand("<results>/{set}/frames.tsv", set=SETS),
-        lights=expand("<results>/lights/{light}/frames.tsv", light=RAW_LIGHTS),
+        sets=PLAN.of_sets("frames.tsv"),
+        lights=PLAN.light_inventories,
     output:
         summary="<results>/frames.tsv",
     log:
         "<logs>/frames.log",
     priority: 100
-    threads: all_cores()
+    localrule: True
+    threads: all_cores
     params:
-        options=check_options(),
+        options=PLAN.checking,
     script:
         "../scripts/check_inventories.py"

@@ -4,22 +4,21 @@
 rule combine_band:
     """A band of the rows of a subset or master: only where `bands` cuts combinations into several jobs."""
     input:
-        frames=frames_of_product,
+        frames=of_set("frames_of", "{product}"),
         inspected="<results>/{set}/inspected.tsv",
-        bias=bias_of_set,
+        bias=of_set("bias"),
     output:
         part="<results>/{set}/bands/{product}/{band}.fits",
     log:
         "<logs>/{set}/bands/{product}/{band}.log",
     benchmark:
         "<benchmarks>/{set}/bands/{product}/{band}.tsv"
-    threads: threads_of_set
+    threads: threads_to_combine
     resources:
-        memory_mb=memory_of_band,
-        mem_mb=whole_job(memory_of_band),
+        memory_mb=memory_to_combine(bands=config["bands"]),
+        mem_mb=whole_job(memory_to_combine(bands=config["bands"])),
     params:
-        options=config["combine"],
-        source=source_of_band,
+        options=of_set("combining_band", "{product}", "{band}"),
     script:
         "../scripts/combine_band.py"
 
@@ -27,24 +26,22 @@ rule combine_band:
 rule combine_subset:
     """Combined mosaic of the frames between two rotations, DN above black, not debayered."""
     input:
-        frames=unless_banded(frames_of_subset),
-        bands=bands_of("subsets/{subset}"),
+        frames=of_set("whole_frames", "subsets/{subset}"),
+        bands=of_set("band_paths", "subsets/{subset}"),
         inspected="<results>/{set}/inspected.tsv",
-        bias=bias_of_set,
+        bias=of_set("bias"),
     output:
         subset="<results>/{set}/subsets/{subset}.fits",
     log:
         "<logs>/{set}/subsets/{subset}.log",
     benchmark:
         "<benchmarks>/{set}/subsets/{subset}.tsv"
-    threads: threads_of_set
+    threads: threads_to_combine
     resources:
-        memory_mb=memory_of_set,
-        mem_mb=whole_job(memory_of_set),
+        memory_mb=memory_to_combine(),
+        mem_mb=whole_job(memory_to_combine()),
     params:
-        options=config["combine"],
-        rotation=rotation_of_subset,
-        source=source_of_subset,
+        options=of_set("combining_subset", "{subset}"),
     script:
         "../scripts/combine_subset.py"
 
@@ -52,11 +49,13 @@ rule combine_subset:
 rule subtract_subsets:
     """Difference of two subsets, in DN, percent and standard errors: what turned with the camera and what did not."""
     input:
-        pair=pair_of_subsets,
+        pair=of_set("pair", "{pair}"),
     output:
         difference="<results>/{set}/differences/{pair}.fits",
     log:
         "<logs>/{set}/differences/{pair}.log",
+    group:
+        "numbers"
     script:
         "../scripts/subtract_subsets.py"
 
@@ -64,23 +63,22 @@ rule subtract_subsets:
 rule combine_flat:
     """Master mosaic of all used frames of a set, with its standard error and mask."""
     input:
-        frames=unless_banded(frames_of_set),
-        bands=bands_of("flat_cfa"),
+        frames=of_set("whole_frames", "flat_cfa"),
+        bands=of_set("band_paths", "flat_cfa"),
         inspected="<results>/{set}/inspected.tsv",
-        bias=bias_of_set,
+        bias=of_set("bias"),
     output:
         flat="<results>/{set}/flat_cfa.fits",
     log:
         "<logs>/{set}/flat_cfa.log",
     benchmark:
         "<benchmarks>/{set}/flat_cfa.tsv"
-    threads: threads_of_set
+    threads: threads_to_combine
     resources:
-        memory_mb=memory_of_set,
-        mem_mb=whole_job(memory_of_set),
+        memory_mb=memory_to_combine(),
+        mem_mb=whole_job(memory_to_combine()),
     params:
-        options=config["combine"],
-        source=source_of_set,
+        options=of_set("combining"),
     script:
         "../scripts/combine_flat.py"
 
@@ -88,10 +86,10 @@ rule combine_flat:
 rule debayer_flat:
     """Debayered master of the whole set, linear camera RGB, DN above black, and its standard errors."""
     input:
-        frames=unless_banded(frames_of_set, "flat"),
-        bands=bands_of("flat"),
+        frames=of_set("whole_frames", "flat"),
+        bands=of_set("band_paths", "flat"),
         inspected="<results>/{set}/inspected.tsv",
-        bias=bias_of_set,
+        bias=of_set("bias"),
     output:
         flat="<results>/{set}/flat.fits",
         uncert="<results>/{set}/flat_uncert.fits",
@@ -99,13 +97,12 @@ rule debayer_flat:
         "<logs>/{set}/flat.log",
     benchmark:
         "<benchmarks>/{set}/flat.tsv"
-    threads: threads_of_set
+    threads: threads_to_combine
     resources:
-        memory_mb=memory_of_debayering,
-        mem_mb=whole_job(memory_of_debayering),
+        memory_mb=memory_to_debayer,
+        mem_mb=whole_job(memory_to_debayer),
     params:
-        options=config["combine"],
-        source=source_of_debayering,
+        options=of_set("debayering"),
     script:
         "../scripts/debayer_flat.py"
 
@@ -113,9 +110,9 @@ rule debayer_flat:
 rule solve_illumination:
     """The light source told from the camera by the angles of the subsets, and the flat without it."""
     input:
-        subsets=subsets_of_set,
+        subsets=of_set("subsets"),
         flat="<results>/{set}/flat_cfa.fits",
-        bias=bias_of_set,
+        bias=of_set("bias"),
     output:
         terms="<results>/{set}/illumination.tsv",
         tests="<results>/{set}/illumination_tests.tsv",
@@ -125,10 +122,10 @@ rule solve_illumination:
         rgb="<results>/{set}/response_rgb.fits",
     log:
         "<logs>/{set}/illumination.log",
+    group:
+        "numbers"
     params:
-        subsets=names_of_subsets,
-        rotations=rotations_of_set,
-        degree=config["illumination"],
+        options=of_set("separating"),
     script:
         "../scripts/solve_illumination.py"
 
@@ -141,5 +138,7 @@ rule check_flat:
         check="<results>/{set}/flat_check.tsv",
     log:
         "<logs>/{set}/flat_check.log",
+    group:
+        "numbers"
     script:
         "../scripts/check_flat.py"

@@ -4,7 +4,7 @@
 rule plot_subsets:
     """Combined mosaics of the subsets in a row."""
     input:
-        subsets=subsets_of_set,
+        subsets=of_set("subsets"),
     output:
         plot=report(
             "<results>/{set}/plots/subsets.png",
@@ -14,8 +14,10 @@ rule plot_subsets:
         ),
     log:
         "<logs>/{set}/plots/subsets.log",
+    group:
+        "pictures"
     params:
-        title=title_of_set,
+        options=of_set("titled"),
     script:
         "../scripts/plot_subsets.py"
 
@@ -23,7 +25,7 @@ rule plot_subsets:
 rule plot_differences:
     """Differences of the subsets in a row, per channel, in percent and in standard errors."""
     input:
-        differences=differences_of_set,
+        differences=of_set("differences"),
     output:
         plot=report(
             "<results>/{set}/plots/differences.png",
@@ -33,8 +35,10 @@ rule plot_differences:
         ),
     log:
         "<logs>/{set}/plots/differences.log",
+    group:
+        "pictures"
     params:
-        title=title_of_set,
+        options=of_set("titled"),
     script:
         "../scripts/plot_differences.py"
 
@@ -42,11 +46,11 @@ rule plot_differences:
 rule plot_illumination:
     """The light source as each subset saw it, what was solved for, and what is left over."""
     input:
-        subsets=subsets_of_set,
+        subsets=of_set("subsets"),
         terms="<results>/{set}/illumination.tsv",
         source="<results>/{set}/illumination.fits",
         response="<results>/{set}/response.fits",
-        truth=truth_of_set,
+        truth=of_set("truth"),
     output:
         plot=report(
             "<results>/{set}/plots/illumination.png",
@@ -56,8 +60,10 @@ rule plot_illumination:
         ),
     log:
         "<logs>/{set}/plots/illumination.log",
+    group:
+        "pictures"
     params:
-        title=title_of_set,
+        options=of_set("titled"),
     script:
         "../scripts/plot_illumination.py"
 
@@ -76,9 +82,10 @@ rule plot_noise:
         ),
     log:
         "<logs>/{set}/plots/noise.log",
+    group:
+        "pictures"
     params:
-        title=title_of_set,
-        wanted=config["noise"],
+        options=of_set("plotting_noise"),
     script:
         "../scripts/plot_noise.py"
 
@@ -96,8 +103,10 @@ rule plot_flat:
         ),
     log:
         "<logs>/{set}/plots/flat.log",
+    group:
+        "pictures"
     params:
-        title=title_of_set,
+        options=of_set("titled"),
     script:
         "../scripts/plot_flat.py"
 
@@ -117,8 +126,10 @@ rule plot_models:
         ),
     log:
         "<logs>/{set}/plots/models.log",
+    group:
+        "pictures"
     params:
-        title=title_of_set,
+        options=of_set("titled"),
     script:
         "../scripts/plot_models.py"
 
@@ -126,11 +137,12 @@ rule plot_models:
 rule plot_light:
     """Channels and colour picture of a light, before and after."""
     input:
-        frame=frame_of_light,
+        frame=of_light("frame", "{frame}"),
         inventory="<results>/lights/{light}/frames.tsv",
         planes="<results>/lights/{light}/{frame}_rgb.fits",
-        bias=bias_of_light,
-        dark=dark_of_light,
+        bias=of_light("bias"),
+        dark=of_light("dark"),
+        dark_inventory=of_light("dark_inventory"),
     output:
         plot=report(
             "<results>/lights/{light}/{frame}_channels.png",
@@ -140,10 +152,10 @@ rule plot_light:
         ),
     log:
         "<logs>/lights/{light}/{frame}_channels.log",
+    group:
+        "lights"
     params:
-        light=config["apply"]["light"],
-        file=label_of_light,
-        overscan=overscan_of_light,
+        options=of_light("plotting", "{frame}"),
     script:
         "../scripts/plot_light.py"
 
@@ -151,10 +163,10 @@ rule plot_light:
 rule plot_interactive:
     """One page with all maps of a set: linked zoom, values under the cursor, profiles."""
     input:
-        template=local("workflow/report/interactive.html.j2"),
-        code=local("workflow/report/interactive.js"),
-        subsets=subsets_of_set,
-        differences=differences_of_set,
+        template=local(f"{WORKFLOW}/report/interactive.html.j2"),
+        code=local(f"{WORKFLOW}/report/interactive.js"),
+        subsets=of_set("subsets"),
+        differences=of_set("differences"),
         flat="<results>/{set}/flat.fits",
         source="<results>/{set}/illumination.fits",
         response="<results>/{set}/response_rgb.fits",
@@ -162,7 +174,9 @@ rule plot_interactive:
         page="<results>/{set}/interactive.html",
     log:
         "<logs>/{set}/interactive.log",
+    group:
+        "pictures"
     params:
-        title=title_of_set,
+        options=of_set("titled"),
     script:
         "../scripts/plot_interactive.py"

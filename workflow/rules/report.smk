@@ -1,27 +1,23 @@
 """The report that can be shared."""
 
+SET_TABLES = "noise", "uniformity", "illumination_tests", "models", "drift"
+
 
 rule draw_conclusions:
     """What the tables say, in sentences: the best set, how good the flats are, warnings with their remedies."""
     input:
-        inventories=expand("<results>/{set}/frames.tsv", set=SETS),
-        noise=expand("<results>/{set}/noise.tsv", set=SETS),
-        uniformity=expand("<results>/{set}/uniformity.tsv", set=SETS),
-        illumination=expand("<results>/{set}/illumination_tests.tsv", set=SETS),
-        models=expand("<results>/{set}/models.tsv", set=SETS),
-        drift=expand("<results>/{set}/drift.tsv", set=SETS),
+        inventories=PLAN.of_sets("frames.tsv"),
+        tables=PLAN.tables(*SET_TABLES),
+        light_tables=PLAN.light_tables,
+        preset_tables=PLAN.preset_tables,
+        demo=PLAN.demo_table,
         sets="<results>/sets.tsv",
-        vignetting=expand("<results>/lights/{light}/vignetting.tsv", light=RAW_LIGHTS),
-        diagnosis=expand("<results>/lights/{light}/diagnosis.tsv", light=LIGHTS),
-        agreement=agreements(),
-        preset=preset_tables(),
-        demo=demo_tables(),
     output:
         conclusions="<results>/conclusions.yaml",
     log:
         "<logs>/conclusions.log",
     params:
-        preset=preset and {"name": PRESET},
+        options={"preset": PLAN.preset_name},
     script:
         "../scripts/draw_conclusions.py"
 
@@ -29,51 +25,27 @@ rule draw_conclusions:
 rule write_report:
     """One self-contained page: conclusions, tables, figures, and how they were made."""
     input:
-        template=local("workflow/report/report.html.j2"),
-        script=local("workflow/report/report.js"),
-        citation=local("CITATION.cff"),
-        captions=[
-            local(f"workflow/report/{figure}.rst")
-            for figure in (
-                "subsets",
-                "differences",
-                "flat",
-                "noise",
-                "illumination",
-                "models",
-                "light",
-                "vignetting",
-                "diagnosis",
-                "preset",
-                "preset_picture",
-                "demo",
-            )
-        ],
+        template=local(f"{WORKFLOW}/report/report.html.j2"),
+        script=local(f"{WORKFLOW}/report/report.js"),
+        citation=local(f"{WORKFLOW}/../CITATION.cff"),
+        captions=[local(str(path)) for path in sorted((WORKFLOW / "report").glob("*.rst"))],
         conclusions="<results>/conclusions.yaml",
         summary="<results>/frames.tsv",
-        inventories=expand("<results>/{set}/frames.tsv", set=SETS),
-        stats=expand("<results>/{set}/stats.tsv", set=SETS),
-        noise=expand("<results>/{set}/noise.tsv", set=SETS),
-        illumination=expand("<results>/{set}/illumination_tests.tsv", set=SETS),
-        drift=expand("<results>/{set}/drift.tsv", set=SETS),
-        cross=expand("<results>/{set}/cross.tsv", set=SETS),
-        uniformity=expand("<results>/{set}/uniformity.tsv", set=SETS),
-        models=expand("<results>/{set}/models.tsv", set=SETS),
-        lights=expand("<results>/lights/{light}/frames.tsv", light=RAW_LIGHTS),
-        diagnosis=expand("<results>/lights/{light}/diagnosis.tsv", light=LIGHTS),
-        agreement=agreements(),
+        inventories=PLAN.of_sets("frames.tsv"),
+        light_inventories=PLAN.light_inventories,
+        tables=PLAN.tables(*SET_TABLES, "stats", "cross"),
+        light_tables=PLAN.light_tables,
+        preset_tables=PLAN.preset_tables,
         sets="<results>/sets.tsv",
-        plots=report_plots(),
-        vignetting=expand("<results>/lights/{light}/vignetting.tsv", light=RAW_LIGHTS),
-        preset=preset_tables(),
-        preset_plots=preset_plots(),
-        demo=demo_tables(),
+        demo=PLAN.demo_table,
+        plots=PLAN.plots,
+        preset_plots=PLAN.preset_plots,
     output:
         report="<results>/report.html",
         provenance="<results>/provenance.yaml",
     log:
         "<logs>/report.log",
     params:
-        options=report_options(),
+        options=PLAN.reporting(tracking.describe_rules(workflow, WORKFLOW / "rules")),
     script:
         "../scripts/write_report.py"

@@ -12,8 +12,10 @@ rule measure_flat:
         stats="<results>/{set}/stats.tsv",
     log:
         "<logs>/{set}/stats.log",
+    group:
+        "numbers"
     params:
-        options={key: config[key] for key in ("regions", "combine", "debayer")},
+        options=PLAN.measuring_boxes,
     script:
         "../scripts/measure_flat.py"
 
@@ -21,11 +23,11 @@ rule measure_flat:
 rule measure_noise:
     """Gain, read noise, pixel response and S/N from the flats themselves, and how many frames are enough."""
     input:
-        frames=frames_of_set,
+        frames=of_set("frames"),
         inspected="<results>/{set}/inspected.tsv",
-        bias_frames=bias_frames_of_set,
-        bias_inventory=bias_inventory_of_set,
-        bias=bias_of_set,
+        bias_frames=of_set("bias_frames"),
+        bias_inventory=of_set("bias_inventory"),
+        bias=of_set("bias"),
         flat="<results>/{set}/flat_cfa.fits",
     output:
         noise="<results>/{set}/noise.tsv",
@@ -33,30 +35,46 @@ rule measure_noise:
         depth="<results>/{set}/depth.tsv",
     log:
         "<logs>/{set}/noise.log",
-    threads: threads_of_set
+    threads: threads_to_combine
     resources:
-        memory_mb=memory_of_pairs,
-        mem_mb=whole_job(memory_of_pairs),
+        memory_mb=memory_to_combine(itemsize=10, a_thread=2),
+        mem_mb=whole_job(memory_to_combine(itemsize=10, a_thread=2)),
     params:
-        files=labels_of_set,
-        bias_files=labels_of_bias,
-        options=noise_options,
+        options=of_set("measuring_noise"),
     script:
         "../scripts/measure_noise.py"
+
+
+rule measure_drift:
+    """How the light changed while each subset was taken: its second half against its first."""
+    input:
+        inspected="<results>/{set}/inspected.tsv",
+        maps="<results>/{set}/maps.fits",
+    output:
+        drift="<results>/{set}/drift.tsv",
+    log:
+        "<logs>/{set}/drift.log",
+    group:
+        "numbers"
+    params:
+        options=of_set("drifting"),
+    script:
+        "../scripts/measure_drift.py"
 
 
 rule measure_uniformity:
     """How the subsets differ at large, per channel: size, direction and significance."""
     input:
-        subsets=subsets_of_set,
-        differences=differences_of_set,
+        subsets=of_set("subsets"),
+        differences=of_set("differences"),
     output:
         uniformity="<results>/{set}/uniformity.tsv",
     log:
         "<logs>/{set}/uniformity.log",
+    group:
+        "numbers"
     params:
-        pairs=pairs_of_set,
-        subsets=names_of_subsets,
+        options=of_set("comparing"),
     script:
         "../scripts/measure_uniformity.py"
 
@@ -64,7 +82,7 @@ rule measure_uniformity:
 rule model_flat:
     """Models of what lights are divided by, the one that predicts best with the fewest parameters, what it leaves over."""
     input:
-        flat=modelled_flat,
+        flat=of_set("applied_flat"),
         inspected="<results>/{set}/inspected.tsv",
     output:
         models="<results>/{set}/models.tsv",
@@ -73,8 +91,10 @@ rule model_flat:
         lensfun="<results>/{set}/models/lensfun.xml",
     log:
         "<logs>/{set}/models.log",
+    group:
+        "numbers"
     params:
-        options={"models": config["models"]},
+        options=config["models"],
     script:
         "../scripts/model_flat.py"
 
@@ -82,16 +102,16 @@ rule model_flat:
 rule compare_sets:
     """A row a set: how much its subsets differ, its S/N, and whether it is the most uniform."""
     input:
-        inventories=expand("<results>/{set}/frames.tsv", set=SETS),
-        stats=expand("<results>/{set}/stats.tsv", set=SETS),
-        uniformity=expand("<results>/{set}/uniformity.tsv", set=SETS),
-        noise=expand("<results>/{set}/noise.tsv", set=SETS),
-        sources=expand("<results>/{set}/illumination_tests.tsv", set=SETS),
+        inventories=PLAN.of_sets("frames.tsv"),
+        stats=PLAN.of_sets("stats.tsv"),
+        uniformity=PLAN.of_sets("uniformity.tsv"),
+        noise=PLAN.of_sets("noise.tsv"),
+        sources=PLAN.of_sets("illumination_tests.tsv"),
     output:
         sets="<results>/sets.tsv",
     log:
         "<logs>/sets.log",
     params:
-        pairs={name: list(PAIRS[name]) for name in SETS},
+        options=PLAN.comparing_sets,
     script:
         "../scripts/compare_sets.py"

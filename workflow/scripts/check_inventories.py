@@ -1,27 +1,30 @@
 """Check all that can be known before anything is combined, and sum up what went in."""
 
-from collections import Counter
-
-from flatfield.measure.calibration import check_fit
-from flatfield.files.errors import CombinationError
-from flatfield.files.frame_table import used_frames
-from flatfield.files.job import logged_job
+from flatfield.files.frame_table import read_frames, used_frames
+from flatfield.files.job import run
+from flatfield.files.tables import write_table
 from flatfield.measure.boxes import locate_box
-from flatfield.files.tables import read_table, write_table
+from flatfield.measure.calibration import check_fit
+from flatfield.measure.consistency import check_counts
 
 
-def main(sets, lights, summary, options):
-    """Write a row a set and light.
+def main(sets, lights, summary, names, flats, regions, combine, step):
+    """Write one row per set and light: kind, name, frames, used.
 
     Parameters
     ----------
     sets, lights : list of str
-        ``frames.tsv`` of each set and light, in the order of `options`.
+        ``frames.tsv`` of each set and light.
     summary : str
-        Table to write: kind (set or light), name, frames, used.
-    options : dict
-        sets (names), flats (name of the set whose flat is applied, by light), regions, combine (sections of
-        the configuration), step (every n-th frame is debayered).
+        Table to write.
+    names : list of str
+        Of the sets.
+    flats : dict
+        Name of the set whose flat is applied, by light.
+    regions, combine : dict
+        Sections of the configuration.
+    step : int
+        Every n-th frame is debayered.
 
     Raises
     ------
@@ -32,41 +35,20 @@ def main(sets, lights, summary, options):
     CalibrationError
         If a light differs from its flat in size or colour pattern.
     """
-    tables = {name: read_table(path) for name, path in zip(options["sets"], sets, strict=True)}
-    rows = []
+    tables, rows = dict(zip(names, map(read_frames, sets), strict=True)), []
     for name, frames in tables.items():
         used = used_frames(frames)
-        for region, box in options["regions"].items():
-            locate_box(region, box, shape_of(used[0]))
-        check_counts(name, used, options["combine"], options["step"])
+        for region, box in regions.items():
+            locate_box(region, box, used[0].shape)
+        check_counts(name, used, combine, step)
         rows.append({"kind": "set", "name": name, "frames": len(frames), "used": len(used)})
-    for (light, flat), path in zip(options["flats"].items(), lights, strict=True):
-        frames = read_table(path)
-        reference = used_frames(tables[flat])[0]
+    for (light, flat), path in zip(flats.items(), lights, strict=True):
+        frames, reference = read_frames(path), used_frames(tables[flat])[0]
         for frame in frames:
-            check_fit(frame["file"], shape_of(frame), frame["cfa"], flat, shape_of(reference), reference["cfa"])
+            check_fit(frame.file, frame.shape, frame.cfa, flat, reference.shape, reference.cfa)
         rows.append({"kind": "light", "name": light, "frames": len(frames), "used": len(frames)})
     write_table(summary, rows, ["kind", "name", "frames", "used"])
 
 
-def shape_of(row):
-    """Rows and columns of a frame of the inventory."""
-    return int(row["rows"]), int(row["columns"])
-
-
-def check_counts(name, used, combine, step):
-    """Check that minmax leaves a frame of each subset, and of every n-th frame."""
-    counts = Counter(f"subset {row['subset']}" for row in used if row["subset"])
-    counts[f"every {step}th frame" if step > 1 else "all frames"] = len(used[::step])
-    rejected = combine["nlow"] + combine["nhigh"]
-    for which, count in counts.items():
-        if combine["method"] == "minmax" and rejected >= count:
-            raise CombinationError(
-                f"minmax would reject nlow + nhigh = {rejected} of the {count} frames of {name}, {which}; "
-                "lower `combine.nlow` or `combine.nhigh`, or take another method"
-            )
-
-
 if "snakemake" in globals():
-    with logged_job(snakemake.log[0]):
-        main(snakemake.input.sets, snakemake.input.lights, snakemake.output.summary, snakemake.params.options)
+    run(main, snakemake)

@@ -1,9 +1,14 @@
 """Collect the causes and the falloff of the frames of a light."""
 
-from flatfield.files.job import logged_job
+from flatfield.files.job import run
 from flatfield.files.tables import collect_tables
 
+
+def main(diagnoses, falloffs, diagnosis, falloff):
+    """Join the tables of the frames: one row per frame and cause; one per frame, channel and place."""
+    collect_tables(diagnoses, diagnosis)
+    collect_tables(falloffs, falloff)
+
+
 if "snakemake" in globals():
-    with logged_job(snakemake.log[0]):
-        collect_tables(snakemake.input.diagnoses, snakemake.output.diagnosis)
-        collect_tables(snakemake.input.falloffs, snakemake.output.falloff)
+    run(main, snakemake)

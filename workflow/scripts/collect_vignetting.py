@@ -1,8 +1,13 @@
 """Collect the centre/corner ratios of the frames of a light."""
 
-from flatfield.files.job import logged_job
+from flatfield.files.job import run
 from flatfield.files.tables import collect_tables
 
+
+def main(tables, vignetting):
+    """Join the tables of the frames: one row per frame, channel and stage."""
+    collect_tables(tables, vignetting)
+
+
 if "snakemake" in globals():
-    with logged_job(snakemake.log[0]):
-        collect_tables(snakemake.input.tables, snakemake.output.vignetting)
+    run(main, snakemake)

@@ -1,45 +1,29 @@
-"""Combine a band of rows of the frames of a subset or set: what other jobs put together to the product."""
+"""Combine a band of rows of the frames of a subset or set, joined by the job that writes the product."""
 
-import combine_flat
-import combine_subset
-import debayer_flat
 from flatfield.combine.bands import write_band
-from flatfield.files.job import limits_of, logged_job, source_of
-
-COMBINE = {
-    "subsets": combine_subset.combine,
-    "flat_cfa": combine_flat.combine,
-    "flat": debayer_flat.combine,
-}
+from flatfield.combine.masters import COMBINE
+from flatfield.files.frame_table import Selection
+from flatfield.files.job import run
 
 
-def main(product, source, part, band, options, limits):
+def main(frames, inspected, part, product, band, step, files, overscan, combine, limits, bias=None):
     """Write one band.
 
     Parameters
     ----------
-    product : {"subsets", "flat_cfa", "flat"}
-    source : dict
-        frames, files, inspected, bias, overscan, and for ``flat`` debayer, see the scripts of these products.
+    frames, inspected, files, overscan, combine, limits, bias
+        As for `combine_subset.main`, of the subset or set.
     part : str
         FITS file to write: the arrays of the combination in these rows.
-    band : tuple of int
+    product : {"subsets", "flat_cfa", "flat"}
+    band : list of int
         Number of the band, from 0, and how many there are.
-    options : dict
-        Section ``combine`` of the configuration.
-    limits : dict
-        threads, memory_mb, scratch, see `flatfield.files.job.limits_of`.
+    step : int
+        Every n-th frame.
     """
-    write_band(part, COMBINE[product](source, options, limits, band))
+    selection = Selection(frames, files, inspected, bias, overscan, step)
+    write_band(part, COMBINE[product](selection, combine, limits, tuple(band)))
 
 
 if "snakemake" in globals():
-    with logged_job(snakemake.log[0]):
-        main(
-            snakemake.wildcards.product.partition("/")[0],
-            source_of(snakemake),
-            snakemake.output.part,
-            (int(snakemake.wildcards.band) - 1, snakemake.params.source["bands"]),
-            snakemake.params.options,
-            limits_of(snakemake),
-        )
+    run(main, snakemake)

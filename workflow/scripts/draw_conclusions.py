@@ -1,41 +1,38 @@
 """Draw the conclusions of all tables: what went in, which set is best, how good the flats are, and warnings."""
 
 import yaml
-from flatfield.files.job import logged_job
-from flatfield.report.conclusions import conclude
-from flatfield.files.tables import read_table, tables_by_folder
+
+from flatfield.files.frame_table import gather_frames
+from flatfield.files.job import run
+from flatfield.files.tables import gather_tables, read_table
 from flatfield.files.writing import write_text
+from flatfield.report.conclusions import conclude
 
 
-def main(inputs, conclusions, preset):
+def main(inventories, tables, light_tables, preset_tables, demo, sets, conclusions, preset):
     """Write the sentences as YAML.
 
     Parameters
     ----------
-    inputs : dict
-        sets, and lists of tables: inventories, noise, uniformity, illumination, models, drift, vignetting, diagnosis,
-        agreement, preset, demo.
+    inventories, tables, light_tables, preset_tables, demo : list of str
+        ``frames.tsv`` and other tables of the sets; tables of the lights; of the preset; ``demo.tsv``, if there is one.
+    sets : str
+        ``sets.tsv``.
     conclusions : str
         YAML file to write, see `flatfield.report.conclusions.conclude`.
-    preset : dict or None
-        Its name.
+    preset : str or None
+        Name of the preset.
     """
-    tables = {name: tables_by_folder(paths) for name, paths in inputs.items() if name not in ("sets", "preset", "demo")}
     story = conclude(
-        read_table(inputs["sets"]),
-        tables["inventories"],
-        [tables[name] for name in ("noise", "uniformity", "illumination", "models", "drift")],
-        [tables[name] for name in ("vignetting", "diagnosis", "agreement")],
-        (
-            preset and preset["name"],
-            *(tables_by_folder(inputs["preset"], name) for name in ("vignetting.tsv", "diagnosis.tsv")),
-        ),
-        [row for path in inputs["demo"] for row in read_table(path)],
+        read_table(sets),
+        gather_frames(inventories),
+        gather_tables(tables),
+        gather_tables(light_tables),
+        (preset, gather_tables(preset_tables)),
+        [row for path in demo for row in read_table(path)],
     )
-    story["warnings"] = [list(pair) for pair in story["warnings"]]
     write_text(conclusions, yaml.safe_dump(story, sort_keys=False, allow_unicode=True, width=110))
 
 
 if "snakemake" in globals():
-    with logged_job(snakemake.log[0]):
-        main(dict(snakemake.input.items()), snakemake.output.conclusions, snakemake.params.preset)
+    run(main, snakemake)

@@ -1,16 +1,14 @@
-"""Make the inventory of a set: which subset each frame belongs to, and whether the order is right."""
+"""Inventory of a set: the subset and rotation of each inspected frame, and whether the order is right."""
 
-from flatfield.raw.cfa import ColorFilterArray
 from flatfield.files.errors import InventoryError
-from flatfield.measure.inspection import columns
-from flatfield.files.frame_table import used_frames
+from flatfield.files.frame_table import read_frames, used_frames, write_frames
+from flatfield.files.job import run
 from flatfield.measure.consistency import check_order
-from flatfield.files.job import logged_job
-from flatfield.files.tables import read_table, write_table
+from flatfield.raw.cfa import ColorFilterArray
 
 
-def main(inspected, inventory, options):
-    """Write ``frames.tsv``.
+def main(inspected, inventory, subsets, rotations, sliced, check_times):
+    """Write ``frames.tsv``: one row per frame.
 
     Parameters
     ----------
@@ -18,29 +16,28 @@ def main(inspected, inventory, options):
         ``inspected.tsv`` of the set.
     inventory : str
         Table to write.
-    options : dict
-        subsets and rotations of the frames, in the order of the table; sliced, check_times.
+    subsets, rotations : list
+        Of the frames, in the order of the table.
+    sliced, check_times : bool
+        Whether subsets are slices, and whether the order of capture is checked then.
 
     Raises
     ------
     InventoryError
         If frames are out of order, or a subset is left without a frame.
     """
-    rows = read_table(inspected)
-    for row, subset, rotation in zip(rows, options["subsets"], options["rotations"], strict=True):
-        row.update(subset=subset, rotation_deg=rotation)
-    used = used_frames(rows)
-    if options["sliced"] and options["check_times"]:
+    frames = read_frames(inspected)
+    for frame, subset, rotation in zip(frames, subsets, rotations, strict=True):
+        frame.subset, frame.rotation_deg = subset, rotation
+    used = used_frames(frames)
+    if sliced and check_times:
         check_order(used)
-    empty = set(options["subsets"]) - {row["subset"] for row in used} - {""}
+    empty = set(subsets) - {frame.subset for frame in used} - {""}
     if empty:
-        reason = next(row["reason"] for row in rows if row["subset"] in empty)
+        reason = next(frame.reason for frame in frames if frame.subset in empty)
         raise InventoryError(f"no usable frame is left in subset {min(empty)}: {reason}")
-    write_table(
-        inventory, rows, columns(ColorFilterArray.from_name(used[0]["cfa"]).channels, placed=True, screened=True)
-    )
+    write_frames(inventory, frames, ColorFilterArray.from_name(used[0].cfa).channels, placed=True, tested=True)
 
 
 if "snakemake" in globals():
-    with logged_job(snakemake.log[0]):
-        main(snakemake.input.inspected, snakemake.output.inventory, snakemake.params.options)
+    run(main, snakemake)

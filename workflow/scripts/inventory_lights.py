@@ -1,46 +1,40 @@
-"""Make the inventory of a light: read each frame once."""
+"""Inventory of a light: each frame read once."""
 
-from flatfield.raw.cfa import ColorFilterArray
 from flatfield.files.errors import FrameError
-from flatfield.measure.inspection import columns, inspect_frames
-from flatfield.files.job import logged_job
-from flatfield.files.fits import read_image
-from flatfield.files.tables import write_table
+from flatfield.files.frame_table import write_frames
+from flatfield.files.job import run
+from flatfield.measure.inspection import inspect_frames
+from flatfield.measure.light import Offset
+from flatfield.raw.cfa import ColorFilterArray
 
 
-def main(frames, offset, inventory, options, threads):
-    """Write ``frames.tsv`` of a light, without subset and rotation.
+def main(frames, inventory, files, overscan, threads, bias=None, dark=None, dark_inventory=None):
+    """Write ``frames.tsv`` of a light: one row per frame.
 
     Parameters
     ----------
     frames : list of str
-    offset : str or None
-        Master of the offset or dark frames.
     inventory : str
         Table to write.
-    options : dict
-        files (names for the table), overscan.
+    files : list of str
+        Names of the frames for the table.
+    overscan : bool
     threads : int
+    bias, dark, dark_inventory : str, optional
+        Masters of the offset and dark frames, and ``dark.tsv``.
 
     Raises
     ------
     FrameError
         If a light cannot be read.
     """
-    master = read_image(offset)[0] if offset else None
-    rows = inspect_frames(frames, options["files"], options["overscan"], master, threads)
-    unreadable = next((row for row in rows if not row["used"]), None)
+    offset = Offset(bias, dark, dark_inventory)
+    records, _ = inspect_frames(frames, files, overscan, lambda exposure: offset.at(exposure)[0], threads)
+    unreadable = next((record for record in records if not record.used), None)
     if unreadable:
-        raise FrameError(unreadable["reason"])
-    write_table(inventory, rows, columns(ColorFilterArray.from_name(rows[0]["cfa"]).channels))
+        raise FrameError(unreadable.reason)
+    write_frames(inventory, records, ColorFilterArray.from_name(records[0].cfa).channels)
 
 
 if "snakemake" in globals():
-    with logged_job(snakemake.log[0]):
-        main(
-            snakemake.input.frames,
-            snakemake.input.offset or None,
-            snakemake.output.inventory,
-            snakemake.params.options,
-            snakemake.threads,
-        )
+    run(main, snakemake)

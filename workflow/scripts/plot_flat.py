@@ -1,8 +1,8 @@
 """Plot the channels of the debayered master with their profiles."""
 
-from flatfield.files.job import logged_job
-from flatfield.report.plotting import plot_planes_and_profiles
 from flatfield.files.fits import read_planes
+from flatfield.files.job import run
+from flatfield.report.plotting import plot_planes_and_profiles
 
 
 def main(flat, plot, title):
@@ -22,5 +22,4 @@ def main(flat, plot, title):
 
 
 if "snakemake" in globals():
-    with logged_job(snakemake.log[0]):
-        main(snakemake.input.flat, snakemake.output.plot, snakemake.params.title)
+    run(main, snakemake)

@@ -1,70 +1,50 @@
 """Plot the channels and the colour picture of a light, before and after the flat was applied."""
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-from flatfield.report.pictures import measure_stretch, picture_of_maxima, render_picture, shrink_planes
-from flatfield.combine.demosaicing import develop_picture, interpolate_bilinear
-from flatfield.raw.decode import read_signal
-from flatfield.files.job import logged_job
-from flatfield.report.plotting import describe_exposure, plot_rows
-from flatfield.files.fits import read_image, read_planes
-from flatfield.files.frame_table import find_inspected
+
+from flatfield.combine.demosaicing import interpolate_bilinear
+from flatfield.files.fits import read_planes
+from flatfield.files.job import run
+from flatfield.measure.light import Offset, check_inspected, read_light
+from flatfield.raw.develop import develop_picture
+from flatfield.report.pictures import picture_of_maxima, render_alike, shrink_planes
+from flatfield.report.plotting import plot_stages
 
 
-def main(frame, file, inventory, planes, bias, dark, plot, light, overscan):
+def main(frame, inventory, planes, plot, file, overscan, light, bias=None, dark=None, dark_inventory=None):
     """Write a PNG.
 
     Parameters
     ----------
     frame : str
         Raw light frame.
-    file : str
-        Its name in the inventory.
     inventory : str
         ``frames.tsv`` of the light.
     planes : str
         Calibrated planes.
-    bias, dark : str or None
-        Masters of the offset or dark frames.
     plot : str
         PNG to write.
+    file : str
+        Name of the frame in the inventory.
+    overscan : bool
     light : {"linear", "picture"}
         How the flat was applied.
-    overscan : bool
+    bias, dark, dark_inventory : str, optional
+        Masters of the offset and dark frames, and ``dark.tsv``.
     """
     after, channels, header = read_planes(planes)
     if light == "picture":
-        before, unit, render = develop_picture(frame).astype(np.float32), "8-bit value", picture_of_maxima
+        before, unit = develop_picture(frame).astype(np.float32), "8-bit value"
+        check_inspected(frame, file, inventory)
+        pictures = [picture_of_maxima(shrink_planes(each)) for each in (before, after)] if len(channels) == 3 else []
     else:
-        offset = dark or bias
-        signal, decoded = read_signal(frame, read_image(offset)[0] if offset else None, overscan)
-        before, unit = interpolate_bilinear(signal, decoded.cfa), "DN above black"
-        balance = decoded.white_balance[: len(channels)]
-        stages = [measure_stretch(shrink_planes(each), balance) for each in (before, after)]
-        stretch = min(stages[0][0], stages[1][0]), stages[1][1], max(stages[0][2], stages[1][2])  # one for both
-        render = partial(render_picture, white_balance=balance, stretch=stretch)
-    find_inspected(frame, file, inventory)
-    rows = []
-    for stage, data in (("before", before), ("after", after)):
-        panels = [(f"{channel}, {stage}", plane) for channel, plane in zip(channels, data, strict=True)]
-        if len(channels) == 3:
-            panels.append((f"picture, {stage}", render(shrink_planes(data))))
-        rows.append({"panels": panels, "unit": unit, "signed": False, "shared": False, "frame": data.shape[1:]})
-    plot_rows(plot, ", ".join(filter(None, [Path(frame).stem, describe_exposure(header)])), rows)
+        read = read_light(frame, file, inventory, Offset(bias, dark, dark_inventory), overscan)
+        before, unit = interpolate_bilinear(read.signal, read.cfa), "DN above black"
+        pictures = render_alike([before, after], read.frame.white_balance) if len(channels) == 3 else []
+    plot_stages(plot, Path(frame).stem, header, channels, {"before": before, "after": after}, pictures, unit)
 
 
 if "snakemake" in globals():
-    with logged_job(snakemake.log[0]):
-        main(
-            snakemake.input.frame,
-            snakemake.params.file,
-            snakemake.input.inventory,
-            snakemake.input.planes,
-            snakemake.input.bias or None,
-            snakemake.input.dark or None,
-            snakemake.output.plot,
-            snakemake.params.light,
-            snakemake.params.overscan,
-        )
+    run(main, snakemake)

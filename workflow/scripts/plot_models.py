@@ -1,13 +1,12 @@
-"""Plot what the chosen model leaves over, and how well each model predicts blocks that it was not fitted to."""
+"""Plot the residual of the chosen model, and how well each model predicts blocks that it was not fitted to."""
 
 import numpy as np
-from flatfield.raw.cfa import ColorFilterArray
-from flatfield.report.plotting import plotted_size
-from flatfield.files.job import logged_job
-from flatfield.report.plotting import plot_models
-from flatfield.files.fits import read_image
-from flatfield.measure.blocks import average_channels
+
+from flatfield.files.job import run
 from flatfield.files.tables import number_of, read_table
+from flatfield.measure.blocks import average_channels
+from flatfield.raw.mosaic import read_mosaic
+from flatfield.report.plotting import plot_models, plotted_size
 
 
 def main(models, model, detail, plot, title):
@@ -24,21 +23,13 @@ def main(models, model, detail, plot, title):
     title : str
         Of the set.
     """
-    ratio, _ = read_image(detail)
-    _, header = read_image(model)
-    cfa = ColorFilterArray.from_name(header.get("BAYERPAT", "MONO"))
-    left = 100 * (average_channels(np.nan_to_num(ratio, nan=1), cfa, plotted_size(ratio.shape, cfa)) - 1)
-    panels = [(f"{channel}: flat / model - 1", image) for channel, image in zip(cfa.channels, left, strict=True)]
+    ratio, name = read_mosaic(detail), read_mosaic(model).header["MODEL"]
+    size = plotted_size(ratio.shape, ratio.cfa)
+    left = 100 * (average_channels(np.nan_to_num(ratio.value, nan=1), ratio.cfa, size) - 1)
+    panels = [(f"{channel}: flat / model - 1", image) for channel, image in zip(ratio.cfa.channels, left, strict=True)]
     ladder = [row for row in read_table(models) if number_of(row["cv_rms_percent"]) is not None]
-    plot_models(plot, f"{title}: {header['MODEL']}", panels, ratio.shape, ladder)
+    plot_models(plot, f"{title}: {name}", panels, ratio.shape, ladder)
 
 
 if "snakemake" in globals():
-    with logged_job(snakemake.log[0]):
-        main(
-            snakemake.input.models,
-            snakemake.input.model,
-            snakemake.input.detail,
-            snakemake.output.plot,
-            snakemake.params.title,
-        )
+    run(main, snakemake)

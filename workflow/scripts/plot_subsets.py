@@ -1,8 +1,8 @@
 """Plot the combined subsets in a row."""
 
-from flatfield.files.job import logged_job
+from flatfield.files.job import run
+from flatfield.raw.mosaic import read_mosaic
 from flatfield.report.plotting import describe_exposure, plot_rows
-from flatfield.files.fits import read_image
 
 
 def main(subsets, plot, title):
@@ -17,15 +17,12 @@ def main(subsets, plot, title):
     title : str
         Of the set.
     """
-    images = [read_image(path) for path in subsets]
-    panels = [
-        (f"{header['SUBSET']}: {header['NCOMBINE']} frames, camera at {header['ROTATION']:g}°", image)
-        for image, header in images
-    ]
-    title = ", ".join(filter(None, [title, describe_exposure(images[0][1])]))
+    mosaics = [read_mosaic(path) for path in subsets]
+    labels = "{0[SUBSET]}: {0[NCOMBINE]} frames, camera at {0[ROTATION]:g}°"
+    panels = [(labels.format(each.header), each.value) for each in mosaics]
+    title = ", ".join(filter(None, [title, describe_exposure(mosaics[0].header)]))
     plot_rows(plot, title, [{"panels": panels, "unit": "DN above black", "signed": False, "shared": True}])
 
 
 if "snakemake" in globals():
-    with logged_job(snakemake.log[0]):
-        main(snakemake.input.subsets, snakemake.output.plot, snakemake.params.title)
+    run(main, snakemake)

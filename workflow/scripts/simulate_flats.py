@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from flatfield.files.job import logged_job
-from flatfield.files.fits import image_hdu, write_fits
 from flatfield.demo.simulation import CFA, OPTICS, response, simulate_flats, source, write_dng
+from flatfield.files.fits import image_hdu, write_fits
+from flatfield.files.job import run
 
 
-def main(frames, truth, options):
+def main(frames, truth, demo):
     """Write the DNG files and the truth.
 
     Parameters
@@ -17,23 +17,19 @@ def main(frames, truth, options):
     truth : str
         FITS file to write: true response of the mosaic (relative, primary HDU) and true light source at
         rotation 0 (``SOURCE``).
-    options : dict
-        Section ``demo`` of the configuration.
+    demo : dict
+        Section of the configuration.
     """
-    name = Path(frames[0]).parent.name
-    size = options["rows"], options["columns"]
-    simulated = simulate_flats(name, size, options["seed"], options["frames"])
-    for path, (mosaic, exif) in zip(frames, simulated, strict=True):
+    name, size, seed = Path(frames[0]).parent.name, (demo["rows"], demo["columns"]), demo["seed"]
+    for path, (mosaic, exif) in zip(frames, simulate_flats(name, size, seed, demo["frames"]), strict=True):
         write_dng(path, mosaic, exif)
-    optics = OPTICS[name]
     hdus = [
-        image_hdu(response(optics, *size, options["seed"]), unit="", bayerpat=CFA.name),
-        image_hdu(source(optics, 0, *size), name="SOURCE", unit=""),
+        image_hdu(response(OPTICS[name], *size, seed), unit="", bayerpat=CFA.name),
+        image_hdu(source(OPTICS[name], 0, *size), name="SOURCE", unit=""),
     ]
     hdus[0].header["IMAGETYP"] = "Truth"
     write_fits(truth, hdus)
 
 
 if "snakemake" in globals():
-    with logged_job(snakemake.log[0]):
-        main(snakemake.output.frames, snakemake.output.truth, snakemake.params.options)
+    run(main, snakemake)

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from flatfield.files.job import logged_job
-from flatfield.files.fits import image_hdu, write_fits
 from flatfield.demo.simulation import simulate_light, write_dng
+from flatfield.files.fits import image_hdu, write_fits
+from flatfield.files.job import run
 
 
-def main(frames, truth, options):
+def main(frames, truth, demo):
     """Write the DNG files and the true scenes.
 
     Parameters
@@ -15,19 +15,18 @@ def main(frames, truth, options):
     frames : list of str
         DNG files to write.
     truth : str
-        FITS file to write: an extension a light, named as the file, with the true mosaic without vignetting,
+        FITS file to write: an extension per light, named as the file, with the true mosaic without vignetting,
         DN above black.
-    options : dict
-        Section ``demo`` of the configuration.
+    demo : dict
+        Section of the configuration.
     """
     hdus = [image_hdu(None)]
     for index, path in enumerate(frames):
-        mosaic, exif, scene = simulate_light(index, (options["rows"], options["columns"]), options["seed"])
+        mosaic, exif, scene = simulate_light(index, (demo["rows"], demo["columns"]), demo["seed"])
         write_dng(path, mosaic, exif)
         hdus.append(image_hdu(scene, name=Path(path).stem))
     write_fits(truth, hdus)
 
 
 if "snakemake" in globals():
-    with logged_job(snakemake.log[0]):
-        main(snakemake.output.frames, snakemake.output.truth, snakemake.params.options)
+    run(main, snakemake)

@@ -1,9 +1,9 @@
 """Subtract one subset from another: what turned with the camera stays, what did not cancels."""
 
-from flatfield.raw.cfa import ColorFilterArray
-from flatfield.measure.differences import percent_difference, significance
-from flatfield.files.job import logged_job
-from flatfield.files.fits import describe_mosaic, image_hdu, read_image, write_fits
+from flatfield.files.fits import describe_mosaic, image_hdu, write_fits
+from flatfield.files.job import run
+from flatfield.measure.differences import describe_difference, percent_difference, significance
+from flatfield.raw.mosaic import read_mosaic
 
 
 def main(pair, difference):
@@ -16,31 +16,16 @@ def main(pair, difference):
     difference : str
         FITS file to write: a - b (DN), ``PERCENT`` of their mean, and ``Z``, in standard errors.
     """
-    (a, header_a), (b, header_b) = map(read_image, pair)
-    errors = [read_image(path, "UNCERT")[0] for path in pair]
-    cfa = ColorFilterArray.from_name(header_a.get("BAYERPAT", "MONO"))
-    percent = percent_difference(a, b)
-    z = significance(a, b, errors, (header_a["NCOMBINE"], header_b["NCOMBINE"]), cfa)
-    layout = describe_mosaic(cfa.name)
-    header = header_a.copy(strip=True)
-    for name in ("CHECKSUM", "DATASUM", "SUBSET", "ROTATION"):
-        header.remove(name, ignore_missing=True)
-    dates = [h[name] for h in (header_a, header_b) for name in ("DATE-OBS", "DATE-END") if name in h]
-    if dates:
-        header["DATE-OBS"], header["DATE-END"], header["DATE"] = min(dates), max(dates), max(dates)
-    header["IMAGETYP"] = "Difference"
-    header["NCOMBINE"] = header_a["NCOMBINE"] + header_b["NCOMBINE"]
-    header["MINUEND"] = (header_a["SUBSET"], "subset a")
-    header["SUBTRAHE"] = (header_b["SUBSET"], "subset b, subtracted")
+    a, b = (read_mosaic(path, error=True) for path in pair)
+    counts = a.header["NCOMBINE"], b.header["NCOMBINE"]
+    percent = percent_difference(a.value, b.value)
+    z = significance(a.value, b.value, (a.error, b.error), counts, a.cfa)
+    header, layout = describe_difference(a.header, b.header), describe_mosaic(a.cfa.name)
     for name in ("MINUEND", "SUBTRAHE"):
         layout[name] = header[name]
-    for line in header_b["HISTORY"]:
-        if line not in header_a["HISTORY"]:
-            header["HISTORY"] = line
-    hdus = [image_hdu(a - b, header), image_hdu(percent, layout, "PERCENT", "percent")]
+    hdus = [image_hdu(a.value - b.value, header), image_hdu(percent, layout, "PERCENT", "percent")]
     write_fits(difference, [*hdus, image_hdu(z, layout, "Z", "sigma")])
 
 
 if "snakemake" in globals():
-    with logged_job(snakemake.log[0]):
-        main(snakemake.input.pair, snakemake.output.difference)
+    run(main, snakemake)

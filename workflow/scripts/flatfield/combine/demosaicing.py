@@ -1,17 +1,15 @@
-"""Debayering: bilinear interpolation of a mosaic, and LibRaw's algorithms to linear camera RGB."""
+"""Debayering: bilinear interpolation of one mosaic, and of its variance."""
 
 import numpy as np
-import rawpy
 from scipy.ndimage import convolve
 
-from flatfield.combine.methods import combine_interpolated
-from flatfield.files.errors import FrameError
-from flatfield.raw.decode import reason_of
-from flatfield.files.names import is_fits
-from flatfield.combine.stack import stack_frames
+from flatfield.combine import kernels
+
+#: The combination of one frame: the mean of one value is that value exactly, and needs no order.
+OF_ONE, NO_PAIRS = np.array([kernels.MEAN, 0, 0, 0, 0, 0, 1], np.float64), np.zeros((0, 2), np.int64)
 
 
-def interpolate_bilinear(mosaic, cfa, threads=1):
+def interpolate_bilinear(mosaic, cfa):
     """Interpolate each channel of a mosaic from its neighbours, see `flatfield.combine.kernels.combine_planes`.
 
     Parameters
@@ -19,7 +17,6 @@ def interpolate_bilinear(mosaic, cfa, threads=1):
     mosaic : numpy.ndarray, float32, ``(rows, columns)``
         At least 2 x 2 pixels (Bayer) or 6 x 6 (X-Trans); the first is the first of the tile of `cfa`.
     cfa : ColorFilterArray
-    threads : int
 
     Returns
     -------
@@ -28,15 +25,19 @@ def interpolate_bilinear(mosaic, cfa, threads=1):
 
     Examples
     --------
-    >>> from flatfield.cfa import ColorFilterArray
+    >>> from flatfield.raw.cfa import ColorFilterArray
     >>> mosaic = np.array([[1, 2, 1, 2], [3, 4, 3, 4]], np.float32)
     >>> interpolate_bilinear(mosaic, ColorFilterArray.from_name("RGGB"))[0]
     array([[1., 1., 1., 1.],
            [1., 1., 1., 1.]], dtype=float32)
     """
-    levels = np.zeros((1, 4), np.float32)
-    stack = stack_frames([mosaic.astype(np.float32)], levels, levels + 1, cfa, threads=threads)
-    return combine_interpolated(stack, {"method": "mean"}, with_error=False)[0]
+    levels, tile = np.zeros((1, 4), np.float32), np.array(cfa.tile)
+    planes = np.empty((len(cfa.channels), *mosaic.shape), np.float32)
+    pixels = np.ascontiguousarray(mosaic, np.float32)[None]
+    no_errors = np.empty((len(cfa.channels), 0, 0), np.float32)
+    stack = kernels.NO_INTEGERS, pixels, levels, levels + 1, tile, kernels.NO_PLANE
+    kernels.combine_planes(*stack, 0, len(mosaic), OF_ONE, NO_PAIRS, planes, no_errors)
+    return planes
 
 
 def interpolate_box(mosaic, cfa, box):
@@ -86,7 +87,7 @@ def noise_of_interpolation(cfa):
 
     Examples
     --------
-    >>> from flatfield.cfa import ColorFilterArray
+    >>> from flatfield.raw.cfa import ColorFilterArray
     >>> noise_of_interpolation(ColorFilterArray.from_name("RGGB"))
     array([0.5625, 0.625 , 0.5625])
     """
@@ -97,66 +98,3 @@ def noise_of_interpolation(cfa):
         mosaic[row, column] = 1
         squares += (interpolate_bilinear(mosaic, cfa)[:, middle, middle].astype(np.float64) ** 2).sum(axis=(1, 2))
     return squares / p**2
-
-
-def develop(path, algorithm):
-    """Debayer a raw file by one of LibRaw's algorithms, to linear camera RGB.
-
-    No white balance, gamma, automatic scaling or brightness, camera colour space, never flipped. LibRaw
-    subtracts the black level, clips at 0 and rounds.
-
-    Parameters
-    ----------
-    path : str
-    algorithm : str
-        Name of a `rawpy.DemosaicAlgorithm`, such as AHD.
-
-    Returns
-    -------
-    numpy.ndarray, uint16, ``(3, rows, columns)``
-        DN above black.
-
-    Raises
-    ------
-    FrameError
-        For FITS frames, algorithms that this LibRaw lacks, and files it cannot decode.
-    """
-    return _postprocess(
-        path,
-        demosaic_algorithm=rawpy.DemosaicAlgorithm[algorithm],
-        gamma=(1, 1),
-        output_bps=16,
-        no_auto_bright=True,
-        no_auto_scale=True,
-        output_color=rawpy.ColorSpace.raw,
-        use_camera_wb=False,
-        use_auto_wb=False,
-        adjust_maximum_thr=0,
-    )
-
-
-def develop_picture(path):
-    """Develop a raw file with LibRaw's defaults, as the notebook did with its lights.
-
-    8 bit, sRGB with its gamma, automatic brightness, daylight white balance: not a linear measure of light.
-
-    Returns
-    -------
-    numpy.ndarray, uint8, ``(3, rows, columns)``
-
-    Raises
-    ------
-    FrameError
-        For FITS frames and files that LibRaw cannot decode.
-    """
-    return _postprocess(path)
-
-
-def _postprocess(path, **options):
-    if is_fits(path):
-        raise FrameError(f"{path} is FITS, which LibRaw cannot debayer; set `debayer: {{algorithm: bilinear}}`")
-    try:
-        with rawpy.imread(str(path)) as raw:
-            return np.ascontiguousarray(raw.postprocess(user_flip=0, **options).transpose(2, 0, 1))
-    except (rawpy.LibRawError, rawpy.NotSupportedError) as error:
-        raise FrameError(f"{path} cannot be debayered ({reason_of(error)})") from error

@@ -15,6 +15,9 @@ from flatfield.raw.robust import SIGMA_PER_MAD
 
 #: Methods of combination.
 MEDIAN, MEAN, SIGMA_CLIP, MINMAX, CCD_CLIP = range(5)
+#: Kernels take all arrays, used or not: what stands for those that are not.
+NO_INTEGERS, NO_FLOATS = np.zeros((0, 0, 0), np.uint16), np.zeros((0, 0, 0), np.float32)
+NO_PLANE = np.zeros((0, 0), np.float32)
 #: Pixels combined at a time; a multiple of the periods of all colour filter arrays (1, 2, 6).
 LANE = 384
 

@@ -7,14 +7,11 @@ from threading import Thread
 import numpy as np
 
 from flatfield.combine import kernels
-from flatfield.raw.cfa import ColorFilterArray
-from flatfield.files.errors import CombinationError
 from flatfield.combine.stack import stack_frames
+from flatfield.files.errors import CombinationError
 from flatfield.files.memory import HALO
+from flatfield.raw.cfa import ColorFilterArray
 
-#: Kernels take all arrays, used or not.
-_NO_INTEGERS, _NO_FLOATS = np.zeros((0, 0, 0), np.uint16), np.zeros((0, 0, 0), np.float32)
-_NO_PLANE = np.zeros((0, 0), np.float32)
 #: Methods that reject another number of values at each pixel.
 CLIPPING = ("sigma_clip", "ccd_clip")
 #: Of ccd_clip where only the noise of reading counts, 1 DN.
@@ -97,9 +94,9 @@ def combine_interpolated(stack, options, with_error=True):
 
 def _kernel_arrays(stack, block, first):
     """Arguments of a kernel that say what a block of frames holds, from their row `first` on."""
-    pixels = (block, _NO_FLOATS) if block.dtype == np.uint16 else (_NO_INTEGERS, block)
+    pixels = (block, kernels.NO_FLOATS) if block.dtype == np.uint16 else (kernels.NO_INTEGERS, block)
     tile = np.array(stack.cfa.shifted(first, 0).tile)
-    bias = _NO_PLANE if stack.bias is None else stack.bias[first : first + block.shape[1]]
+    bias = kernels.NO_PLANE if stack.bias is None else stack.bias[first : first + block.shape[1]]
     return *pixels, stack.blacks, stack.factors, tile, bias
 
 

@@ -7,17 +7,15 @@ from threading import Lock
 import numpy as np
 
 from flatfield.combine.bands import cut_band
-from flatfield.raw.cfa import ColorFilterArray
-from flatfield.files.errors import FrameError, InventoryError, ResourceError
-from flatfield.raw.decode import black_beside_bias, read_frame
 from flatfield.combine.scaling import scale_factors
-from flatfield.files.frame_table import used_frames
+from flatfield.combine.store import FrameStore
+from flatfield.files.errors import FrameError, ResourceError
 from flatfield.files.fits import cite_file, describe_frames, read_image
 from flatfield.files.frame_table import check_unchanged
-from flatfield.files.reading import read_each
-from flatfield.combine.store import FrameStore
 from flatfield.files.memory import affordable_threads, band_rows, bytes_of_pixel, least_mb, needed_mb
-from flatfield.files.tables import read_table
+from flatfield.files.reading import read_each
+from flatfield.raw.cfa import ColorFilterArray
+from flatfield.raw.decode import black_beside_bias, read_frame
 
 #: Values of the pixels of ``MASK``.
 MASK_DARK, MASK_SATURATED = 1, 2
@@ -88,50 +86,16 @@ def stack_frames(frames, blacks, factors, cfa, bias=None, **options):
     return Stack(store, blacks, factors, cfa, bias, **options)
 
 
-def select_used(source, step=1):
-    """Choose the frames that count.
-
-    Parameters
-    ----------
-    source : dict
-        frames (paths; none where bands of them were combined), files (their names in the table), inspected
-        (``inspected.tsv`` of the set, or ``bias.tsv``).
-    step : int
-        Every n-th of the used frames.
-
-    Returns
-    -------
-    paths : list of str
-        None where `source` has none.
-    rows : list of dict
-        Their rows of the table.
-
-    Raises
-    ------
-    InventoryError
-        If the table lacks a frame.
-    """
-    frames, files, table = source["frames"], source["files"], source["inspected"]
-    rows = {row["file"]: row for row in read_table(table)}
-    lost = [file for file in files if file not in rows]
-    if lost:
-        raise InventoryError(f"{table} does not list {lost[0]}; remove that table and run the workflow again")
-    used = [index for index, file in enumerate(files) if rows[file]["used"] == "yes"][::step]
-    return [frames[index] for index in used] if frames else [], [rows[files[index]] for index in used]
-
-
-def describe_used(source, step=1):
+def describe_used(selection):
     """Describe the frames that count, and the master that is subtracted from them.
 
     Parameters
     ----------
-    source, step
-        See `select_used`; source has also bias (path of that master, or None).
+    selection : flatfield.files.frame_table.Selection
 
     Returns
     -------
-    rows : list of dict
-        Rows of the table.
+    frames : list of FrameRecord
     header : astropy.io.fits.Header
         Cards of a product, see `flatfield.files.fits.describe_frames`.
 
@@ -140,34 +104,29 @@ def describe_used(source, step=1):
     InventoryError
         If the table lacks a frame.
     """
-    _, rows = select_used(source, step)
-    header = describe_frames(rows)
-    if source["bias"]:
-        header.update(cite_file("BIAS", source["bias"], "subtracted"))
-    return rows, header
+    _, frames = selection.choose()
+    header = describe_frames(frames)
+    if selection.bias:
+        header.update(cite_file("BIAS", selection.bias, "subtracted"))
+    return frames, header
 
 
-def read_used_stack(source, scale, limits, step=1, band=None, halo=0):
+def read_used_stack(selection, scale, limits, band=None, halo=0):
     """Read the frames that count, or a band of their rows.
 
     Parameters
     ----------
-    source : dict
-        frames, files, inspected, see `select_used`; bias (path of the master of the offset frames, which takes the
-        place of the black level of the metadata, or None); overscan.
+    selection : flatfield.files.frame_table.Selection
     scale : {"none", "frame", "channel"}
     limits : dict
-        threads, memory_mb, scratch (folder), see `flatfield.files.job.limits_of`.
-    step : int
-        Every n-th of the used frames.
+        threads, memory_mb, scratch (folder).
     band, halo
         See `flatfield.combine.bands.cut_band`.
 
     Returns
     -------
     stack : Stack
-    rows : list of dict
-        Rows of the table.
+    frames : list of FrameRecord
 
     Raises
     ------
@@ -177,28 +136,27 @@ def read_used_stack(source, scale, limits, step=1, band=None, halo=0):
     ResourceError
         If memory or scratch space does not suffice.
     """
-    inspected, bias, overscan = source["inspected"], source["bias"], source["overscan"]
-    paths, rows = select_used(source, step)
-    needed, _ = cut_band(int(rows[0]["rows"]), band, halo)
+    bias = selection.bias
+    paths, frames = selection.choose()
+    needed, _ = cut_band(frames[0].rows, band, halo)
     bands = 1 if band is None else band[1]
-    stack = read_stack(paths, overscan, afford_threads(paths, rows, limits, bands=bands), needed, bands)
-    check_unchanged(paths, rows, inspected)
+    stack = read_stack(paths, selection.overscan, afford_threads(paths, frames, limits, bands=bands), needed, bands)
+    check_unchanged(paths, frames, selection.table)
     return replace(
         stack,
-        blacks=black_beside_bias(stack.blacks, bool(bias), overscan),
-        factors=scale_factors(used_frames(read_table(inspected)), rows, scale),
+        blacks=black_beside_bias(stack.blacks, bool(bias), selection.overscan),
+        factors=scale_factors(selection.used_of_table(), frames, scale),
         bias=read_image(bias)[0][needed] if bias else None,
-    ), rows
+    ), frames
 
 
-def afford_threads(paths, rows, limits, planes=1, bands=1):
+def afford_threads(paths, frames, limits, planes=1, bands=1):
     """Limits with no more threads than memory allows, as each holds a frame while it is decoded.
 
     Parameters
     ----------
     paths : list of str
-    rows : list of dict
-        Their rows of the table.
+    frames : list of FrameRecord
     limits, planes, bands
         See `allocate`.
 
@@ -209,8 +167,7 @@ def afford_threads(paths, rows, limits, planes=1, bands=1):
     """
     if limits["memory_mb"] is None:
         return limits
-    shape, itemsize = (int(rows[0]["rows"]), int(rows[0]["columns"])), planes * bytes_of_pixel(paths[0])
-    size = (shape, len(paths), itemsize, limits["threads"], bands)
+    size = (frames[0].shape, len(paths), planes * bytes_of_pixel(paths[0]), limits["threads"], bands)
     return limits | {"threads": affordable_threads(*size, limit_mb=limits["memory_mb"])}
 
 
@@ -294,8 +251,8 @@ def mask_pixels(stack, value, saturations):
     stack : Stack
     value : numpy.ndarray, float32, ``(rows, columns)``, DN above black
         The master.
-    saturations : list
-        Measured saturation level of each frame, DN (text or number); None where it has no saturated pixel.
+    saturations : list of float
+        Measured saturation level of each frame, DN; None where it has no saturated pixel.
 
     Returns
     -------
@@ -304,7 +261,7 @@ def mask_pixels(stack, value, saturations):
         frames or more).
     """
     mask = np.empty(value.shape, np.uint8)
-    levels = [(index, float(level)) for index, level in enumerate(saturations) if level is not None]
+    levels = [(index, level) for index, level in enumerate(saturations) if level is not None]
 
     def work(rows, block, first):
         saturated = np.zeros(value[rows].shape, np.uint16)

@@ -15,13 +15,13 @@ from flatfield.files.writing import completed
 DIGEST_LENGTH = 16
 
 
-def describe_frames(rows):
+def describe_frames(frames):
     """Header cards common to all products of some frames.
 
     Parameters
     ----------
-    rows : list of dict
-        Their rows of ``frames.tsv``. A field that no frame knows gives no card.
+    frames : list of FrameRecord
+        A field that no frame knows gives no card.
 
     Returns
     -------
@@ -30,22 +30,21 @@ def describe_frames(rows):
         colours, and each where they differ), frames with the start of their sha256, program versions.
     """
     header = fits.Header()
-    numbers = {name: _known_numbers(rows, name) for name in ("exposure_s", "iso", "focal_length_mm", "aperture")}
-    times = sorted(row["time"] for row in rows if row["time"])
-    blacks = np.array([[float(level) for level in row["black_dn"].split()] for row in rows]).mean(axis=0)
+    first, times = frames[0], sorted(frame.time for frame in frames if frame.time)
+    blacks = np.array([frame.black_dn for frame in frames]).mean(axis=0)
     cards = [
-        ("EXPTIME", _median(numbers["exposure_s"]), "[s] exposure time, median of the frames"),
-        ("ISOSPEED", _median(numbers["iso"]), "ISO speed"),
-        ("INSTRUME", rows[0]["camera"], "camera"),
-        ("TELESCOP", rows[0]["lens"], "lens or telescope"),
-        ("FOCALLEN", _median(numbers["focal_length_mm"]), "[mm] focal length"),
-        ("APERTURE", _median(numbers["aperture"]), "f-number"),
-        ("FILTER", rows[0]["filter"], "filter"),
+        ("EXPTIME", _median(frames, "exposure_s"), "[s] exposure time, median of the frames"),
+        ("ISOSPEED", _median(frames, "iso"), "ISO speed"),
+        ("INSTRUME", first.camera, "camera"),
+        ("TELESCOP", first.lens, "lens or telescope"),
+        ("FOCALLEN", _median(frames, "focal_length_mm"), "[mm] focal length"),
+        ("APERTURE", _median(frames, "aperture"), "f-number"),
+        ("FILTER", first.filter, "filter"),
         ("DATE-OBS", times[0] if times else None, "first capture, clock of the camera"),
         ("DATE-END", times[-1] if times else None, "last capture, clock of the camera"),
         ("DATE", times[-1] if times else None, "last capture: products hold no wall clock"),
-        ("PATH", _common_folder(rows), "folder of the frames, relative"),
-        ("NCOMBINE", len(rows), "number of frames"),
+        ("PATH", _common_folder(frames), "folder of the frames, relative"),
+        ("NCOMBINE", len(frames), "number of frames"),
         ("BLACKLVL", float(blacks.mean()), "[DN] mean black level subtracted"),
     ]
     if np.ptp(blacks) > 0:
@@ -57,8 +56,8 @@ def describe_frames(rows):
     header["CREATOR"] = (f"flatfield {VERSION}", "program")
     for package in ("numpy", "rawpy", "astropy"):
         header["HISTORY"] = f"{package} {version(package)}"
-    for row in rows:
-        header["HISTORY"] = _ascii(f"{row['file']} sha256 {row['sha256'][:DIGEST_LENGTH]}")
+    for frame in frames:
+        header["HISTORY"] = _ascii(f"{frame.file} sha256 {frame.sha256[:DIGEST_LENGTH]}")
     return header
 
 
@@ -224,16 +223,13 @@ def read_image(path, extension=0):
         return hdus[extension].data.astype(np.float32), hdus[extension].header.copy()
 
 
-def _known_numbers(rows, name):
-    return [float(row[name]) for row in rows if row[name] is not None]
-
-
-def _median(numbers):
+def _median(frames, name):
+    numbers = [getattr(frame, name) for frame in frames if getattr(frame, name) is not None]
     return float(np.median(numbers)) if numbers else None
 
 
-def _common_folder(rows):
-    folders = {os.path.dirname(row["file"]) for row in rows}
+def _common_folder(frames):
+    folders = {os.path.dirname(frame.file) for frame in frames}
     return os.path.commonpath(folders) or "." if len(folders) > 1 else folders.pop() or "."
 
 

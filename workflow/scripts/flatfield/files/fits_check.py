@@ -50,3 +50,23 @@ def _describe_hdu(index, hdu, path):
         "minimum_dn": None if data is None else float(data.min()),
         "maximum_dn": None if data is None else float(data.max()),
     }
+
+
+def check_planes(path):
+    """Check a file of debayered planes.
+
+    Returns
+    -------
+    list of dict
+        See `check_fits`.
+
+    Raises
+    ------
+    CalibrationError
+        If the file is damaged, or its extensions are not the channels.
+    """
+    rows = check_fits(path)
+    bands = [row["band"] for row in rows[1:]]
+    if rows[0]["rows"] is not None or bands not in (["RED", "GREEN", "BLUE"], ["MONO"]):
+        raise CalibrationError(f"{path} holds the extensions {bands}, not RED, GREEN, BLUE or MONO; make it again")
+    return rows

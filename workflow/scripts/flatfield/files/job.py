@@ -1,15 +1,16 @@
-"""The frame around each script: its output goes to the log, a user's mistake becomes one sentence."""
+"""What every script does as a Snakemake job: arguments from the rule, output to the log, errors in one sentence."""
 
 import os
 import sys
 import traceback
 from contextlib import contextmanager, suppress
+from inspect import signature
 
 from flatfield.files.errors import FlatfieldError
 
 
 class Terminal:
-    """Where the person who waits sees lines of progress, beside the log."""
+    """Progress lines on the user's terminal."""
 
     name = ""
     descriptor: int | None = None
@@ -61,14 +62,47 @@ def logged_job(log):
         sys.exit(1)
 
 
-def limits_of(snakemake):
-    """What a combining job may use: threads, memory_mb (as its rule declares), scratch (Snakemake's ``tmpdir``)."""
-    resources = snakemake.resources
-    return {"threads": snakemake.threads, "memory_mb": resources.memory_mb, "scratch": resources.tmpdir}
+def run(main, job):
+    """Run the script of a rule, with everything that it prints in the rule's log.
+
+    Parameters
+    ----------
+    main : callable
+        Its parameters are named as what they get, see `arguments_of`.
+    job : snakemake.script.Snakemake
+    """
+    with logged_job(job.log[0]):
+        main(**arguments_of(main, job))
 
 
-def source_of(snakemake):
-    """Where a combining job takes its frames from: frames, files, inspected, bias, and what its rule adds."""
-    inputs = snakemake.input
-    given = {"frames": inputs.frames, "inspected": inputs.inspected, "bias": inputs.bias or None}
-    return given | snakemake.params.source
+def arguments_of(main, job):
+    """Arguments of the function `main` of a script, by name.
+
+    They are the files of the rule's output and input, the entries of its parameter ``options``, its ``threads``, and
+    ``limits``: what a combining job may use (threads, memory_mb, and scratch, Snakemake's ``tmpdir``). An input that a
+    job does not have is left to its default.
+
+    Raises
+    ------
+    ValueError
+        If a name is there twice, or one that `main` needs is not there.
+    """
+    limits = {"memory_mb": getattr(job.resources, "memory_mb", None), "scratch": getattr(job.resources, "tmpdir", None)}
+    given = [*_files(job.output), *_files(job.input), *dict(job.params.get("options") or {}).items()]
+    given += [("threads", job.threads), ("limits", {"threads": job.threads, **limits})]
+    names = [name for name, _ in given]
+    twice = {name for name in names if names.count(name) > 1}
+    wanted = signature(main).parameters
+    arguments = {name: value for name, value in given if name in wanted}
+    for name, parameter in wanted.items():
+        if parameter.default is not parameter.empty and arguments.get(name) == []:
+            del arguments[name]
+    lacking = {name for name, parameter in wanted.items() if parameter.default is parameter.empty} - set(arguments)
+    if twice or lacking:
+        raise ValueError(f"the rule of {main.__module__} names {sorted(twice)} twice and lacks {sorted(lacking)}")
+    return arguments
+
+
+def _files(files):
+    """Names and paths of the input or output of a job; several of one name as a list."""
+    return [(name, value if isinstance(value, str) else list(value)) for name, value in files.items()]

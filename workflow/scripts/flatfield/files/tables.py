@@ -1,6 +1,7 @@
 """Tab-separated tables with a header line; what is not known is written as `unknown`."""
 
 import csv
+from collections import defaultdict
 from pathlib import Path
 
 from flatfield.files.writing import write_text
@@ -38,15 +39,42 @@ def read_table(path):
         return [{name: None if value == UNKNOWN else value for name, value in row.items()} for row in rows]
 
 
-def tables_by_folder(paths, name=None):
-    """Rows of tables by the name of their folder, of the tables called `name` if given."""
-    chosen = [Path(path) for path in paths if name in (None, Path(path).name)]
-    return {path.parent.name: read_table(path) for path in chosen}
+def gather_tables(paths):
+    """Rows of tables by the stem of their name and the name of their folder: ``noise`` of ``outdoors``.
+
+    Examples
+    --------
+    >>> gather_tables([])["noise"]
+    {}
+    """
+    tables = defaultdict(dict)
+    for path in map(Path, paths):
+        tables[path.stem][path.parent.name] = read_table(path)
+    return tables
+
+
+def mark_undetermined(row):
+    """A row in which what is None stands as not determined."""
+    return {name: NOT_DETERMINED if value is None else value for name, value in row.items()}
 
 
 def number_of(text):
     """Number of a field of a table; None where it is unknown or not determined."""
     return None if text in (None, "", NOT_DETERMINED) else float(text)
+
+
+def numbers_of(row):
+    """A row with its numbers as such, yes and no as bool, and other text as it is."""
+    return {name: _value_of(text) for name, text in row.items()}
+
+
+def _value_of(text):
+    if text in ("yes", "no"):
+        return text == "yes"
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return text
 
 
 def format_value(value):

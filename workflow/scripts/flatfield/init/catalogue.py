@@ -16,11 +16,11 @@ from astropy.io import fits
 from numpy.polynomial.legendre import legvander2d
 
 from flatfield.files.errors import ConfigurationError, FrameError
+from flatfield.files.names import is_fits
+from flatfield.plan.selection import EXPANDED, natural_key
 from flatfield.raw.decode import read_frame, reason_of
 from flatfield.raw.metadata import Metadata, from_exif, from_header
-from flatfield.files.names import is_fits
 from flatfield.raw.robust import robust_deviation
-from flatfield.plan.selection import EXPANDED, natural_key
 
 FLAT, BIAS, DARK, LIGHT = KINDS = ("flat", "bias", "dark", "light")
 #: Ends of the names of camera raws that LibRaw reads.

@@ -5,9 +5,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flatfield.init.catalogue import BIAS, DARK, EXPOSURE_STEP, FLAT, LIGHT, SESSION_HOURS
 from flatfield.files.names import is_fits
 from flatfield.files.tables import format_exposure
+from flatfield.init.catalogue import BIAS, DARK, EXPOSURE_STEP, FLAT, LIGHT, SESSION_HOURS
 
 #: Turn of the camera, degrees counter-clockwise seen from behind, for EXIF orientations without mirroring.
 TURN_OF_ORIENTATION = {1: 0, 8: 90, 3: 180, 6: 270}

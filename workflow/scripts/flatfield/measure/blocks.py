@@ -45,6 +45,16 @@ def average_channels(mosaic, cfa, size):
     return sums / counts
 
 
+def average_significance(z, cfa, size):
+    """Means of a map in standard errors over blocks, times the root of their pixels: noise then scatters by 1.
+
+    Parameters and result as for `average_channels`.
+    """
+    tile = cfa.channel_map((cfa.period, cfa.period))
+    pixels = [np.count_nonzero(tile == channel) * (size // cfa.period) ** 2 for channel in range(len(cfa.channels))]
+    return average_channels(z, cfa, size) * np.sqrt(pixels)[:, None, None]
+
+
 def average_good(mosaic, good, cfa, size):
     """Mean of the pixels that count of each channel in blocks, and their number.
 

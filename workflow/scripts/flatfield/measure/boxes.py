@@ -3,6 +3,7 @@
 import numpy as np
 
 from flatfield.files.errors import ConfigurationError
+from flatfield.files.tables import number_of
 
 
 def locate_box(name, box, shape):
@@ -105,3 +106,11 @@ def separate_causes(row, errors, variance=None):
         "snr_photon": mean / variance**0.5 if variance else None,
         "structure_percent": 100 * max(row["std"] ** 2 - square, 0) ** 0.5 / mean if known and mean else None,
     }
+
+
+def frame_variance(camera, level):
+    """Variance of a recorded pixel of one frame at a level, DN^2: photon noise, and read noise where it is known."""
+    gain, read_noise = number_of(camera["gain_e_per_dn"]), number_of(camera["read_noise_e"])
+    if gain is None or level <= 0:
+        return None
+    return level / gain + ((read_noise or 0) / gain) ** 2

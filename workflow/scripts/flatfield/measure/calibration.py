@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from flatfield.raw.cfa import CHANNEL_OF_COLOR
 from flatfield.files.errors import CalibrationError
 from flatfield.measure.boxes import locate_box
+from flatfield.raw.cfa import CHANNEL_OF_COLOR
 
 
 def check_fit(light, light_shape, light_cfa, flat, flat_shape, flat_cfa):
@@ -83,6 +83,30 @@ def normalise_mosaic(flat, cfa, norms):
     for i, j, color in cfa.phases():
         result[i::p, j::p] /= np.float32(norms[CHANNEL_OF_COLOR[color]])
     return result
+
+
+def normalise_planes(planes, channels, normalise, center, name):
+    """Divide planes of a debayered flat by their norms.
+
+    Parameters
+    ----------
+    planes : numpy.ndarray, float32, ``(channels, rows, columns)``, DN above black
+    channels : sequence of str
+    normalise : {"center", "mean", "max"}
+    center : dict
+        Box ``center``.
+    name : str
+        For messages.
+
+    Returns
+    -------
+    numpy.ndarray, float32, ``(channels, rows, columns)``
+        Relative.
+    """
+    box = locate_box("center", center, planes.shape[1:])
+    normed = planes[(slice(None), *box)] if normalise == "center" else planes
+    norms = measure_norms(normed, channels, normalise, name)
+    return (planes / norms[:, None, None]).astype(np.float32)
 
 
 def divide(light, flat):

@@ -12,6 +12,7 @@ from itertools import chain, combinations
 import numpy as np
 from scipy.optimize import least_squares
 
+from flatfield.files.tables import mark_undetermined
 from flatfield.measure.models import fit_free_radial
 
 #: Terms of the radial function by which a vignetting is moved: more would not go on beyond the frame.
@@ -86,8 +87,8 @@ class Solution:
     vector: np.ndarray
 
 
-class Doctor:
-    """Fits combinations of causes to tiles.
+class CauseFit:
+    """Fits of all combinations of causes to the tiles of a light.
 
     Parameters
     ----------
@@ -386,3 +387,57 @@ class Doctor:
 
 def _verdict(verdict, size, error, evidence):
     return {"verdict": verdict, "size_percent": size, "error_percent": error, "evidence": evidence}
+
+
+DIAGNOSIS_COLUMNS = ["cause", "meaning", "verdict", "size_percent", "error_percent", "evidence"]
+
+
+def judge_hidden(found, remark):
+    """Verdict on the part of the flat's light source that no rotation tells."""
+    other = [cause for cause in CAUSES if found[cause] and found[cause]["verdict"] != EXCLUDED]
+    if other or "_best" not in found or found["_best"].causes:
+        text = f"{remark}; a part that depends on the distance from the centre alone would look like other causes"
+        return {"verdict": OPEN, "size_percent": None, "error_percent": None, "evidence": text}
+    left = found["_left_percent"]
+    verdict = EXCLUDED if left < NEGLIGIBLE else OPEN
+    text = f"{remark}; the sky follows the flat within {left:.2g} % rms"
+    return {"verdict": verdict, "size_percent": left, "error_percent": None, "evidence": text}
+
+
+def describe(cause, found):
+    """A row of the table."""
+    row = {"cause": cause, "meaning": CAUSES[cause], **found}
+    return mark_undetermined({name: row[name] for name in DIAGNOSIS_COLUMNS})
+
+
+def diagnose_tiles(tiles, is_picture, remark):
+    """Test all causes of a light that is not even after the division.
+
+    Parameters
+    ----------
+    tiles : flatfield.measure.tiles.Tiles
+    is_picture : bool
+        Values of 0 to 255 of a picture.
+    remark : str
+        Why the light source of the flat is not known, if so.
+
+    Returns
+    -------
+    rows : list of dict
+        Of ``diagnosis.tsv``, but for the frame.
+    known : numpy.ndarray of bool, ``(channels, rows, columns)``
+        Tiles that count.
+    """
+    fit = CauseFit(tiles, is_picture)
+    found = fit.diagnose()
+    if found["flat not flat"] is None:
+        found["flat not flat"] = judge_hidden(found, remark)
+    return [describe(cause, found[cause]) for cause in CAUSES], fit.known
+
+
+def summarize_verdicts(rows):
+    """Lines that list the causes by their verdicts, those that are supported first."""
+    causes = {
+        verdict: [row["cause"] for row in rows if row["verdict"] == verdict] for verdict in (SUPPORTED, OPEN, EXCLUDED)
+    }
+    return [f"{verdict}: {', '.join(names)}" for verdict, names in causes.items() if names]

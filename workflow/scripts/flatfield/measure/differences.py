@@ -4,9 +4,9 @@ import numpy as np
 from scipy.ndimage import uniform_filter
 from scipy.special import chdtri
 
-from flatfield.raw.cfa import CHANNEL_OF_COLOR
-from flatfield.measure.gradients import measure_map
 from flatfield.measure.blocks import average_channels, block_side
+from flatfield.measure.gradients import measure_map
+from flatfield.raw.cfa import CHANNEL_OF_COLOR
 
 #: Difference maps are averaged over blocks, about so many across, so that pixel noise does not count.
 BLOCKS_ACROSS = 24
@@ -69,6 +69,29 @@ def significance(a, b, errors, counts, cfa):
     return z
 
 
+def describe_difference(a, b):
+    """Header of a difference of two subsets.
+
+    Parameters
+    ----------
+    a, b : astropy.io.fits.Header
+    """
+    header = a.copy(strip=True)
+    for name in ("SUBSET", "ROTATION"):
+        header.remove(name, ignore_missing=True)
+    dates = [each[name] for each in (a, b) for name in ("DATE-OBS", "DATE-END") if name in each]
+    if dates:
+        header["DATE-OBS"], header["DATE-END"], header["DATE"] = min(dates), max(dates), max(dates)
+    header["IMAGETYP"] = "Difference"
+    header["NCOMBINE"] = a["NCOMBINE"] + b["NCOMBINE"]
+    header["MINUEND"] = (a["SUBSET"], "subset a")
+    header["SUBTRAHE"] = (b["SUBSET"], "subset b, subtracted")
+    for line in b["HISTORY"]:
+        if line not in a["HISTORY"]:
+            header["HISTORY"] = line
+    return header
+
+
 def measure_uniformity(a, b, errors, z, cfa):
     """How two masters differ at large, and in which direction, for each channel.
 
@@ -108,3 +131,9 @@ def measure_uniformity(a, b, errors, z, cfa):
 def block_size(shape, cfa):
     """Side of the blocks in which subsets are compared, pixels."""
     return block_side(shape, cfa, BLOCKS_ACROSS)
+
+
+UNIFORMITY_COLUMNS = [
+    *["pair", "channel", "rms_percent", "noise_percent", "gradient_percent", "gradient_error", "direction_deg"],
+    *["direction_error", "z_mean", "z_std", "significant", "reason"],
+]

@@ -248,7 +248,7 @@ def left_over(solution, noise):
     return noise * np.sqrt(excess), noise * uncertain / (2 * np.sqrt(max(excess, uncertain)))
 
 
-def average_blocks(value, error, good, cfa):
+def average_logs(value, error, good, cfa):
     """ln C of blocks of each channel, its standard error, and where the blocks lie.
 
     Parameters

@@ -1,15 +1,15 @@
 """What each frame is: its metadata, its levels, where it saturates."""
 
 import hashlib
-from dataclasses import asdict
 
 import numpy as np
 
-from flatfield.raw.cfa import CHANNELS, CHANNEL_OF_COLOR
 from flatfield.files.errors import FrameError, InventoryError
-from flatfield.raw.decode import black_beside_bias, read_frame, signal
+from flatfield.files.frame_table import FrameRecord
 from flatfield.files.reading import read_content, read_each, state_of
-from flatfield.measure.screening import DEPARTURE, look_at_frame
+from flatfield.measure.screening import measure_frame
+from flatfield.raw.cfa import CHANNEL_OF_COLOR
+from flatfield.raw.decode import black_beside_bias, read_frame, signal
 
 #: DN below the top of the histogram with which the topmost value is compared to see pixels pile up there.
 PILE_UP_WINDOW = 50
@@ -17,23 +17,7 @@ PILE_UP_WINDOW = 50
 PILE_UP_RATIO = 10
 
 
-def columns(channels, placed=False, screened=False):
-    """Header line of an inventory of frames with these channels.
-
-    With subset and rotation if `placed`; with the tests that flats must pass if `screened`.
-    """
-    saturated = [f"saturated_{channel.lower()}_percent" for channel in channels]
-    return [
-        *["file", *(["subset", "rotation_deg"] if placed else []), "time", "maker", "camera", "body", "lens"],
-        *["filter", "distance_m", "orientation", "row_order"],
-        *["focal_length_mm", "aperture", "iso", "exposure_s", "rows", "columns", "cfa"],
-        *["black_dn", "black_off_dn", "white_dn", "level_dn", *(f"level_{channel.lower()}_dn" for channel in channels)],
-        *["saturation_dn", "saturated", *([*saturated, "snr", *DEPARTURE] if screened else [])],
-        *["sha256", "used", "reason"],
-    ]
-
-
-def inspect_frames(paths, files, overscan=False, bias=None, threads=1, look=False):
+def inspect_frames(paths, files, overscan=False, offset_of=None, threads=1, screened=False):
     """Read every frame and describe it.
 
     Parameters
@@ -43,81 +27,80 @@ def inspect_frames(paths, files, overscan=False, bias=None, threads=1, look=Fals
         Their names for the table.
     overscan : bool
         See `flatfield.raw.decode.read_frame`.
-    bias : numpy.ndarray, float32, ``(rows, columns)``, optional
-        Master of offset frames, which takes the place of the black level of the metadata.
+    offset_of : callable, optional
+        Takes the exposure of a frame (s, or None), and returns what takes the place of the black level of the metadata
+        (float32, ``(rows, columns)``, DN), or None.
     threads : int
-    look : bool
-        Add what `flatfield.measure.screening.look_at_frame` tells.
+    screened : bool
+        Measure also what `flatfield.measure.screening` needs.
 
     Returns
     -------
-    list of dict
-        The fields of ``frames.tsv`` but subset and rotation, and ``size``; None for the levels of channels that a
-        frame does not have. A frame that cannot be read has ``used`` False and the reason.
+    frames : list of FrameRecord
+        One that cannot be read is not used, with the reason.
+    statistics : list of flatfield.measure.screening.FrameStatistics
+        None for each without `screened`, and for frames that cannot be read.
 
     Raises
     ------
     InventoryError
-        If a frame has not the size of `bias`.
+        If a frame has not the size of its offset.
     FrameError
         If a frame changes meanwhile.
     """
     states = [state_of(path) for path in paths]
-    unknown = dict.fromkeys([*columns(CHANNELS, screened=look), *columns(("MONO",), screened=look), "size"])
-    inspected = read_each(paths, lambda index: _inspect(paths[index], overscan, bias, look), threads)
+    found = read_each(paths, lambda index: _inspect(paths[index], files[index], overscan, offset_of, screened), threads)
     for path, state in zip(paths, states, strict=True):
         if state_of(path) != state:
             raise FrameError(f"{path} changed while it was read; wait until it is copied, and run again")
-    return [unknown | {"file": file} | row for file, row in zip(files, inspected, strict=True)]
+    return [frame for frame, _ in found], [statistics for _, statistics in found]
 
 
-def _inspect(path, overscan, bias, look):
+def _inspect(path, file, overscan, offset_of, screened):
     try:
         digest = hashlib.sha256(read_content(path)).hexdigest()
         frame = read_frame(path, overscan)
     except FrameError as error:
-        return {"used": False, "reason": str(error)}
-    if bias is not None and bias.shape != frame.mosaic.shape:
-        raise InventoryError(f"{path} has {_size(frame.mosaic)} pixels, but its bias frames have {_size(bias)}")
-    black = black_beside_bias(frame.black, bias is not None, overscan)
-    meta = asdict(frame.metadata)
-    levels = measure_levels(frame.mosaic, black, frame.cfa, bias)
+        return FrameRecord(file, used=False, reason=str(error)), None
+    meta = frame.metadata
+    offset = offset_of(meta.exposure) if offset_of else None
+    if offset is not None and offset.shape != frame.mosaic.shape:
+        raise InventoryError(f"{path} has {_size(frame.mosaic)} pixels, but its bias frames have {_size(offset)}")
+    black = black_beside_bias(frame.black, offset is not None, overscan)
+    level, levels = measure_levels(frame.mosaic, black, frame.cfa, offset)
     saturation, saturated = measure_saturation(frame.mosaic, frame.white)
-    seen = look_at_frame(frame.mosaic, black, frame.cfa, saturation, bias) if look else {}
-    return {
-        **seen,
-        **{
-            name: meta[name]
-            for name in (
-                "time",
-                "maker",
-                "camera",
-                "body",
-                "lens",
-                "filter",
-                "aperture",
-                "iso",
-                "orientation",
-                "row_order",
-            )
-        },
-        "distance_m": meta["distance"],
-        "focal_length_mm": meta["focal_length"],
-        "exposure_s": meta["exposure"],
-        "rows": frame.mosaic.shape[0],
-        "columns": frame.mosaic.shape[1],
-        "size": _size(frame.mosaic),
-        "cfa": frame.cfa.name,
-        "black_dn": " ".join(f"{level:.9g}" for level in black),
-        "black_off_dn": None if bias is not None or frame.masked is None else frame.masked - float(black.mean()),
-        "white_dn": frame.white,
-        **levels,
-        "saturation_dn": saturation,
-        "saturated": saturated,
-        "sha256": digest,
-        "used": True,
-        "reason": "",
-    }
+    record = FrameRecord(
+        file,
+        time=meta.time,
+        maker=meta.maker,
+        camera=meta.camera,
+        body=meta.body,
+        lens=meta.lens,
+        filter=meta.filter,
+        distance_m=meta.distance,
+        orientation=meta.orientation,
+        row_order=meta.row_order,
+        focal_length_mm=meta.focal_length,
+        aperture=meta.aperture,
+        iso=meta.iso,
+        exposure_s=meta.exposure,
+        rows=frame.mosaic.shape[0],
+        columns=frame.mosaic.shape[1],
+        cfa=frame.cfa.name,
+        black_dn=tuple(map(float, black)),
+        black_off_dn=None if offset is not None or frame.masked is None else frame.masked - float(black.mean()),
+        white_dn=frame.white,
+        level_dn=level,
+        levels_dn=levels,
+        saturation_dn=saturation,
+        saturated=saturated,
+        sha256=digest,
+    )
+    if not screened:
+        return record, None
+    statistics = measure_frame(frame.mosaic, black, frame.cfa, saturation, offset)
+    record.snr, record.saturated_percent = statistics.snr, statistics.saturated_percent
+    return record, statistics
 
 
 def _size(mosaic):
@@ -136,8 +119,10 @@ def measure_levels(mosaic, black, cfa, bias=None):
 
     Returns
     -------
-    dict
-        ``level_dn`` and ``level_<channel>_dn``, DN above black.
+    level : float
+        DN above black.
+    levels : dict
+        The same by channel.
     """
     rows, columns_ = mosaic.shape
     top, left = rows // 4, columns_ // 4
@@ -145,15 +130,13 @@ def measure_levels(mosaic, black, cfa, bias=None):
     inner = cfa.shifted(top, left)
     if mosaic.dtype == np.uint16 and bias is None:
         counts = _count_values(mosaic[box], black, inner)
-        levels = {"level_dn": _median_of_counts(counts)}
-        for index, channel in enumerate(cfa.channels):
-            levels[f"level_{channel.lower()}_dn"] = _median_of_counts(counts[counts[:, 0] == index])
-        return levels
+        return _median_of_counts(counts), {
+            channel: _median_of_counts(counts[counts[:, 0] == index]) for index, channel in enumerate(cfa.channels)
+        }
     values = signal(mosaic[box][None], black[None], inner, None if bias is None else bias[box])[0]
-    levels = {"level_dn": float(np.median(values))}
-    for index, channel in enumerate(cfa.channels):
-        levels[f"level_{channel.lower()}_dn"] = float(np.median(inner.pixels(values, index)))
-    return levels
+    return float(np.median(values)), {
+        channel: float(np.median(inner.pixels(values, index))) for index, channel in enumerate(cfa.channels)
+    }
 
 
 def _count_values(mosaic, black, cfa):

@@ -2,8 +2,6 @@
 
 from xml.etree import ElementTree
 
-from flatfield.files.tables import number_of
-
 #: Name of the mount that camera and lens share; lensfun takes any lens of the same mount for a camera.
 MOUNT = "Generic"
 
@@ -13,8 +11,8 @@ def describe_vignetting(frames, coefficients, shape, options):
 
     Parameters
     ----------
-    frames : list of dict
-        Rows of ``inspected.tsv``: maker, camera, lens, focal_length_mm, aperture, distance_m of the first that knows.
+    frames : list of FrameRecord
+        maker, camera, lens, focal_length_mm, aperture, distance_m are those of the first that knows.
     coefficients : dict or None
         k1, k2, k3 of 1 + k1 r^2 + k2 r^4 + k3 r^6, r = 1 in the corners; None if they are not known.
     shape : tuple of int
@@ -28,7 +26,7 @@ def describe_vignetting(frames, coefficients, shape, options):
         XML. What lensfun needs and the frames do not tell is said in a comment, and there is no entry then.
     """
     told = {
-        name: next((row[name] for row in frames if row[name] is not None), None)
+        name: next((getattr(frame, name) for frame in frames if getattr(frame, name) is not None), None)
         for name in ("maker", "camera", "lens", "focal_length_mm", "aperture", "distance_m")
     }
     needed = {"camera": "camera", "lens": "lens", "focal_length_mm": "focal length", "aperture": "aperture"}
@@ -41,7 +39,7 @@ def describe_vignetting(frames, coefficients, shape, options):
         return _write(root)
     shrunk = sum((length - 1) ** 2 for length in shape) / sum(length**2 for length in shape)
     maker, crop = told["maker"] or str(told["camera"]).split()[0], f"{options['crop_factor']:g}"
-    distance = number_of(told["distance_m"])
+    distance = told["distance_m"]
     assumed = "as the frames tell" if distance is not None else "assumed: the frames do not tell it"
     distance = options["distance_m"] if distance is None else distance
     note = f" vignetting of a flat field; distance in m, {assumed}; crop factor as configured, mount to be adapted "
@@ -51,8 +49,8 @@ def describe_vignetting(frames, coefficients, shape, options):
     lens = ElementTree.SubElement(root, "lens")
     _add(lens, maker=maker, model=told["lens"], mount=MOUNT, cropfactor=crop)
     settings = {
-        "focal": number_of(told["focal_length_mm"]),
-        "aperture": number_of(told["aperture"]),
+        "focal": told["focal_length_mm"],
+        "aperture": told["aperture"],
         "distance": distance,
     }
     ElementTree.SubElement(

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import uniform_filter
 
-from flatfield.raw.cfa import CHANNEL_OF_COLOR
 from flatfield.combine.methods import combine, scatter_of_master
+from flatfield.raw.cfa import CHANNEL_OF_COLOR
 
 #: Two frames are at one level if theirs differ by no more than this part; scaled to their mean, they have one variance.
 EQUAL_LEVEL = 0.1

@@ -4,12 +4,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from flatfield.measure import noise
-from flatfield.raw.decode import read_signal
-from flatfield.files.frame_table import used_frames
+from flatfield.files.frame_table import read_frames, used_frames
 from flatfield.files.reading import read_each
+from flatfield.measure import noise
 from flatfield.measure.boxes import locate_box
-from flatfield.files.tables import read_table
+from flatfield.raw.decode import read_signal
 
 #: Pixels of pairs of frames that photon transfer takes, all in all; more pairs add time and no certainty that counts.
 PAIR_PIXELS = 60_000_000
@@ -18,8 +17,8 @@ PILED_UP = 0.005
 
 
 @dataclass
-class SeenFrames:
-    """What one look at all frames of a set gives.
+class PairStatistics:
+    """Noise of pairs of frames, and the centre of each frame.
 
     Attributes
     ----------
@@ -36,16 +35,16 @@ class SeenFrames:
     box_variances: list = field(default_factory=list)
 
 
-def look_at_flats(rows, paths, cfa, master, options, threads):
+def measure_pairs(frames, paths, cfa, master, options, threads):
     """Read every used frame once: its centre, and the noise of pairs."""
-    pairs = pair_frames(rows)
-    at_one_level = [pair for pair in pairs if len(pair) == 2 and levels_agree(rows[pair[0]], rows[pair[1]], cfa)]
-    first = next(iter(rows.values()))
-    pixels = int(first["rows"]) * int(first["columns"])
+    pairs = pair_frames(frames)
+    at_one_level = [pair for pair in pairs if len(pair) == 2 and levels_agree(frames[pair[0]], frames[pair[1]], cfa)]
+    shape = next(iter(frames.values())).shape
+    pixels = shape[0] * shape[1]
     every = max(1, -(-len(at_one_level) * pixels // PAIR_PIXELS))
     measured = set(at_one_level[::every])
-    seen = SeenFrames()
-    where = locate_box("center", options["center"], (int(first["rows"]), int(first["columns"])))
+    seen = PairStatistics()
+    where = locate_box("center", options["center"], shape)
 
     def work(index):
         pair = pairs[index]
@@ -54,7 +53,7 @@ def look_at_flats(rows, paths, cfa, master, options, threads):
             seen.boxes[file] = cut_channels(signal, cfa, where)
         if pair not in measured:
             return None
-        levels = np.array([channel_levels(rows[file], cfa) for file in pair])
+        levels = np.array([channel_levels(frames[file], cfa) for file in pair])
         factors = levels.mean(axis=0) / levels
         boxes = [
             [part * factor for part, factor in zip(seen.boxes[file], row, strict=True)]
@@ -78,19 +77,19 @@ def has_noise(tiles):
     return any(variance.any() for variance in tiles.variance)
 
 
-def pair_frames(rows):
+def pair_frames(frames):
     """Consecutive frames of a subset, two by two; a last one alone, and frames of no subset one by one."""
     pairs, subsets = [], {}
-    for file, row in rows.items():
-        subsets.setdefault(row["subset"] or (file,), []).append(file)
+    for file, frame in frames.items():
+        subsets.setdefault(frame.subset or (file,), []).append(file)
     for members in subsets.values():
         pairs += [tuple(members[start : start + 2]) for start in range(0, len(members), 2)]
     return pairs
 
 
-def channel_levels(row, cfa):
+def channel_levels(frame, cfa):
     """Levels of the channels of a frame, DN above black."""
-    return [float(row[f"level_{channel.lower()}_dn"]) for channel in cfa.channels]
+    return [frame.levels_dn[channel] for channel in cfa.channels]
 
 
 def levels_agree(first, second, cfa):
@@ -105,8 +104,18 @@ def cut_channels(mosaic, cfa, where):
     return [inner.pixels(mosaic[where], channel) for channel in range(len(cfa.channels))]
 
 
-def measure_offsets(frames, cfa, overscan, threads):
+def measure_offsets(inventory, paths, cfa, overscan, threads):
     """Noise of offset frames, from pairs.
+
+    Parameters
+    ----------
+    inventory : str or None
+        ``bias.tsv``.
+    paths : dict
+        Path of each offset frame by its name in the table.
+    cfa : ColorFilterArray
+    overscan : bool
+    threads : int
 
     Returns
     -------
@@ -115,11 +124,10 @@ def measure_offsets(frames, cfa, overscan, threads):
     reason : str
         Why there are none, where the set has offset frames.
     """
-    if not frames["bias_inventory"]:
+    if not inventory:
         return None, ""
-    rows = [row["file"] for row in used_frames(read_table(frames["bias_inventory"]))]
-    paths = {file: path for path, file in frames["bias"].items()}
-    pairs = list(zip(rows[::2], rows[1::2], strict=False))
+    files = [frame.file for frame in used_frames(read_frames(inventory))]
+    pairs = list(zip(files[::2], files[1::2], strict=False))
     if not pairs:
         return None, "read noise: one bias frame tells none"
 

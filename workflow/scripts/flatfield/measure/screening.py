@@ -2,14 +2,14 @@
 
 import hashlib
 from collections import defaultdict
+from dataclasses import dataclass
 
 import numpy as np
 
-from flatfield.raw.cfa import CHANNEL_OF_COLOR
 from flatfield.files.errors import InventoryError
-from flatfield.measure.gradients import measure_map
 from flatfield.files.names import is_fits
 from flatfield.measure.blocks import average_channels, block_average
+from flatfield.raw.cfa import CHANNEL_OF_COLOR
 from flatfield.raw.robust import SIGMA_PER_MAD
 
 #: Frames are compared with each other in blocks: about so many across, none smaller than so many pixels.
@@ -24,12 +24,35 @@ COARSENINGS = (1, 4)
 ENOUGH = 3
 #: Beginning of the reason of a frame that fails a test and is used nevertheless.
 KEPT = "kept"
-#: Fields of ``frames.tsv`` that tell how a frame stands beside the others of its subset.
-DEPARTURE = ("departure_percent", "departure_sigma")
 
 
-def look_at_frame(mosaic, black, cfa, saturation, bias=None):
-    """What is needed of a frame to tell whether it belongs.
+@dataclass(frozen=True)
+class FrameStatistics:
+    """Statistics of a frame by which outliers are found.
+
+    Attributes
+    ----------
+    snr : float or None
+        Signal over noise of a pixel in the centre, of the noisiest channel; None where there is no noise.
+    saturated_percent : dict
+        Saturated pixels by channel.
+    constant : float or None
+        The value that all pixels have, DN.
+    content : str
+        Digest of the map: the same in copies.
+    map : numpy.ndarray, float32, ``(channels, rows, columns)``
+        Mean signal in blocks, DN above black.
+    """
+
+    snr: float | None
+    saturated_percent: dict
+    constant: float | None
+    content: str
+    map: np.ndarray
+
+
+def measure_frame(mosaic, black, cfa, saturation, bias=None):
+    """Measure the statistics of a frame.
 
     Parameters
     ----------
@@ -42,12 +65,9 @@ def look_at_frame(mosaic, black, cfa, saturation, bias=None):
 
     Returns
     -------
-    dict
-        ``snr`` (of a pixel in the centre, of the noisiest channel; None where there is no noise),
-        ``saturated_<channel>_percent``, ``constant`` (the value that all pixels have, or None), ``content`` (digest of
-        the map), ``map`` (mean signal in blocks, float32, ``(channels, rows, columns)``, DN above black).
+    FrameStatistics
     """
-    size = block_size(mosaic.shape, cfa)
+    size = map_block_size(mosaic.shape, cfa)
     means = average_channels(mosaic, cfa, size)
     tile = black[np.array(cfa.tile)].astype(np.float64)
     means -= average_channels(tile, cfa, cfa.period)
@@ -59,16 +79,16 @@ def look_at_frame(mosaic, black, cfa, saturation, bias=None):
         for index, channel in enumerate(cfa.channels):
             pixels = cfa.pixels(mosaic, index)
             saturated[channel] = 100 * float(np.count_nonzero(pixels >= saturation) / pixels.size)
-    return {
-        "snr": _snr_of_frame(mosaic, means, cfa),
-        **{f"saturated_{channel.lower()}_percent": percent for channel, percent in saturated.items()},
-        "constant": float(low) if low == high else None,
-        "content": hashlib.sha256(means.tobytes()).hexdigest(),
-        "map": means.astype(np.float32),
-    }
+    return FrameStatistics(
+        _snr_of_frame(mosaic, means, cfa),
+        saturated,
+        float(low) if low == high else None,
+        hashlib.sha256(means.tobytes()).hexdigest(),
+        means.astype(np.float32),
+    )
 
 
-def block_size(shape, cfa):
+def map_block_size(shape, cfa):
     """Side of the blocks in which frames are compared, pixels: a multiple of the period of the colour pattern."""
     size = max(SMALLEST_BLOCK, -(-shape[1] // BLOCKS_ACROSS))
     return min(-(-size // cfa.period), min(shape) // cfa.period) * cfa.period
@@ -92,13 +112,14 @@ def _snr_of_frame(mosaic, means, cfa):
     return least if np.isfinite(least) else None
 
 
-def screen_frames(frames, owners, tests, min_frames, bad_frames):
+def screen_frames(frames, statistics, owners, tests, min_frames, bad_frames):
     """Find the frames of a set that do not belong, and take them out.
 
     Parameters
     ----------
-    frames : list of dict
-        As from `flatfield.measure.inspection.inspect_frames`; ``used``, ``reason``, `DEPARTURE` are updated in place.
+    frames : list of FrameRecord
+        ``used``, ``reason`` and the departures are updated in place.
+    statistics : list of FrameStatistics
     owners : list of str
         Subset of each; frames are compared within.
     tests : dict
@@ -113,86 +134,84 @@ def screen_frames(frames, owners, tests, min_frames, bad_frames):
     InventoryError
         With ``bad_frames="error"``: one sentence that names the frames.
     """
-    subsets = defaultdict(list)
+    subsets, measured = defaultdict(list), dict(zip(frames, statistics, strict=True))
     for frame, owner in zip(frames, owners, strict=True):
-        if frame["used"]:
+        if frame.used:
             subsets[owner].append(frame)
-    copies = find_copies([frame for frame in frames if frame["used"]], "content")
+    copies = find_copies({frame: measured[frame].content for frame in frames if frame.used})
     for members in subsets.values():
         reasons, common = {}, set()  # the reasons in order: the surest first
         for frame in members:
-            reason = _judge_alone(frame, tests) or copies.get(id(frame))
-            reasons |= {id(frame): reason} if reason else {}
+            reason = _judge_alone(frame, measured[frame], tests) or copies.get(frame)
+            reasons |= {frame: reason} if reason else {}
         for judge in (_judge_drift, _judge_departure):
-            good = [frame for frame in members if id(frame) not in reasons]
+            good = [frame for frame in members if frame not in reasons]
             if len(good) >= ENOUGH:
-                found = judge(good, tests)
+                found = judge(good, measured, tests)
                 reasons |= found
                 common |= set(found) if len(found) > len(good) / 2 else set()
-        bad = {id(frame): frame for frame in members if id(frame) in reasons}
-        if bad and bad_frames == "error":
-            key, reason = next(iter(reasons.items()))
-            more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+        if reasons and bad_frames == "error":
+            frame, reason = next(iter(reasons.items()))
+            more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
             raise InventoryError(
-                f"{bad[key]['file']} does not belong in a flat: {reason}{more}; take it out, change its "
+                f"{frame.file} does not belong in a flat: {reason}{more}; take it out, change its "
                 "threshold in `frame_tests`, or set `bad_frames: exclude`"
             )
-        room = len(members) - min_frames if len(bad) < len(members) else 0
-        for key, reason in reasons.items():
+        room = len(members) - min_frames if len(reasons) < len(members) else 0
+        for frame, reason in reasons.items():
             why = ""
-            if len(bad) == len(members) or key in common:
+            if len(reasons) == len(members) or frame in common:
                 why = f"{KEPT}, as most are so: "
             elif room <= 0:
                 why = f"{KEPT}, as fewer than {min_frames} would be left: "
             else:
                 room -= 1
-            bad[key].update(used=bool(why), reason=why + reason)
+            frame.used, frame.reason = bool(why), why + reason
 
 
-def _judge_alone(frame, tests):
+def _judge_alone(frame, statistics, tests):
     """Reason to refuse a frame for what it is; None where there is none."""
-    if frame["constant"] is not None:
-        return f"blank: every pixel is {frame['constant']:g} DN"
-    level, white = frame["level_dn"], frame["white_dn"]
-    unknown = white is None or is_fits(frame["file"])  # FITS tells the range of its numbers, not of the camera
-    full = None if unknown else white - np.mean([float(text) for text in frame["black_dn"].split()])
+    if statistics.constant is not None:
+        return f"blank: every pixel is {statistics.constant:g} DN"
+    level, white = frame.level_dn, frame.white_dn
+    unknown = white is None or is_fits(frame.file)  # FITS tells the range of its numbers, not of the camera
+    full = None if unknown else white - np.mean(frame.black_dn)
     if level <= 0:
         return f"too dark: its level is {level:.4g} DN above black"
     if full is not None and 100 * level / full < tests["dark_percent"]:
         return f"too dark: its level is {level:.4g} DN, {100 * level / full:.2g} % of {full:.6g} DN"
-    if frame["snr"] is not None and frame["snr"] < tests["snr"]:
-        return f"too noisy: S/N of a pixel is {frame['snr']:.3g}, less than {tests['snr']:g}"
-    for name, percent in frame.items():
-        if name.startswith("saturated_") and percent is not None and percent > tests["saturated_percent"]:
-            return f"saturated: {percent:.2g} % of {name.split('_')[1].upper()}"
+    if frame.snr is not None and frame.snr < tests["snr"]:
+        return f"too noisy: S/N of a pixel is {frame.snr:.3g}, less than {tests['snr']:g}"
+    for channel, percent in frame.saturated_percent.items():
+        if percent > tests["saturated_percent"]:
+            return f"saturated: {percent:.2g} % of {channel}"
     return None
 
 
-def find_copies(frames, key):
+def find_copies(contents):
     """Reasons to leave out copies of frames.
 
     Parameters
     ----------
-    frames : list of dict
-    key : str
-        Field that is the same in copies.
+    contents : dict
+        What is the same in copies, by frame.
 
     Returns
     -------
     dict
-        Sentence by `id` of the frame.
+        Sentence by frame.
     """
     first, copies = {}, {}
-    for frame in frames:
-        original = first.setdefault(frame[key], frame)
+    for frame, content in contents.items():
+        original = first.setdefault(content, frame)
         if original is not frame:
-            copies[id(frame)] = f"same content as {original['file']}"
+            copies[frame] = f"same content as {original.file}"
     return copies
 
 
-def _judge_drift(frames, tests):
+def _judge_drift(frames, _, tests):
     """Levels far from those of the neighbours in the subset, and further than others are from theirs."""
-    levels, near = np.array([frame["level_dn"] for frame in frames]), range(-NEIGHBOURS, NEIGHBOURS + 1)
+    levels, near = np.array([frame.level_dn for frame in frames]), range(-NEIGHBOURS, NEIGHBOURS + 1)
     usual = [
         np.median([levels[index + step] for step in near if step and 0 <= index + step < len(levels)])
         for index in range(len(levels))
@@ -201,53 +220,21 @@ def _judge_drift(frames, tests):
     scatter = SIGMA_PER_MAD * np.median(np.abs(deviation))
     limit = max(tests["drift_percent"] / 100, tests["drift_sigma"] * scatter)
     return {
-        id(frame): f"exposure: its level is {100 * each:+.1f} % off those of its neighbours"
+        frame: f"exposure: its level is {100 * each:+.1f} % off those of its neighbours"
         for frame, each in zip(frames, deviation, strict=True)
         if abs(each) > limit
     }
 
 
-def _judge_departure(frames, tests):
+def _judge_departure(frames, measured, tests):
     """Shapes that differ from the median of the subset."""
     limits = tests["departure_percent"], tests["departure_sigma"]
     reasons = {}
-    for frame, percent, sigma, where in find_departures([frame["map"] for frame in frames], limits, frames):
-        frame.update(departure_percent=percent, departure_sigma=sigma)
+    for frame, percent, sigma, where in find_departures([measured[each].map for each in frames], limits, frames):
+        frame.departure_percent, frame.departure_sigma = percent, sigma
         if abs(percent) > limits[0] and sigma > limits[1]:
-            reasons[id(frame)] = f"departs from the others by {percent:+.2g} % ({sigma:.3g} sigma) {where}"
+            reasons[frame] = f"departs from the others by {percent:+.2g} % ({sigma:.3g} sigma) {where}"
     return reasons
-
-
-def compare_halves(frames, cfa, shape):
-    """How the light source changed during a subset: its second half against its first, level taken out.
-
-    Parameters
-    ----------
-    frames : list of dict
-        The used frames of the subset, in order, with their ``map``.
-    cfa : ColorFilterArray
-    shape : tuple of int
-        Of a frame.
-
-    Returns
-    -------
-    list of dict
-        For each channel what `flatfield.measure.gradients.measure_map` tells of the difference in percent.
-    """
-    step = min(COARSENINGS[-1], min(frames[0]["map"].shape[1:]))
-    size = block_size(shape, cfa) * step
-    maps = np.array([_coarsen(frame["map"], step) for frame in frames])
-    if len(maps) < 2 * ENOUGH:
-        unknown = dict.fromkeys(measure_map(np.full((1, 1), np.nan), np.zeros((1, 1)), size, shape))
-        return [unknown | {"reason": f"fewer than {2 * ENOUGH} frames"} for _ in cfa.channels]
-    level = np.median(maps, axis=(2, 3), keepdims=True)
-    relative = maps / np.where(level > 0, level, 1)
-    half, usual = len(maps) // 2, np.maximum(np.median(relative, axis=0), 1e-6)
-    difference = (relative[half:].mean(axis=0) - relative[:half].mean(axis=0)) / usual
-    # photon noise: the relative variance of a block goes with 1 / level
-    noise = np.sqrt(np.mean(np.diff(relative, axis=0) ** 2 / usual / 2, axis=(0, 2, 3)))
-    error = noise[:, None, None] / np.sqrt(usual) * np.sqrt(1 / half + 1 / (len(maps) - half))
-    return [measure_map(100 * a, 100 * b, size, shape) for a, b in zip(difference, error, strict=True)]
 
 
 def find_departures(maps, limits, labels):
@@ -271,12 +258,12 @@ def find_departures(maps, limits, labels):
     found = [_find_departures(maps, limits)]
     for step in COARSENINGS[1:]:
         if min(maps[0].shape[1:]) >= 3 * step:  # enough for a gradient to be told
-            found.append(_find_departures([_coarsen(each, step) for each in maps], limits))
+            found.append(_find_departures([coarsen(each, step) for each in maps], limits))
     for label, *candidates in zip(labels, *found, strict=True):
         yield label, *max(candidates, key=lambda each: min(abs(each[0]) / limits[0], each[1] / limits[1]))
 
 
-def _coarsen(planes, step):
+def coarsen(planes, step):
     """Means over `step` x `step` blocks; a remainder is left out."""
     return np.array([block_average(plane, step) for plane in planes])
 

@@ -12,7 +12,6 @@ from flatfield.files.errors import ConfigurationError
 from flatfield.files.names import is_picture, stem_of
 from flatfield.files.tables import clean_text
 
-
 #: What Snakemake expands in the names of files: wildcards and path variables.
 EXPANDED = re.compile(r"[{}]|<[a-z][a-z0-9_]*>")
 

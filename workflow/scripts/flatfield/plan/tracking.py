@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 SCRIPTS = Path(__file__).parent.parent.parent
+DOCUMENTED = ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef
 
 
 @cache
@@ -49,7 +50,40 @@ def _read_code(path):
 def _without_docstrings(tree):
     """The tree without the texts that document modules, classes and functions, which nothing here reads at run time."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            if ast.get_docstring(node, clean=False) is not None:
-                del node.body[0]
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            del node.body[0]
     return tree
+
+
+def own_rules(workflow, folder):
+    """Rules with a script that lie in a folder: ours, and not those of a workflow that uses them as a module."""
+    return [each for each in workflow.rules if each.script and Path(str(each.basedir)).samefile(folder)]
+
+
+def describe_rules(workflow, folder):
+    """What each of our rules makes, and the digest of its code."""
+    return [
+        {"rule": each.name, "makes": " ".join((each.docstring or "").split()), "code": _digest_of(each)}
+        for each in own_rules(workflow, folder)
+    ]
+
+
+def equip_rules(workflow, folder, environment):
+    """Give our rules the software that they need, and a digest of their code that re-runs them when it changes.
+
+    Parameters
+    ----------
+    workflow : snakemake.workflow.Workflow
+    folder : str or pathlib.Path
+        Of our rules.
+    environment : str
+        Conda file, relative to that.
+    """
+    for each in own_rules(workflow, folder):
+        if not hasattr(each.params, "code"):
+            each.conda_env = environment
+            each.set_params(code={"code": _digest_of(each)})
+
+
+def _digest_of(rule):
+    return digest_code(Path(rule.script).name)

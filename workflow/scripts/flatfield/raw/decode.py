@@ -9,11 +9,11 @@ import tifffile
 from astropy.io import fits
 from PIL import Image
 
-from flatfield.raw.cfa import CHANNELS, CHANNEL_OF_COLOR, ColorFilterArray
 from flatfield.files.errors import FlatfieldError, FrameError
-from flatfield.raw.metadata import Metadata, from_exif, from_header
 from flatfield.files.names import is_fits
 from flatfield.files.reading import read_content
+from flatfield.raw.cfa import CHANNEL_OF_COLOR, CHANNELS, ColorFilterArray
+from flatfield.raw.metadata import Metadata, from_exif, from_header
 from flatfield.raw.robust import robust_deviation
 
 #: Overscan pixels further from the median, in robust standard deviations (and further than 1 DN), do not count.

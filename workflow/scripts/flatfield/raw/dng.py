@@ -7,12 +7,15 @@ import exiv2
 import numpy as np
 import tifffile
 
-from flatfield.raw.cfa import CHANNEL_OF_COLOR
+from flatfield.files.version import VERSION
 from flatfield.files.writing import completed
+from flatfield.raw.cfa import CHANNEL_OF_COLOR
 
 #: Groups of EXIF fields that go from an original to what is made of it.
 COPIED = ("Exif.Photo.", "Exif.GPSInfo.")
 COPIED_FIELDS = ("Make", "Model", "Orientation", "DateTime", "Artist", "Copyright", "ImageDescription")
+#: Black level of the DNG of a light where that of the camera leaves no room for noise below it, DN.
+LEAST_BLACK = 256
 
 
 def write_dng(path, mosaic, cfa, sensor, exif):
@@ -109,3 +112,31 @@ def read_exif(path):
         if wanted and "MakerNote" not in key and "0x" not in key and len(value) < 500:
             fields[key] = value
     return fields
+
+
+def write_calibrated(path, light, original, source):
+    """Write a calibrated light, with colours, white balance and EXIF of its raw file.
+
+    Parameters
+    ----------
+    path : str
+    light : flatfield.raw.mosaic.Mosaic
+        DN above black.
+    original : flatfield.raw.decode.Frame
+    source : str
+        The raw file.
+    """
+    value, black = light.value, max(round(float(np.mean(original.black))), LEAST_BLACK)
+    saturation = light.header.get("SATURATE", float(np.nanmax(value)))
+    data = np.rint(np.clip(np.nan_to_num(value, nan=0.0, posinf=65535.0) + black, 0, 65535)).astype(np.uint16)
+    print(f"{np.count_nonzero(value + black > 65535)} pixels are brighter than 16 bits hold and are 65535")
+    print(f"{np.count_nonzero(value + black < 0)} pixels are more than {black} DN below black and are 0")
+    sensor = {
+        "margins": (0, 0),
+        "black": (black,) * 4,
+        "white": min(round(saturation + black), 65535),
+        "color_matrix": original.color_matrix if original.color_matrix is not None else read_color_matrix(source),
+        "neutral": [1 / factor for factor in original.white_balance],
+    }
+    exif = read_exif(source) | {"Exif.Image.Software": f"flatfield {VERSION}"}
+    write_dng(path, data, light.cfa, sensor, exif)

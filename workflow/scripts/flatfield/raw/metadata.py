@@ -7,7 +7,6 @@ from datetime import datetime
 
 import exifread
 
-
 #: Characters of a name that are kept; the longest that cameras write are half as long.
 TEXT_LENGTH = 120
 #: Numbers beyond these, other than 0, are no measure of anything: seconds, millimetres, metres, f-numbers, ISO.

@@ -14,7 +14,7 @@ WRONG_BLACK = 3.0
 SHOWN_WARNINGS = 6
 
 
-def conclude(sets, inventories, measured, lights, preset, demo):
+def conclude(sets, inventories, tables, light_tables, preset, demo):
     """Draw the conclusions.
 
     Parameters
@@ -22,13 +22,12 @@ def conclude(sets, inventories, measured, lights, preset, demo):
     sets : list of dict
         ``sets.tsv``.
     inventories : dict
-        Rows of ``frames.tsv`` by set.
-    measured : tuple of dict
-        Rows of ``noise.tsv``, ``uniformity.tsv``, ``illumination_tests.tsv``, ``models.tsv`` and ``drift.tsv`` by set.
-    lights : tuple of dict
-        Rows of ``vignetting.tsv``, ``diagnosis.tsv`` and ``agreement.tsv`` by light.
+        Frames (`FrameRecord`) by set.
+    tables, light_tables : dict
+        Rows of tables by the stem of their name (noise, uniformity, illumination_tests, models, drift; vignetting,
+        diagnosis, agreement), and then by set or light.
     preset : tuple
-        Name of the preset (None without one), and its ``vignetting.tsv`` and ``diagnosis.tsv`` by light.
+        Name of the preset (None without one), and tables of its lights.
     demo : list of dict
         ``demo.tsv``; empty where the demo is not analysed.
 
@@ -38,32 +37,34 @@ def conclude(sets, inventories, measured, lights, preset, demo):
         Sentences: frames, verdict, unknown, lights, preset and truth, each a list; flats, a list by set; warnings, a
         list of pairs of what is wrong and what to do about it.
     """
-    name, preset_lights, preset_diagnoses = preset
-    lights, diagnoses, agreement = lights
-    noise, uniformity, illumination, models, drift = measured
+    name, of_preset = preset
+    illumination, drift, noise = tables["illumination_tests"], tables["drift"], tables["noise"]
     return {
         "frames": [_frames(inventories)],
         "verdict": [*_verdicts(sets), *_best_set(sets)],
         "flats": {
             each: [
                 *_noise(each, noise[each]),
-                *_evenness(each, uniformity[each], illumination[each]),
-                *_model(each, models[each]),
+                *_evenness(each, tables["uniformity"][each], illumination[each]),
+                *_model(each, tables["models"][each]),
             ]
             for each in inventories
         },
         "unknown": _hidden(illumination),
-        "lights": _lights("", lights, diagnoses),
-        "preset": _lights(f"Preset {name}, ", preset_lights, preset_diagnoses),
+        "lights": _lights("", light_tables),
+        "preset": _lights(f"Preset {name}, ", of_preset),
         "truth": _demo(demo),
         "warnings": [
-            *[warning for each, rows in inventories.items() for warning in _left_out(each, rows)],
-            *[warning for each, rows in inventories.items() for warning in _black(each, rows)],
-            *_angles(illumination),
-            *_drifts(drift),
-            *[warning for each, rows in noise.items() for warning in _too_few(each, rows)],
-            *_disagreements(agreement),
-            *_bad_corrections(diagnoses),
+            list(pair)
+            for pair in (
+                *[warning for each, frames in inventories.items() for warning in _left_out(each, frames)],
+                *[warning for each, frames in inventories.items() for warning in _black(each, frames)],
+                *_angles(illumination),
+                *_drifts(drift),
+                *[warning for each, rows in noise.items() for warning in _too_few(each, rows)],
+                *_disagreements(light_tables["agreement"]),
+                *_bad_corrections(light_tables["diagnosis"]),
+            )
         ],
     }
 
@@ -88,24 +89,24 @@ def summarize(story, report):
 
 
 def _frames(inventories):
-    frames = [row for rows in inventories.values() for row in rows]
-    unused = sum(row["used"] != "yes" for row in frames)
+    frames = [frame for frames in inventories.values() for frame in frames]
+    unused = sum(not frame.used for frame in frames)
     sets = f"{len(inventories)} {'set' if len(inventories) == 1 else 'sets'}"
     verb = "is" if unused == 1 else "are"
     rest = f"{unused} {verb} not used, for the reasons below." if unused else "all of them are used."
     return f"{len(frames)} flat-field frames in {sets}: {rest}"
 
 
-def _left_out(name, rows):
+def _left_out(name, frames):
     """Warnings of frames that are not used, and of those that failed a test and are used nevertheless."""
-    unused = [row for row in rows if row["used"] != "yes"]
-    kept = [row for row in rows if row["used"] == "yes" and row["reason"]]
+    unused = [frame for frame in frames if not frame.used]
+    kept = [frame for frame in frames if frame.used and frame.reason]
     warnings = []
     if unused:
         are = "frame is" if len(unused) == 1 else "frames are"
         warnings.append(
             (
-                f"In {name} {len(unused)} {are} not used, for example {unused[0]['file']}: {unused[0]['reason']}.",
+                f"In {name} {len(unused)} {are} not used, for example {unused[0].file}: {unused[0].reason}.",
                 "Look at them; if they are good, raise the threshold in `frame_tests`.",
             )
         )
@@ -113,17 +114,16 @@ def _left_out(name, rows):
         are = "frame failed a test and is" if len(kept) == 1 else "frames failed a test and are"
         warnings.append(
             (
-                f"In {name} {len(kept)} {are} used nevertheless, for example {kept[0]['file']}: {kept[0]['reason']}.",
+                f"In {name} {len(kept)} {are} used nevertheless, for example {kept[0].file}: {kept[0].reason}.",
                 "Take more good frames, or lower `min_frames` to leave these out.",
             )
         )
     return warnings
 
 
-def _black(name, rows):
+def _black(name, frames):
     """Black levels of the metadata that the covered pixels contradict."""
-    apart = [number_of(row["black_off_dn"]) for row in rows if row["used"] == "yes"]
-    apart = [offset for offset in apart if offset is not None]
+    apart = [frame.black_off_dn for frame in frames if frame.used and frame.black_off_dn is not None]
     if not apart or abs(median(apart)) <= WRONG_BLACK:
         return []
     remedy = "Give the set `bias` frames, which take the place of the black level of the metadata."
@@ -363,12 +363,12 @@ def _bad_corrections(diagnoses):
     return warnings
 
 
-def _lights(prefix, vignetting, diagnoses):
+def _lights(prefix, tables):
     """A sentence for each frame: its ratios, and why they are so."""
     sentences = []
-    for light, causes in diagnoses.items():
+    for light, causes in tables["diagnosis"].items():
         ratios = defaultdict(lambda: defaultdict(list))
-        for row in vignetting.get(light, []):
+        for row in tables["vignetting"].get(light, []):
             if row["ratio"]:
                 ratios[row["frame"]][row["stage"]].append(float(row["ratio"]))
         for frame in dict.fromkeys(row["frame"] for row in causes):

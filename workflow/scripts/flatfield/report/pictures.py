@@ -79,6 +79,25 @@ def render_picture(planes, white_balance, stretch):
     return np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture
 
 
+def render_alike(stages, white_balance):
+    """Make pictures of several planes with one stretch, see `render_picture`: the largest range, the sky of the last.
+
+    Parameters
+    ----------
+    stages : list of numpy.ndarray, float32, ``(channels, rows, columns)``
+    white_balance : tuple of float
+        Factors for red, green, blue.
+
+    Returns
+    -------
+    list of numpy.ndarray, uint8, ``(rows, columns, 3)``
+    """
+    small, balance = [shrink_planes(each) for each in stages], white_balance[: len(stages[0])]
+    blacks, skies, whites = zip(*(measure_stretch(each, balance) for each in small), strict=True)
+    stretch = min(blacks), skies[-1], max(whites)
+    return [render_picture(each, balance, stretch) for each in small]
+
+
 def picture_of_maxima(planes):
     """Make a picture as the notebook did: each plane divided by its maximum.
 
@@ -129,3 +148,17 @@ def write_tiff(path, planes, white):
         tifffile.imwrite(
             file, picture, photometric=kind, description=text, software=f"flatfield {VERSION}", metadata=None
         )
+
+
+def write_stretched(path, planes, white_balance):
+    """Write a picture of a light in which its sky can be seen, see `render_picture`.
+
+    Parameters
+    ----------
+    path : str
+    planes : numpy.ndarray, float32, ``(channels, rows, columns)``, DN above black
+    white_balance : tuple of float
+        Factors for red, green, blue.
+    """
+    small, balance = shrink_planes(planes), white_balance[: len(planes)]
+    write_picture(path, render_picture(small, balance, measure_stretch(small, balance)))

@@ -3,9 +3,9 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from flatfield.measure.blocks import block_average, block_side
 from flatfield.files.tables import format_exposure
 from flatfield.files.writing import completed
+from flatfield.measure.blocks import block_average, block_side
 
 #: Panels are block-averaged to about this many columns: more cannot be seen.
 PANEL_COLUMNS = 500
@@ -312,3 +312,27 @@ def describe_exposure(header):
 def plotted_size(shape, cfa):
     """Side of the blocks that are plotted, pixels: half of that in which differences are measured."""
     return max(block_side(shape, cfa, BLOCKS_ACROSS) // 2 // cfa.period, 1) * cfa.period
+
+
+def plot_stages(path, name, header, channels, stages, pictures, unit):
+    """Draw the channels and the picture of a light before and after.
+
+    Parameters
+    ----------
+    path : str
+    name : str
+        Of the light.
+    header : astropy.io.fits.Header
+    channels : sequence of str
+    stages : dict
+        Planes ``(channels, rows, columns)`` of each stage.
+    pictures : list of numpy.ndarray, uint8, ``(rows, columns, 3)``
+        One a stage, or none.
+    unit : str
+    """
+    rows = []
+    for index, (stage, planes) in enumerate(stages.items()):
+        panels = [(f"{channel}, {stage}", plane) for channel, plane in zip(channels, planes, strict=True)]
+        panels += [(f"picture, {stage}", picture) for picture in pictures[index : index + 1]]
+        rows.append({"panels": panels, "unit": unit, "signed": False, "shared": False, "frame": planes.shape[1:]})
+    plot_rows(path, ", ".join(filter(None, [name, describe_exposure(header)])), rows)

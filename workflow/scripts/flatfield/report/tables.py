@@ -2,6 +2,7 @@
 
 import math
 
+from flatfield.files.frame_table import used_frames
 from flatfield.files.tables import format_exposure, number_of
 
 #: Columns of ``noise.tsv`` in words, with the column of their error, in the order of the report.
@@ -21,7 +22,7 @@ NOISE_WORDS = {
 }
 
 
-def tabulate_noise(rows):
+def show_noise(rows):
     """``noise.tsv`` with a row a quantity and a column a channel, values with their errors.
 
     Parameters
@@ -50,36 +51,35 @@ def _with_error(row, column, error):
     return f"{value:.{digits}f} ± {uncertainty:.{digits}f}"
 
 
-def summarize_inventory(rows):
+def summarize_inventory(frames):
     """One line of a set for the report: frames, subsets, camera and settings, exclusions.
 
     Parameters
     ----------
-    rows : list of dict
-        ``frames.tsv``.
+    frames : list of FrameRecord
 
     Returns
     -------
     dict
-        frames, used, subsets, camera, lens, settings, size, time, unused (rows of the frames that are not used), kept
-        (of those used although a test failed).
+        frames, used, subsets, camera, lens, settings, size, time, unused (frames that are not used), kept (of those
+        used although a test failed).
     """
-    used = [row for row in rows if row["used"] == "yes"]
+    used = used_frames(frames)
 
     def span(name, show="{:g}".format):
-        values = [float(row[name]) for row in used if row[name]]
+        values = [getattr(frame, name) for frame in used if getattr(frame, name)]
         return " to ".join(dict.fromkeys((show(min(values)), show(max(values))))) if values else "unknown"
 
-    times = sorted(row["time"] for row in used if row["time"])
+    times = sorted(frame.time for frame in used if frame.time)
     return {
-        "frames": len(rows),
+        "frames": len(frames),
         "used": len(used),
-        "subsets": ", ".join(dict.fromkeys(row["subset"] for row in used if row["subset"])),
-        "camera": used[0]["camera"] or "unknown",
-        "lens": used[0]["lens"] or "unknown",
+        "subsets": ", ".join(dict.fromkeys(frame.subset for frame in used if frame.subset)),
+        "camera": used[0].camera or "unknown",
+        "lens": used[0].lens or "unknown",
         "settings": f"{span('exposure_s', format_exposure)}, ISO {span('iso')}, f/{span('aperture')}",
-        "size": f"{used[0]['rows']} x {used[0]['columns']}, {used[0]['cfa']}",
+        "size": f"{used[0].size}, {used[0].cfa}",
         "time": " to ".join(dict.fromkeys((times[0], times[-1]))) if times else "unknown",
-        "unused": [row for row in rows if row["used"] != "yes"],
-        "kept": [row for row in used if row["reason"]],
+        "unused": [frame for frame in frames if not frame.used],
+        "kept": [frame for frame in used if frame.reason],
     }

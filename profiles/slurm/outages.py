@@ -35,7 +35,7 @@ class Outage:
     def __init__(self):
         self.since = None
 
-    def goes_on(self):
+    def still_waiting(self):
         """Whether to wait longer.
 
         Raises
@@ -63,7 +63,7 @@ def tell(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def be_patient(executor):
+def tolerate_outages(executor):
     """Make the executor plugin wait while the controller is away, and otherwise ask as often as Snakemake wants.
 
     Parameters
@@ -76,7 +76,7 @@ def be_patient(executor):
     async def check_active_jobs(self, active_jobs):
         while True:
             outage = Outage()
-            while outage.goes_on():
+            while outage.still_waiting():
                 await asyncio.sleep(INTERVAL)
             running = [job async for job in ask(self, active_jobs)]
             if running or answers():
@@ -88,7 +88,7 @@ def be_patient(executor):
 
     def run_jobs(self, jobs):
         outage = Outage()
-        while outage.goes_on():
+        while outage.still_waiting():
             time.sleep(INTERVAL)
         submit(self, jobs)
 

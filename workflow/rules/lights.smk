@@ -1,0 +1,127 @@
+"""Flats applied to lights, and why a light is over- or under-corrected."""
+
+if config["apply"]["light"] == "linear":
+
+    rule apply_flat:
+        """Calibrated light: mosaic, debayered planes, a picture, files for other programs, its centre/corner ratios."""
+        input:
+            frame=of_light("frame", "{frame}"),
+            flat=of_light("divisor"),
+            model=of_light("model"),
+            noise=of_light("noise"),
+            bias=of_light("bias"),
+            dark=of_light("dark"),
+            dark_inventory=of_light("dark_inventory"),
+            inventory="<results>/lights/{light}/frames.tsv",
+            agreement="<results>/lights/{light}/agreement.tsv",
+        output:
+            mosaic="<results>/lights/{light}/{frame}.fits",
+            planes="<results>/lights/{light}/{frame}_rgb.fits",
+            tiff="<results>/lights/{light}/{frame}_rgb.tif",
+            picture="<results>/lights/{light}/{frame}.png",
+            vignetting="<results>/lights/{light}/vignetting/{frame}.tsv",
+        log:
+            "<logs>/lights/{light}/{frame}.log",
+        benchmark:
+            "<benchmarks>/lights/{light}/{frame}.tsv"
+        group:
+            "lights"
+        params:
+            options=of_light("applying", "{frame}"),
+        script:
+            "../scripts/apply_flat.py"
+
+    rule write_dng:
+        """Calibrated light as a mosaic DNG, with the metadata of the original, for raw converters."""
+        input:
+            mosaic="<results>/lights/{light}/{frame}.fits",
+            frame=of_light("frame", "{frame}"),
+            inventory="<results>/lights/{light}/frames.tsv",
+        output:
+            product="<results>/lights/{light}/{frame}.dng",
+        log:
+            "<logs>/lights/{light}/{frame}_dng.log",
+        group:
+            "lights"
+        params:
+            options=of_light("label", "{frame}"),
+        script:
+            "../scripts/write_dng.py"
+
+else:
+
+    rule apply_flat_to_picture:
+        """Picture divided by the flat, per channel (wrong: the picture is gamma-coded), and its centre/corner ratios."""
+        input:
+            frame=of_light("frame", "{frame}"),
+            flat=of_light("debayered_flat"),
+            inventory="<results>/lights/{light}/frames.tsv",
+        output:
+            planes="<results>/lights/{light}/{frame}_rgb.fits",
+            picture="<results>/lights/{light}/{frame}.png",
+            vignetting="<results>/lights/{light}/vignetting/{frame}.tsv",
+        log:
+            "<logs>/lights/{light}/{frame}.log",
+        group:
+            "lights"
+        params:
+            options=of_light("applying", "{frame}"),
+        script:
+            "../scripts/apply_flat_to_picture.py"
+
+
+rule collect_vignetting:
+    """Centre, corner and ratio of each light frame, before, in the flat, and after."""
+    input:
+        tables=of_light("vignetting_tables"),
+    output:
+        vignetting="<results>/lights/{light}/vignetting.tsv",
+    log:
+        "<logs>/lights/{light}/vignetting.log",
+    localrule: True
+    script:
+        "../scripts/collect_vignetting.py"
+
+
+rule diagnose_light:
+    """Causes of a light that is not even after the division, each supported, excluded or not identifiable."""
+    input:
+        frame=of_light("frame", "{frame}"),
+        inventory=of_light("inventory"),
+        flat=of_light("whole_flat"),
+        source=of_light("light_source"),
+        bias=of_light("bias"),
+        dark=of_light("dark"),
+        dark_inventory=of_light("dark_inventory"),
+    output:
+        diagnosis="<results>/lights/{light}/diagnosis/{frame}.tsv",
+        falloff="<results>/lights/{light}/falloff/{frame}.tsv",
+        plot=report(
+            "<results>/lights/{light}/{frame}_diagnosis.png",
+            caption="../report/diagnosis.rst",
+            category="lights",
+            labels={"figure": "{light} {frame}: diagnosis"},
+        ),
+    log:
+        "<logs>/lights/{light}/{frame}_diagnosis.log",
+    group:
+        "lights"
+    params:
+        options=of_light("diagnosing", "{frame}"),
+    script:
+        "../scripts/diagnose_light.py"
+
+
+rule collect_diagnosis:
+    """Causes and falloff of each frame of a light."""
+    input:
+        diagnoses=of_light("diagnosis_tables"),
+        falloffs=of_light("falloff_tables"),
+    output:
+        diagnosis="<results>/lights/{light}/diagnosis.tsv",
+        falloff="<results>/lights/{light}/falloff.tsv",
+    log:
+        "<logs>/lights/{light}/diagnosis.log",
+    localrule: True
+    script:
+        "../scripts/collect_diagnosis.py"

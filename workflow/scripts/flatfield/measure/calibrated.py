@@ -1,0 +1,114 @@
+"""A light divided by its flat: value, error, mask, header."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from astropy.io import fits
+
+from flatfield.combine.demosaicing import interpolate_bilinear, interpolate_box
+from flatfield.files.fits import describe_mosaic
+from flatfield.measure import calibration
+from flatfield.measure.light import describe_light, describe_noise, norms_of_mosaic
+from flatfield.raw.mosaic import Mosaic
+
+
+@dataclass(frozen=True)
+class CalibratedLight:
+    """A light divided by its flat.
+
+    Attributes
+    ----------
+    mosaic : Mosaic
+        DN above black, with mask, and error where the gain is known.
+    header : astropy.io.fits.Header
+        Of its planes.
+    divisor : numpy.ndarray, float32, ``(rows, columns)``
+        What it was divided by, relative.
+    brightest : float
+        Signal that is white in pictures, DN.
+    """
+
+    mosaic: Mosaic
+    header: fits.Header
+    divisor: np.ndarray
+    brightest: float
+
+
+def calibrate_light(light, flat, model, cameras, apply, center, names):
+    """Divide a light by its flat.
+
+    Parameters
+    ----------
+    light : flatfield.measure.light.LightFrame
+    flat : Mosaic
+        With error.
+    model : Mosaic or None
+        Its smooth model, where only colour or brightness is corrected.
+    cameras : list of dict
+        Rows of ``noise.tsv``.
+    apply : dict
+        Keys of the configuration: normalise, correct, lowest_flat.
+    center : dict
+        Box ``center``.
+    names : dict
+        Paths of flat, bias, dark and model, or None, for headers and messages.
+
+    Returns
+    -------
+    CalibratedLight
+
+    Raises
+    ------
+    CalibrationError
+        If light and flat do not fit, or the flat cannot be normalised.
+    """
+    cfa, name = light.cfa, names["flat"]
+    calibration.check_fit(light.record.file, light.signal.shape, cfa.name, name, flat.shape, flat.cfa.name)
+    norms = norms_of_mosaic(flat, apply["normalise"], center, name)
+    whole = calibration.normalise_mosaic(flat.value, cfa, norms)
+    divisor = whole
+    if apply["correct"] != "both":
+        own = norms_of_mosaic(model, apply["normalise"], center, names["model"])
+        smooth = calibration.normalise_mosaic(model.value, cfa, own)
+        brightness = interpolate_bilinear(smooth, cfa).mean(axis=0)
+        divisor = calibration.part_colors(whole, smooth, brightness, apply["correct"])
+    value = calibration.divide(light.signal, divisor)
+    saturated, level = np.zeros(value.shape, bool), light.saturated_signal
+    if level is not None:
+        saturated = light.frame.mosaic >= light.saturation
+        value[saturated] = np.fmax(value[saturated], np.float32(level))
+    mask = calibration.mask_light(value, whole, saturated, apply["lowest_flat"])
+    header = describe_light(
+        light.record, names["bias"], names["dark"], name, apply["normalise"], apply["correct"], level
+    )
+    of_mosaic = header.copy()
+    camera = describe_noise(cameras, flat.header.get("ISOSPEED"), light.frame.metadata.iso)
+    error = None
+    if camera:
+        of_mosaic.update(describe_mosaic(cfa.name))
+        of_mosaic["BUNIT"] = ("DN", "unit of the pixels")
+        of_mosaic.extend(camera["cards"])
+        flat_error = calibration.normalise_mosaic(flat.error, cfa, norms)
+        if divisor is not whole:
+            flat_error *= calibration.divide(divisor, whole)
+        error = calibration.light_error(
+            light.signal, divisor, flat_error, cfa, camera["gains"], camera["read_noises"], light.offset_error
+        )
+    brightest = level or float(np.nan_to_num(value).max()) or 1.0
+    return CalibratedLight(Mosaic(value, cfa, of_mosaic, error, mask), header, divisor, brightest)
+
+
+def compare_stages(before, divisor, after, cfa, regions):
+    """Rows of ``vignetting.tsv``: centre, corner and ratio before, in the flat, and after.
+
+    Parameters
+    ----------
+    before, divisor, after : numpy.ndarray, float32, ``(rows, columns)``
+    cfa : ColorFilterArray
+    regions : dict
+        Boxes center and corner.
+    """
+    stages = {"before": before, "flat": divisor, "after": after}
+    cuts = {stage: partial(interpolate_box, mosaic, cfa) for stage, mosaic in stages.items()}
+    return calibration.compare_regions(cuts, cfa.channels, regions, after.shape)

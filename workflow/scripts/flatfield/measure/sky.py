@@ -1,0 +1,116 @@
+"""The sky of a light beside its flat, in tiles: what the diagnosis tests."""
+
+import numpy as np
+
+from flatfield.files.tables import read_table
+from flatfield.measure.light import check_inspected, check_shape, read_light
+from flatfield.measure.tiles import Tiles, measure_mean, measure_sky, tile_positions
+from flatfield.raw.decode import read_picture
+from flatfield.raw.develop import develop_picture
+from flatfield.raw.mosaic import read_mosaic
+
+#: Values of a picture from which on it is too bright to count.
+BRIGHT = 250
+
+
+def read_sky(path, kind, file, inventory, offset, overscan):
+    """Read what is tested of a light.
+
+    Parameters
+    ----------
+    path : str
+        Raw frame, or a picture.
+    kind : {"linear", "picture", "file"}
+        The raw signal; what LibRaw makes of it by default; or the frame is a picture.
+    file : str
+        Its name in the inventory.
+    inventory : str or None
+        ``frames.tsv`` of the light; pictures have none.
+    offset : flatfield.measure.light.Offset
+    overscan : bool
+
+    Returns
+    -------
+    planes : numpy.ndarray, float32
+        Mosaic ``(rows, columns)``, or planes ``(channels, rows, columns)`` of a picture.
+    good : numpy.ndarray of bool, ``(rows, columns)``
+        Pixels that count.
+    cfa : ColorFilterArray or None
+        Of the mosaic.
+    """
+    if kind == "linear":
+        light = read_light(path, file, inventory, offset, overscan)
+        mosaic, white = light.frame.mosaic, light.frame.white
+        return light.signal, mosaic < (float(mosaic.max()) if white is None else white), light.cfa
+    planes = (develop_picture(path) if kind == "picture" else read_picture(path)).astype(np.float32)
+    if inventory:
+        check_inspected(path, file, inventory)
+    return planes, ((planes > 0) & (planes < BRIGHT)).all(axis=0), None
+
+
+def read_source(flat, response, tests, flat_kind, known, cfa):
+    """ln of the light source that the flat holds, in tiles; None, and why, where that is not known.
+
+    Parameters
+    ----------
+    flat, response, tests : str
+        ``flat_cfa.fits``, ``response.fits`` and ``illumination_tests.tsv`` of the set.
+    flat_kind : {"flat", "response"}
+        By which lights are divided.
+    known : numpy.ndarray of bool, ``(rows, columns)``
+        Pixels of the flat that count.
+    cfa : ColorFilterArray
+    """
+    verdicts = {row["test"]: row for row in read_table(tests)}
+    if "solvable" in verdicts or verdicts["angles"]["verdict"] != "as given":
+        return None, "the rotations of the subsets do not tell the light source of the flat"
+    if flat_kind == "response":
+        return None, "the light source was divided out as far as the rotations of the subsets tell it"
+    ratio = read_mosaic(flat).value / read_mosaic(response).value
+    return np.log(measure_mean(ratio, known & np.isfinite(ratio), cfa)[0]), ""
+
+
+def tile_sky(path, sky, flat, read_own_source):
+    """Sky and flat in tiles.
+
+    Parameters
+    ----------
+    path : str
+        Of the light, for messages.
+    sky : tuple
+        As from `read_sky`.
+    flat : Mosaic
+        That lights are divided by.
+    read_own_source : callable
+        Takes the pixels of the flat that count, and returns what `read_source` does.
+
+    Returns
+    -------
+    tiles : flatfield.measure.tiles.Tiles
+    stages : dict
+        Level and error of the tiles of light, flat and result, ``(channels, rows, columns)``.
+    remark : str
+        Why the light source of the flat is not known, if so.
+    """
+    planes, good, own_cfa = sky
+    check_shape(path, planes.shape[-2:], flat.shape)
+    known = np.isfinite(flat.value) & (flat.value > 0)
+    flat_level, flat_error = measure_mean(flat.value, known, flat.cfa)
+    middle = [slice(length // 2 - 1, length // 2 + 1) for length in flat_level.shape[1:]]
+    norm = np.nanmean(flat_level[:, *middle], axis=(1, 2))[:, None, None]
+    level, error = measure_sky(planes, good, own_cfa)
+    flats, errors = (_of_channels(each / norm, len(level)) for each in (flat_level, flat_error))
+    source, remark = read_own_source(known)
+    relative = np.hypot(error, level * errors / flats)
+    x, y = tile_positions(planes.shape[-2:])
+    tiles = Tiles(x, y, level, relative, flats, source if source is None else _of_channels(source, len(level)))
+    return (
+        tiles,
+        {"light": (level, error), "flat": (flats, errors), "result": (level / flats, relative / flats)},
+        remark,
+    )
+
+
+def _of_channels(values, count):
+    """Values for as many channels: the mean of all where their number is another (a grey picture)."""
+    return values if len(values) == count else np.repeat(values.mean(axis=0, keepdims=True), count, axis=0)

@@ -1,0 +1,203 @@
+"""Light frames that are calibrated with one flat: files, products, and what their rules need."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from flatfield.files.names import is_fits
+from flatfield.plan import selection
+from flatfield.plan.flat_set import RESULTS, FlatSet, Offsets
+
+
+@dataclass(frozen=True)
+class Light:
+    """Light frames that are calibrated with one flat.
+
+    Attributes
+    ----------
+    name : str
+    options : dict
+        ``lights.<name>`` of the configuration.
+    config : dict
+        The whole configuration.
+    frames : dict
+        Path by the stem that names its products.
+    offsets : Offsets
+        Its own offset and dark frames.
+    flat : FlatSet
+        Whose flat is applied.
+    is_picture : bool
+        Whether the frames are developed pictures, which are diagnosed and not calibrated.
+    simulated : bool
+        Whether the demo simulates it.
+    """
+
+    name: str
+    options: dict
+    config: dict
+    frames: dict
+    offsets: Offsets
+    flat: FlatSet
+    is_picture: bool
+    simulated: bool = False
+
+    def path(self, product):
+        """Path of a product."""
+        return f"{RESULTS}/lights/{self.name}/{product}"
+
+    @cached_property
+    def labels(self):
+        """Name of each frame in tables, by its path."""
+        return selection.label_frames(list(self.frames.values()), self.config["raw_root"])
+
+    # Files of rules
+
+    @property
+    def paths(self):
+        return list(self.frames.values())
+
+    def frame(self, stem):
+        """Path of a frame."""
+        return self.frames[stem]
+
+    @property
+    def bias(self):
+        """Master of its own offset frames, or of those of its flat; none where neither has some."""
+        return self.offsets.master("bias") or self.flat.bias
+
+    @property
+    def dark(self):
+        return self.offsets.master("dark")
+
+    @property
+    def dark_inventory(self):
+        return self.offsets.inventory("dark")
+
+    @property
+    def inventory(self):
+        """Table of the frames; pictures have none."""
+        return [] if self.is_picture else self.path("frames.tsv")
+
+    @property
+    def flat_inspected(self):
+        return self.flat.path("inspected.tsv")
+
+    @property
+    def noise(self):
+        return self.flat.path("noise.tsv")
+
+    @property
+    def divisor(self):
+        """Mosaic that the light is divided by."""
+        part = self.config["apply"]["flat_part"]
+        return self.flat.applied_flat if part == "whole" else self.flat.path(f"models/{part}.fits")
+
+    @property
+    def model(self):
+        """The smooth model, where only colour or brightness is corrected."""
+        return [] if self.config["apply"]["correct"] == "both" else self.flat.path("models/model.fits")
+
+    @property
+    def whole_flat(self):
+        return self.flat.applied_flat
+
+    @property
+    def debayered_flat(self):
+        names = {"flat": "flat.fits", "response": "response_rgb.fits"}
+        return self.flat.path(names[self.config["apply"]["flat_kind"]])
+
+    @property
+    def light_source(self):
+        """What is known of the light source that the flat holds, or held."""
+        return [self.flat.path(name) for name in ("flat_cfa.fits", "response.fits", "illumination_tests.tsv")]
+
+    def of_frames(self, table):
+        """Tables of the frames in a folder."""
+        return [self.path(f"{table}/{stem}.tsv") for stem in self.frames]
+
+    @property
+    def vignetting_tables(self):
+        return self.of_frames("vignetting")
+
+    @property
+    def diagnosis_tables(self):
+        return self.of_frames("diagnosis")
+
+    @property
+    def falloff_tables(self):
+        return self.of_frames("falloff")
+
+    @property
+    def is_linear(self):
+        """Whether raw signals are divided, and not developed pictures as the notebook did."""
+        return not self.is_picture and self.config["apply"]["light"] == "linear"
+
+    @property
+    def plots(self):
+        endings = ["diagnosis", *([] if self.is_picture else ["channels"])]
+        return [self.path(f"{stem}_{ending}.png") for stem in self.frames for ending in endings]
+
+    @property
+    def tables(self):
+        names = ["diagnosis", "falloff"]
+        names += [] if self.is_picture else ["vignetting"]
+        return [self.path(f"{name}.tsv") for name in (*names, *(["agreement"] if self.is_linear else []))]
+
+    @property
+    def products(self):
+        """All that is made of the light."""
+        products = []
+        for stem, path in self.frames.items():
+            endings = [] if self.is_picture else ["_rgb.fits", ".png"]
+            if self.is_linear:
+                endings += [".fits", "_rgb.tif", *([] if is_fits(path) else [".dng"])]
+            products += [self.path(f"{stem}{ending}") for ending in endings]
+        return products + self.plots + self.tables
+
+    # Options of rules
+
+    @property
+    def overscan(self):
+        return self.flat.options["overscan"]
+
+    @property
+    def selecting(self):
+        return {"files": list(self.labels.values()), "overscan": self.overscan}
+
+    @property
+    def guarding(self):
+        own = self.offsets.has("bias") or self.offsets.has("dark")
+        return {
+            "guard": self.config["guard"],
+            "mismatch": self.options["mismatch"],
+            "borrowed_bias": bool(self.flat.bias) and not own,
+            "has_bias": bool(self.bias),
+        }
+
+    def label(self, stem):
+        """How a frame is found in its table."""
+        return {"file": self.labels[self.frames[stem]]}
+
+    def reading(self, stem):
+        """How a frame is found and read."""
+        return {**self.label(stem), "overscan": self.overscan}
+
+    def applying(self, stem):
+        """What the division of a frame needs."""
+        apply, regions = self.config["apply"], self.config["regions"]
+        keys, boxes = ("normalise", "correct", "lowest_flat"), ("center", "corner")
+        return {
+            **self.reading(stem),
+            "apply": {key: apply[key] for key in keys},
+            "regions": {name: regions[name] for name in boxes},
+        }
+
+    def plotting(self, stem):
+        """What the figure of a frame needs."""
+        return {**self.reading(stem), "light": self.config["apply"]["light"]}
+
+    def diagnosing(self, stem):
+        """What the diagnosis of a frame needs."""
+        apply = self.config["apply"]
+        kind = "file" if self.is_picture else apply["light"]
+        title = f"{self.name}, {stem}"
+        return {**self.reading(stem), "kind": kind, "flat_kind": apply["flat_kind"], "title": title}

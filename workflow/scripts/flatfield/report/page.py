@@ -1,0 +1,184 @@
+"""The page of the report: pictures, captions and numbers as they stand in it."""
+
+import base64
+import hashlib
+import io
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import yaml
+from docutils.core import publish_parts
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from PIL import Image
+
+from flatfield.files.version import VERSION
+from flatfield.report.tables import show_noise, summarize_inventory
+
+#: Packages that products depend on.
+PACKAGES = (
+    *("snakemake", "rawpy", "exifread", "numpy", "scipy", "numba", "astropy", "matplotlib", "pillow", "tifffile"),
+    *("exiv2", "bokeh"),
+)
+#: Tables of the template that a run may not have.
+OPTIONAL = (
+    *("vignetting", "diagnosis", "agreement", "preset_vignetting", "preset_diagnosis", "preset_stats"),
+    *("uniformity", "cross", "drift", "models", "stats", "illumination_tests"),
+)
+#: Of the embedded pictures, 0 to 100; the PNG files beside the page are exact.
+WEBP_QUALITY = 90
+
+
+def cite(path):
+    """How to cite the program, from its CITATION.cff."""
+    citation = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    names = "; ".join(
+        ", ".join(author[key] for key in ("name", "family-names", "given-names") if key in author)
+        for author in citation["authors"]
+    )
+    return f"{names}: {citation['title']}, version {VERSION}."
+
+
+def round_number(text):
+    """A number of a table with 4 significant digits or as a whole; other text as it is, unknown where there is none."""
+    if text is None:
+        return "unknown"
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return f"{number:.0f}" if 1000 <= abs(number) < 1e9 else f"{number:.4g}"
+
+
+def select(plots, prefix):
+    """The plots under a folder, by the stem of their name."""
+    return {Path(path).stem: data for path, data in plots.items() if path.startswith(prefix)}
+
+
+def first_light(plots, lights):
+    """The first picture of a light before and after, for the front page: its name and data; empty without one."""
+    pictures = ((f"{name} {stem}", data) for name in lights for stem, data in select(plots, f"lights/{name}/").items())
+    return next(
+        ({"name": name, "data": data} for name, data in pictures if name.endswith("_channels")),
+        {"name": "", "data": ""},
+    )
+
+
+def embed(path):
+    """A picture as a data URL, in WebP: a fifth of the PNG's size, so that the page can be sent."""
+    buffer = io.BytesIO()
+    Image.open(path).convert("RGB").save(buffer, "webp", quality=WEBP_QUALITY)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def render_caption(path):
+    """HTML of a caption in reStructuredText."""
+    settings = {"file_insertion_enabled": False, "raw_enabled": False}
+    return publish_parts(Path(path).read_text(encoding="utf-8"), writer="html5", settings_overrides=settings)[
+        "fragment"
+    ]
+
+
+def digest(inventories):
+    """One checksum of all frames: sha256 of their sha256 values, in order."""
+    sums = "\n".join(frame.sha256 or "" for frames in inventories for frame in frames)
+    return hashlib.sha256(sums.encode()).hexdigest()
+
+
+def embed_all(paths, report):
+    """Pictures as data URLs, by their path beside the report."""
+    return {os.path.relpath(path, Path(report).parent): embed(path) for path in paths}
+
+
+def versions():
+    """Versions of the packages that products depend on."""
+    return {package: version(package) for package in PACKAGES}
+
+
+def describe_run(config, rules):
+    """What repeats a run, as YAML: configuration, versions, and the digest of the code of each rule.
+
+    Parameters
+    ----------
+    config : dict
+    rules : list of dict
+        Name and digest of the code of each rule.
+    """
+    record = {
+        "config": config,
+        "python": platform.python_version(),
+        "packages": versions(),
+        "code": {rule["rule"]: rule["code"] for rule in rules},
+    }
+    return yaml.safe_dump(record, sort_keys=False, allow_unicode=True)
+
+
+class Page:
+    """The report, put together from its parts.
+
+    Parameters
+    ----------
+    template, script, citation : str
+        Files: the page, its script, CITATION.cff.
+    captions : list of str
+        Files in reStructuredText, named as the figures.
+    conclusions : str
+        ``conclusions.yaml``.
+    """
+
+    def __init__(self, template, script, citation, captions, conclusions):
+        self.template = Path(template)
+        self.content = {
+            "title": "Flat-field report",
+            "story": yaml.safe_load(Path(conclusions).read_text(encoding="utf-8")),
+            "captions": {Path(path).stem: render_caption(path) for path in captions},
+            "citation": cite(citation),
+            "script": Path(script).read_text(encoding="utf-8"),
+            "versions": {"flatfield": VERSION} | versions(),
+        }
+
+    def add(self, **content):
+        """Add values that the template names."""
+        self.content |= content
+
+    def add_run(self, config, preset, rules):
+        """Add the configuration, the preset (its name and how it treats lights, or None) and the rules."""
+        self.add(
+            config=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
+            config_noise=config["noise"],
+            titles={name: entry["title"] or name for name, entry in config["sets"].items()},
+            preset=preset,
+            rules=rules,
+        )
+
+    def add_frames(self, inventories, lights):
+        """Add what went in: frames by set, and by light."""
+        self.add(
+            summaries={name: summarize_inventory(frames) for name, frames in inventories.items()},
+            digest=digest([*inventories.values(), *lights.values()]),
+        )
+
+    def add_tables(self, tables, of_lights, of_preset):
+        """Add tables by the stem of their name and by set or light; those of the preset begin with ``preset_``."""
+        self.add(**tables, **of_lights, **{f"preset_{name}": rows for name, rows in of_preset.items()})
+        self.add(noise={name: show_noise(rows) for name, rows in tables["noise"].items()})
+
+    def add_plots(self, plots, config, preset):
+        """Add figures: data URLs by their path."""
+        sets, lights, name = config["sets"], config["lights"], preset and preset["name"]
+        self.add(
+            set_plots={each: select(plots, f"{each}/plots/") for each in sets},
+            shown_light=first_light(plots, lights),
+            light_plots={each: select(plots, f"lights/{each}/") for each in lights},
+            preset_plots={each: select(plots, f"{name}/lights/{each}/") for each in lights},
+        )
+
+    def render(self):
+        """The page as text."""
+        environment = Environment(
+            loader=FileSystemLoader(self.template.parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        )
+        environment.filters |= {"number": round_number, "zip": lambda ours, others: zip(ours, others, strict=True)}
+        content = {name: {} for name in OPTIONAL} | self.content
+        return environment.get_template(self.template.name).render(content)
