@@ -229,7 +229,7 @@ def test_without_flats_or_folder_one_sentence(tmp_path):
 
 
 def test_the_demo_is_kept_beside_its_replacement():
-    assert (REPOSITORY / "config.yaml").read_bytes() == (REPOSITORY / "config/demo.yaml").read_bytes()
+    assert (REPOSITORY / "config.yaml").read_bytes() == (REPOSITORY / "config/config.yaml").read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from flatfield.init.catalogue import catalogue, list_files  # noqa: E402
 from flatfield.init.text import write_config  # noqa: E402
 from flatfield.plan import configuration, selection  # noqa: E402
 
-DEMO = PROJECT / "config/demo.yaml"
+DEMO = PROJECT / "config/config.yaml"
 SCHEMA = PROJECT / "workflow/schemas/config.schema.yaml"
 SHOWN = 8  # files of one reason that are named
 console = Console(width=None if sys.stdout.isatty() else 140)
@@ -38,7 +38,7 @@ def main(frames, config, overwrite, threads):
     config : str
         File to write.
     overwrite : bool
-        Replace it although it is there. The demo's configuration is replaced in any case: a copy is config/demo.yaml.
+        Replace it although it is there. The demo's configuration is replaced in any case: a copy is config/config.yaml.
     threads : int
 
     Raises

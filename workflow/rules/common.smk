@@ -99,14 +99,7 @@ def memory_to_combine(table="inspected", **options):
     return arrays_mb
 
 
-def memory_to_debayer(wildcards, input, threads):
-    """LibRaw makes three planes of a frame."""
-    itemsize = 2 if config["debayer"]["algorithm"] == "bilinear" else 6
-    return memory_to_combine(itemsize=itemsize, step=config["debayer"]["step"])(wildcards, input, threads)
-
-
 def whole_job(arrays_mb):
-    """Memory of such a job in all, MB."""
     return lambda wildcards, input, threads, attempt: machine().job_mb(arrays_mb(wildcards, input, threads), attempt)
 
 

@@ -99,8 +99,8 @@ rule debayer_flat:
         "<benchmarks>/{set}/flat.tsv"
     threads: threads_to_combine
     resources:
-        memory_mb=memory_to_debayer,
-        mem_mb=whole_job(memory_to_debayer),
+        memory_mb=memory_to_combine(**PLAN.debayered_pixels),
+        mem_mb=whole_job(memory_to_combine(**PLAN.debayered_pixels)),
     params:
         options=of_set("debayering"),
     script:

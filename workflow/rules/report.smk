@@ -27,7 +27,7 @@ rule write_report:
     input:
         template=local(f"{WORKFLOW}/report/report.html.j2"),
         script=local(f"{WORKFLOW}/report/report.js"),
-        citation=local(f"{WORKFLOW}/../CITATION.cff"),
+        citation=local(str(WORKFLOW.parent / "CITATION.cff")),
         captions=[local(str(path)) for path in sorted((WORKFLOW / "report").glob("*.rst"))],
         conclusions="<results>/conclusions.yaml",
         summary="<results>/frames.tsv",

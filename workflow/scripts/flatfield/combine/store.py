@@ -77,14 +77,6 @@ class FrameStore:
                 content, offset = content[count:], offset + count
         return block, start
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.array = None
-        if self.file is not None:
-            self.file.close()
-
 
 def _reserve(size, folder):
     """A scratch file of `size` bytes; the space is taken at once where the system can do that."""

@@ -9,8 +9,6 @@ BASE, PRODUCTS = 250_000_000, 28
 STARTER_MB = 250
 #: Rows above and below a band that interpolation needs, and rows of the largest colour filter array.
 HALO, TILE = 2, 6
-#: Rows below which a band is not worth a job of its own.
-LEAST_ROWS = 60
 
 
 def bytes_of_pixel(path):
@@ -63,26 +61,6 @@ def affordable_threads(shape, frames, itemsize, threads, bands=1, *, limit_mb):
 def band_height(rows, count):
     """Rows of each of so many bands of a frame, whole tiles of the colour filter array; the last one may have less."""
     return -(-rows // (count * TILE)) * TILE
-
-
-def enough_bands(shape, frames, itemsize, limit_mb):
-    """Bands of which each can be held in memory by one thread within `limit_mb`; other parameters as for `needed_mb`.
-
-    Returns
-    -------
-    int
-        As few as will do; where none will, as many as are worth a job each.
-
-    Examples
-    --------
-    >>> enough_bands((2840, 4244), 90, 2, 1000)
-    4
-    >>> enough_bands((2840, 4244), 90, 2, 100)
-    44
-    """
-    most = max(shape[0] // LEAST_ROWS, 1)
-    fitting = (count for count in range(1, most) if needed_mb(shape, frames, itemsize, 1, count) <= limit_mb)
-    return -(-shape[0] // band_height(shape[0], next(fitting, most)))
 
 
 def band_rows(shape, frames, itemsize, threads, bands=1, *, limit_mb):

@@ -13,7 +13,7 @@ from numpy.polynomial.legendre import legvander
 from numpy.polynomial.polynomial import polyval
 from scipy.interpolate import BSpline
 
-from flatfield.measure.blocks import average_channels, pixel_positions
+from flatfield.measure.blocks import pixel_positions
 from flatfield.raw.cfa import CHANNEL_OF_COLOR
 
 #: Total degrees of the polynomials.
@@ -222,9 +222,3 @@ def draw_mosaic(fits, cfa, shape):
     for i, j, color in cfa.phases():
         mosaic[i::p, j::p] = fits[CHANNEL_OF_COLOR[color]].evaluate(x[j::p], y[i::p])
     return mosaic
-
-
-def residual_percent(mosaic, model, cfa, size):
-    """100 (flat / model - 1) in blocks of each channel, ``(channels, rows, columns)``, percent."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return 100 * (average_channels(mosaic, cfa, size) / average_channels(model, cfa, size) - 1)

@@ -170,6 +170,12 @@ class Plan:
         }
 
     @property
+    def debayered_pixels(self):
+        """Bytes of a pixel while it is debayered (LibRaw makes three planes), and every n-th frame that is."""
+        debayer = self.config["debayer"]
+        return {"itemsize": 2 if debayer["algorithm"] == "bilinear" else 6, "step": debayer["step"]}
+
+    @property
     def comparing_sets(self):
         return {"pairs": {name: list(each.pairs) for name, each in self.sets.items()}}
 
