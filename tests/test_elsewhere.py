@@ -51,11 +51,11 @@ def test_a_project_in_a_folder_of_its_own(tmp_path):
     project = tmp_path / "night"
     project.mkdir()
     (project / "config.yaml").write_text(yaml.safe_dump(frames_in(project)))
-    before = {path for path in REPOSITORY.iterdir()}
+    before = set(REPOSITORY.iterdir())
     where = ("-s", str(REPOSITORY / "Snakefile"), "-d", str(project))
     snakemake(tmp_path, *where, "results/first/frames.tsv")
     assert (project / "results/first/frames.tsv").exists() and (project / ".snakemake").is_dir()
-    assert {path for path in REPOSITORY.iterdir()} == before
+    assert set(REPOSITORY.iterdir()) == before
     assert "write_report" in snakemake(tmp_path, *where, "--dry-run")
 
 

@@ -12,6 +12,7 @@ WORKFLOW = Path(os.path.relpath(str(workflow.current_basedir))).parent
 sys.path.insert(0, str(WORKFLOW / "scripts"))
 
 from flatfield.demo import names as demo
+from flatfield.files import scratch
 from flatfield.files.errors import ConfigurationError
 from flatfield.files.frame_table import read_frames
 from flatfield.plan import configuration, storage, tracking
@@ -85,8 +86,7 @@ def threads_to_combine(wildcards, input):
 
 
 def threads_to_inspect(wildcards, input):
-    """All of this machine, so that nothing runs beside it."""
-    return threads_to_combine(wildcards, input) if machine().cores is None else all_cores()
+    return all_cores() if machine().cores else threads_to_combine(wildcards, input)
 
 
 def memory_to_combine(table="inspected", **options):
@@ -110,8 +110,10 @@ def print_summary():
         print("", conclusions.summarize(configuration.read_yaml(story), page), "", sep="\n", file=sys.stderr)
 
 
-def prepare_cluster():
-    """On Slurm: outlast its controller, and cancel what an earlier run that was killed left in the queue."""
+def start_run():
+    """Make room for decoded frames; on Slurm outlast its controller, and cancel what a run that was killed left."""
+    if machine().cores:
+        scratch.make_folder(config["scratch_mb"])
     if workflow.executor_plugin.name == "slurm":
         sys.path.append(str(WORKFLOW.parent / "profiles/slurm"))
         import outages

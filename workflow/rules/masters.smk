@@ -4,7 +4,7 @@
 rule combine_band:
     """A band of the rows of a subset or master: only where `bands` cuts combinations into several jobs."""
     input:
-        frames=of_set("frames_of", "{product}"),
+        frames=ancient(of_set("frames_of", "{product}")),
         inspected="<results>/{set}/inspected.tsv",
         bias=of_set("bias"),
     output:
@@ -26,7 +26,7 @@ rule combine_band:
 rule combine_subset:
     """Combined mosaic of the frames between two rotations, DN above black, not debayered."""
     input:
-        frames=of_set("whole_frames", "subsets/{subset}"),
+        frames=ancient(of_set("whole_frames", "subsets/{subset}")),
         bands=of_set("band_paths", "subsets/{subset}"),
         inspected="<results>/{set}/inspected.tsv",
         bias=of_set("bias"),
@@ -63,7 +63,7 @@ rule subtract_subsets:
 rule combine_flat:
     """Master mosaic of all used frames of a set, with its standard error and mask."""
     input:
-        frames=of_set("whole_frames", "flat_cfa"),
+        frames=ancient(of_set("whole_frames", "flat_cfa")),
         bands=of_set("band_paths", "flat_cfa"),
         inspected="<results>/{set}/inspected.tsv",
         bias=of_set("bias"),
@@ -86,7 +86,7 @@ rule combine_flat:
 rule debayer_flat:
     """Debayered master of the whole set, linear camera RGB, DN above black, and its standard errors."""
     input:
-        frames=of_set("whole_frames", "flat"),
+        frames=ancient(of_set("whole_frames", "flat")),
         bands=of_set("band_paths", "flat"),
         inspected="<results>/{set}/inspected.tsv",
         bias=of_set("bias"),

@@ -23,9 +23,9 @@ rule measure_flat:
 rule measure_noise:
     """Gain, read noise, pixel response and S/N from the flats themselves, and how many frames are enough."""
     input:
-        frames=of_set("frames"),
+        frames=ancient(of_set("frames")),
         inspected="<results>/{set}/inspected.tsv",
-        bias_frames=of_set("bias_frames"),
+        bias_frames=ancient(of_set("bias_frames")),
         bias_inventory=of_set("bias_inventory"),
         bias=of_set("bias"),
         flat="<results>/{set}/flat_cfa.fits",

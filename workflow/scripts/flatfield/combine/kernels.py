@@ -19,7 +19,7 @@ MEDIAN, MEAN, SIGMA_CLIP, MINMAX, CCD_CLIP = range(5)
 NO_INTEGERS, NO_FLOATS = np.zeros((0, 0, 0), np.uint16), np.zeros((0, 0, 0), np.float32)
 NO_PLANE = np.zeros((0, 0), np.float32)
 #: Pixels combined at a time; a multiple of the periods of all colour filter arrays (1, 2, 6).
-LANE = 384
+LANE = 768
 
 
 class _Cache(FunctionCache):

@@ -3,12 +3,13 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from threading import Lock
+from typing import Any
 
 import numpy as np
 
 from flatfield.combine.bands import cut_band
 from flatfield.combine.scaling import scale_factors
-from flatfield.combine.store import FrameStore
+from flatfield.combine.store import FrameStore, MappedStore
 from flatfield.files.errors import FrameError, ResourceError
 from flatfield.files.fits import cite_file, describe_frames, read_image
 from flatfield.files.frame_table import check_unchanged
@@ -16,11 +17,14 @@ from flatfield.files.memory import affordable_threads, band_rows, bytes_of_pixel
 from flatfield.files.reading import read_each
 from flatfield.raw.cfa import ColorFilterArray
 from flatfield.raw.decode import black_beside_bias, read_frame
+from flatfield.raw.decoded import recall
 
 #: Values of the pixels of ``MASK``.
 MASK_DARK, MASK_SATURATED = 1, 2
 #: Pixels of a frame that a thread works on at a time where all frames are in memory.
 BAND_PIXELS = 1 << 18
+#: The same where they are mapped, and copied to a buffer first.
+MAPPED_PIXELS = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Stack:
 
     Attributes
     ----------
-    store : FrameStore
+    store : FrameStore or MappedStore
         ``(frames, rows, columns)``, uint16 or float32, DN.
     blacks : numpy.ndarray, float32, ``(frames, 4)``, DN
         Black level of each frame and colour.
@@ -44,7 +48,7 @@ class Stack:
         Rows that each of them takes at a time.
     """
 
-    store: FrameStore
+    store: Any  # FrameStore or MappedStore
     blacks: np.ndarray
     factors: np.ndarray
     cfa: ColorFilterArray
@@ -140,7 +144,9 @@ def read_used_stack(selection, scale, limits, band=None, halo=0):
     paths, frames = selection.choose()
     needed, _ = cut_band(frames[0].rows, band, halo)
     bands = 1 if band is None else band[1]
-    stack = read_stack(paths, selection.overscan, afford_threads(paths, frames, limits, bands=bands), needed, bands)
+    limits = afford_threads(paths, frames, limits, bands=bands)
+    kept = {index: recall(frame.sha256, path) for index, (path, frame) in enumerate(zip(paths, frames, strict=True))}
+    stack = read_stack(paths, selection.overscan, limits, needed, bands, kept)
     check_unchanged(paths, frames, selection.table)
     return replace(
         stack,
@@ -171,32 +177,72 @@ def afford_threads(paths, frames, limits, planes=1, bands=1):
     return limits | {"threads": affordable_threads(*size, limit_mb=limits["memory_mb"])}
 
 
-def read_stack(paths, overscan, limits, needed=slice(0, None), bands=1):
-    """Read and decode frames, each once, and keep the rows `needed` (a slice, one of so many bands); not scaled."""
+def read_stack(paths, overscan, limits, needed=slice(0, None), bands=1, kept=None):
+    """Read frames; those that were decoded before are mapped into memory, the others are decoded, each once.
+
+    Parameters
+    ----------
+    paths : list of str
+    overscan : bool
+    limits : dict
+        threads, memory_mb, scratch (folder).
+    needed : slice
+        Rows to keep, one of so many bands.
+    bands : int
+    kept : dict, optional
+        Frames that were decoded before, by index; None for those that were not.
+
+    Returns
+    -------
+    Stack
+        Not scaled.
+
+    Raises
+    ------
+    FrameError
+        If a frame cannot be read, or differs from the first in size, type or colour filter array.
+    ResourceError
+        If memory or scratch space does not suffice.
+    """
     blacks = np.empty((len(paths), 4), np.float32)
-    lock, kept = Lock(), []
+    mapped = {index: frame for index, frame in (kept or {}).items() if frame is not None}
+    missing = [index for index in range(len(paths)) if index not in mapped]
+    lock, made, usual = Lock(), [], []
 
-    def load(index):
+    def check(index, pixels):
+        description = f"{pixels.shape[0]} x {pixels.shape[1]} pixels, {pixels.dtype}"
+        if not usual:
+            usual.extend((description, paths[index]))
+        if description != usual[0]:
+            raise FrameError(f"{paths[index]} is {description}, but {usual[1]} is {usual[0]}")
+
+    def load(place):
         def keep(pixels):
-            description = f"{pixels.shape[0]} x {pixels.shape[1]} pixels, {pixels.dtype}"
-            pixels = pixels[needed]
             with lock:
-                if not kept:  # the first one tells how much there is to keep
-                    kept.append((allocate(len(paths), pixels, limits, bands=bands), description, paths[index]))
-            (store, _), usual, path = kept[0]
-            if description != usual:
-                raise FrameError(f"{paths[index]} is {description}, but {path} is {usual}")
-            store.write(index, pixels)
+                check(missing[place], pixels)
+                if not made:  # the first one tells how much there is to keep
+                    made.append(allocate(len(missing), pixels[needed], limits, bands=bands))
+            made[0][0].write(place, pixels[needed])
 
-        frame = read_frame(paths[index], overscan, keep=keep, with_metadata=False)
-        blacks[index] = frame.black
+        frame = read_frame(paths[missing[place]], overscan, keep=keep, with_metadata=False)
+        blacks[missing[place]] = frame.black
         return frame.cfa
 
-    patterns = read_each(paths, load, limits["threads"])
-    for path, cfa in zip(paths, patterns, strict=True):
+    for index, frame in mapped.items():
+        check(index, frame.mosaic)
+        blacks[index] = frame.black
+    patterns = {index: frame.cfa for index, frame in mapped.items()}
+    decoded = read_each([paths[index] for index in missing], load, limits["threads"]) if missing else []
+    patterns |= dict(zip(missing, decoded, strict=True))
+    for index, cfa in patterns.items():
         if cfa != patterns[0]:
-            raise FrameError(f"{path} has the colour pattern {cfa.name}, but {paths[0]} has {patterns[0].name}")
-    store, band_rows = kept[0][0]
+            raise FrameError(f"{paths[index]} has the colour pattern {cfa.name}, but {paths[0]} has {patterns[0].name}")
+    store, band_rows = made[0] if made else (None, BAND_PIXELS)
+    if mapped:
+        pixels = {index: frame.mosaic[needed] for index, frame in mapped.items()}
+        store = MappedStore(pixels, store)
+        band_rows = min(band_rows, max(MAPPED_PIXELS // store.shape[1], 1))
+        print(f"{len(mapped)} of {len(paths)} frames were decoded before", flush=True)
     cfa = patterns[0].shifted(needed.start, 0)
     return Stack(store, blacks, np.ones_like(blacks), cfa, None, limits["threads"], band_rows)
 

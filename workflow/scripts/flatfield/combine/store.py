@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+from threading import local
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,46 @@ class FrameStore:
                 if not count:
                     raise OSError("the scratch file ended early")
                 content, offset = content[count:], offset + count
+        return block, start
+
+
+class MappedStore:
+    """Frames that are mapped into memory from files, and others that a `FrameStore` holds.
+
+    Parameters
+    ----------
+    mapped : dict
+        Frames ``(rows, columns)`` of equal size and type by their index.
+    others : FrameStore, optional
+        The frames with all other indices, in order.
+    """
+
+    def __init__(self, mapped, others=None):
+        first = next(iter(mapped.values()))
+        self.mapped, self.others = mapped, others
+        self.frames = len(mapped) + (others.frames if others else 0)
+        self.shape, self.dtype = first.shape, first.dtype
+        self.missing = [index for index in range(self.frames) if index not in mapped]
+        self.buffers = local()
+
+    def read(self, start, stop):
+        """Rows `start` to `stop` of all frames, in a buffer that the thread's next call uses again.
+
+        Returns
+        -------
+        block : numpy.ndarray, ``(frames, rows, columns)``
+        first : int
+            `start`.
+        """
+        count = self.frames * (stop - start) * self.shape[1]
+        if getattr(self.buffers, "pixels", np.empty(0)).size < count:  # fresh memory costs more than the copy
+            self.buffers.pixels = np.empty(count, self.dtype)
+        block = self.buffers.pixels[:count].reshape(self.frames, stop - start, self.shape[1])
+        for index, frame in self.mapped.items():
+            block[index] = frame[start:stop]
+        if self.missing:
+            others, first = self.others.read(start, stop)
+            block[self.missing] = others[:, start - first : stop - first]
         return block, start
 
 

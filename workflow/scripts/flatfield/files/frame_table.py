@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from flatfield.files.errors import FrameError, InventoryError
 from flatfield.files.reading import read_content, state_of
+from flatfield.files.scratch import find_entry
 from flatfield.files.tables import read_table, write_table
 
 #: Seconds by which the time of a table may be too late: Snakemake sets it when it sees the end of the job, and frames
@@ -264,8 +265,8 @@ class Selection:
 def check_unchanged(paths, frames, table):
     """Check, after they were read, that files are still what a table says.
 
-    Only files that were touched less than `MARGIN` before the table was made, or later, are read again and compared
-    with their checksum.
+    Only files that were touched less than `MARGIN` before the table was made, or later, and since they were inspected
+    in this run, are read again and compared with their checksum.
 
     Parameters
     ----------
@@ -282,7 +283,8 @@ def check_unchanged(paths, frames, table):
     made = os.stat(table).st_mtime_ns - MARGIN * 10**9
     for path, frame in zip(paths, frames, strict=True):
         state = state_of(path)
-        if state is None or (max(state[1:]) >= made and hashlib.sha256(read_content(path)).hexdigest() != frame.sha256):
+        touched = state is None or (max(state[1:]) >= made and find_entry(frame.sha256, path) is None)
+        if touched and (state is None or hashlib.sha256(read_content(path)).hexdigest() != frame.sha256):
             raise FrameError(
                 f"{path} is not the file that was inspected for {table}; if it is right as it is now, touch it and run "
                 "again"

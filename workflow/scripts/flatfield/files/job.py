@@ -1,7 +1,9 @@
 """What every script does as a Snakemake job: arguments from the rule, output to the log, errors in one sentence."""
 
 import os
+import resource
 import sys
+import time
 import traceback
 from contextlib import contextmanager, suppress
 from inspect import signature
@@ -49,8 +51,9 @@ def logged_job(log):
         os.dup2(descriptor, 1)
         os.dup2(descriptor, 2)
         os.close(descriptor)
+        started = time.perf_counter()
         yield
-        sys.stdout.flush()
+        print(describe_usage(time.perf_counter() - started), flush=True)
     except Exception as error:
         expected = isinstance(error, FlatfieldError)
         try:
@@ -60,6 +63,13 @@ def logged_job(log):
             told = f"{last}\nerror: {log} cannot be written ({problem.strerror}); make room, and run again\n"
             os.write(visible, told.encode())
         sys.exit(1)
+
+
+def describe_usage(wall_s):
+    """Processor time and memory of this process in words; the last line of a log."""
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    peak_mb = own.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+    return f"{own.ru_utime + own.ru_stime:.1f} s of processor time in {wall_s:.1f} s, {peak_mb:.0f} MB at most"
 
 
 def run(main, job):

@@ -10,6 +10,7 @@ from flatfield.files.reading import read_content, read_each, state_of
 from flatfield.measure.screening import measure_frame
 from flatfield.raw.cfa import CHANNEL_OF_COLOR
 from flatfield.raw.decode import black_beside_bias, read_frame, signal
+from flatfield.raw.decoded import remember
 
 #: DN below the top of the histogram with which the topmost value is compared to see pixels pile up there.
 PILE_UP_WINDOW = 50
@@ -49,17 +50,22 @@ def inspect_frames(paths, files, overscan=False, offset_of=None, threads=1, scre
         If a frame changes meanwhile.
     """
     states = [state_of(path) for path in paths]
-    found = read_each(paths, lambda index: _inspect(paths[index], files[index], overscan, offset_of, screened), threads)
+    found = read_each(
+        paths, lambda index: _inspect(paths[index], files[index], states[index], overscan, offset_of, screened), threads
+    )
     for path, state in zip(paths, states, strict=True):
         if state_of(path) != state:
             raise FrameError(f"{path} changed while it was read; wait until it is copied, and run again")
     return [frame for frame, _ in found], [statistics for _, statistics in found]
 
 
-def _inspect(path, file, overscan, offset_of, screened):
+def _inspect(path, file, state, overscan, offset_of, screened):
     try:
-        digest = hashlib.sha256(read_content(path)).hexdigest()
+        content = read_content(path)
+        digest = hashlib.sha256(content).hexdigest()
         frame = read_frame(path, overscan)
+        remember(digest, path, state, content, frame)
+        del content
     except FrameError as error:
         return FrameRecord(file, used=False, reason=str(error)), None
     meta = frame.metadata

@@ -12,7 +12,8 @@ from flatfield.files.frame_table import FrameRecord, check_unchanged, find_frame
 from flatfield.files.tables import number_of
 from flatfield.measure import calibration
 from flatfield.measure.boxes import locate_box
-from flatfield.raw.decode import Frame, black_beside_bias, read_frame, signal
+from flatfield.raw.decode import Frame, black_beside_bias, signal
+from flatfield.raw.decoded import read_again
 from flatfield.raw.mosaic import read_mosaic
 
 #: What the values of ``MASK`` of a light mean.
@@ -111,8 +112,9 @@ def read_light(path, file, inventory, offset, overscan):
     FrameError
         If it cannot be read, or changed since it was inspected.
     """
-    frame = read_frame(path, overscan)
-    record = check_inspected(path, file, inventory)
+    record = find_frame(read_frames(inventory), file)
+    frame = read_again(path, record.sha256, overscan)
+    check_unchanged([path], [record], inventory)
     value, error = offset.at(frame.metadata.exposure)
     black = black_beside_bias(frame.black, value is not None, overscan)
     return LightFrame(frame, record, signal(frame.mosaic[None], black[None], frame.cfa, value)[0], value, error)

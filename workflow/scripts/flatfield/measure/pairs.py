@@ -9,6 +9,7 @@ from flatfield.files.reading import read_each
 from flatfield.measure import noise
 from flatfield.measure.boxes import locate_box
 from flatfield.raw.decode import read_signal
+from flatfield.raw.decoded import recall
 
 #: Pixels of pairs of frames that photon transfer takes, all in all; more pairs add time and no certainty that counts.
 PAIR_PIXELS = 60_000_000
@@ -48,7 +49,10 @@ def measure_pairs(frames, paths, cfa, master, options, threads):
 
     def work(index):
         pair = pairs[index]
-        signals = [read_signal(paths[file], master, options["overscan"])[0] for file in pair]
+        signals = [
+            read_signal(paths[file], master, options["overscan"], recall(frames[file].sha256, paths[file]))[0]
+            for file in pair
+        ]
         for file, signal in zip(pair, signals, strict=True):
             seen.boxes[file] = cut_channels(signal, cfa, where)
         if pair not in measured:

@@ -152,7 +152,7 @@ def signal(mosaics, blacks, cfa, bias=None):
     return result
 
 
-def read_signal(path, bias=None, overscan=False):
+def read_signal(path, bias=None, overscan=False, frame=None):
     """Decode one frame and subtract its black level, or the master `bias`.
 
     Parameters
@@ -160,6 +160,8 @@ def read_signal(path, bias=None, overscan=False):
     path : str
     bias : numpy.ndarray, float32, ``(rows, columns)``, optional
     overscan : bool
+    frame : Frame, optional
+        As it was decoded before.
 
     Returns
     -------
@@ -172,7 +174,7 @@ def read_signal(path, bias=None, overscan=False):
     FrameError
         See `read_frame`.
     """
-    frame = read_frame(path, overscan)
+    frame = frame or read_frame(path, overscan)
     black = black_beside_bias(frame.black, bias is not None, overscan)
     return signal(frame.mosaic[None], black[None], frame.cfa, bias)[0], frame
 
