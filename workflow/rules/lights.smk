@@ -1,12 +1,16 @@
 """Flats applied to lights, and why a light is over- or under-corrected."""
 
-if config["apply"]["light"] == "linear":
+for kind, names in PLAN.kinds_of_lights.items():
 
-    rule apply_flat:
-        """Calibrated light: mosaic, debayered planes, a picture, files for other programs, its centre/corner ratios."""
+    rule:
+        """Calibrated light: the products of `apply.products`, its centre/corner ratios, and what explains them."""
+        name:
+            f"apply_flat{kind}"
         input:
             frame=of_light("frame", "{frame}"),
             flat=of_light("divisor"),
+            whole=of_light("whole_flat"),
+            source=of_light("light_source"),
             model=of_light("model"),
             noise=of_light("noise"),
             bias=of_light("bias"),
@@ -15,15 +19,16 @@ if config["apply"]["light"] == "linear":
             inventory="<results>/lights/{light}/frames.tsv",
             agreement="<results>/lights/{light}/agreement.tsv",
         output:
-            mosaic="<results>/lights/{light}/{frame}.fits",
-            planes="<results>/lights/{light}/{frame}_rgb.fits",
-            tiff="<results>/lights/{light}/{frame}_rgb.tif",
-            picture="<results>/lights/{light}/{frame}.png",
+            **PLAN.light_outputs(kind),
             vignetting="<results>/lights/{light}/vignetting/{frame}.tsv",
+            diagnosis="<results>/lights/{light}/diagnosis/{frame}.tsv",
+            falloff="<results>/lights/{light}/falloff/{frame}.tsv",
         log:
             "<logs>/lights/{light}/{frame}.log",
         benchmark:
             "<benchmarks>/lights/{light}/{frame}.tsv"
+        wildcard_constraints:
+            light=names,
         group:
             "lights"
         params:
@@ -31,24 +36,30 @@ if config["apply"]["light"] == "linear":
         script:
             "../scripts/apply_flat.py"
 
-    rule write_dng:
-        """Calibrated light as a mosaic DNG, with the metadata of the original, for raw converters."""
+
+for product, ending in PLAN.other_products.items():
+
+    rule:
+        """A product of a calibrated light that `apply.products` does not list, made where it is asked for."""
+        name:
+            f"export_{product}"
         input:
             mosaic="<results>/lights/{light}/{frame}.fits",
             frame=of_light("frame", "{frame}"),
             inventory="<results>/lights/{light}/frames.tsv",
         output:
-            product="<results>/lights/{light}/{frame}.dng",
+            **{product: "<results>/lights/{light}/{frame}" + ending},
         log:
-            "<logs>/lights/{light}/{frame}_dng.log",
+            f"<logs>/lights/{{light}}/{{frame}}_{product}.log",
         group:
             "lights"
         params:
-            options=of_light("label", "{frame}"),
+            options=of_light("reading", "{frame}"),
         script:
-            "../scripts/write_dng.py"
+            "../scripts/export_light.py"
 
-else:
+
+if not PLAN.is_linear:
 
     rule apply_flat_to_picture:
         """Picture divided by the flat, per channel (wrong: the picture is gamma-coded), and its centre/corner ratios."""
@@ -84,7 +95,7 @@ rule collect_vignetting:
 
 
 rule diagnose_light:
-    """Causes of a light that is not even after the division, each supported, excluded or not identifiable."""
+    """Causes of a developed light that is not even after the division: a picture, or what LibRaw makes of a raw."""
     input:
         frame=of_light("frame", "{frame}"),
         inventory=of_light("inventory"),
@@ -104,6 +115,8 @@ rule diagnose_light:
         ),
     log:
         "<logs>/lights/{light}/{frame}_diagnosis.log",
+    wildcard_constraints:
+        light=PLAN.developed_lights,
     group:
         "lights"
     params:

@@ -134,30 +134,66 @@ rule plot_models:
         "../scripts/plot_models.py"
 
 
-rule plot_light:
-    """Channels and colour picture of a light, before and after."""
-    input:
-        frame=of_light("frame", "{frame}"),
-        inventory="<results>/lights/{light}/frames.tsv",
-        planes="<results>/lights/{light}/{frame}_rgb.fits",
-        bias=of_light("bias"),
-        dark=of_light("dark"),
-        dark_inventory=of_light("dark_inventory"),
-    output:
-        plot=report(
-            "<results>/lights/{light}/{frame}_channels.png",
-            caption="../report/light.rst",
-            category="lights",
-            labels={"figure": "{light} {frame}"},
-        ),
-    log:
-        "<logs>/lights/{light}/{frame}_channels.log",
-    group:
-        "lights"
-    params:
-        options=of_light("plotting", "{frame}"),
-    script:
-        "../scripts/plot_light.py"
+if PLAN.is_linear:
+
+    rule plot_light:
+        """Channels and colour picture of a light, before and after, and its sky against the flat."""
+        input:
+            frame=of_light("frame", "{frame}"),
+            inventory="<results>/lights/{light}/frames.tsv",
+            mosaic="<results>/lights/{light}/{frame}.fits",
+            whole=of_light("whole_flat"),
+            source=of_light("light_source"),
+            bias=of_light("bias"),
+            dark=of_light("dark"),
+            dark_inventory=of_light("dark_inventory"),
+        output:
+            channels_plot=report(
+                "<results>/lights/{light}/{frame}_channels.png",
+                caption="../report/light.rst",
+                category="lights",
+                labels={"figure": "{light} {frame}"},
+            ),
+            diagnosis_plot=report(
+                "<results>/lights/{light}/{frame}_diagnosis.png",
+                caption="../report/diagnosis.rst",
+                category="lights",
+                labels={"figure": "{light} {frame}: diagnosis"},
+            ),
+        log:
+            "<logs>/lights/{light}/{frame}_plots.log",
+        wildcard_constraints:
+            light=PLAN.linear_lights,
+        group:
+            "lights"
+        params:
+            options=of_light("plotting", "{frame}"),
+        script:
+            "../scripts/plot_light.py"
+
+else:
+
+    rule plot_developed_light:
+        """Channels and picture of a light that was developed before the division."""
+        input:
+            frame=of_light("frame", "{frame}"),
+            inventory="<results>/lights/{light}/frames.tsv",
+            planes="<results>/lights/{light}/{frame}_rgb.fits",
+        output:
+            plot=report(
+                "<results>/lights/{light}/{frame}_channels.png",
+                caption="../report/light.rst",
+                category="lights",
+                labels={"figure": "{light} {frame}"},
+            ),
+        log:
+            "<logs>/lights/{light}/{frame}_channels.log",
+        group:
+            "lights"
+        params:
+            options=of_light("label", "{frame}"),
+        script:
+            "../scripts/plot_developed_light.py"
 
 
 rule plot_interactive:

@@ -1,18 +1,21 @@
-"""Apply the flat to one light frame, in linear raw space: divide the mosaic, then debayer."""
+"""Apply the flat to one light frame, in linear raw space, and find out why the result is not even."""
 
-from flatfield.combine.demosaicing import interpolate_bilinear
-from flatfield.files.fits import write_planes
+from functools import partial
+
 from flatfield.files.job import run
 from flatfield.files.tables import read_table, write_table
 from flatfield.measure.calibrated import calibrate_light, compare_stages
+from flatfield.measure.diagnosis import DIAGNOSIS_COLUMNS, diagnose_tiles
+from flatfield.measure.falloff import FALLOFF_COLUMNS, describe_falloff
 from flatfield.measure.light import MASK_MARKS, Offset, read_light
+from flatfield.measure.sky import read_source, sky_of, tile_sky
 from flatfield.raw.mosaic import read_mosaic, write_mosaic
-from flatfield.report.pictures import write_stretched, write_tiff
+from flatfield.report.light_products import write_products
 
 
 def main(
-    frame, flat, noise, inventory, mosaic, planes, tiff, picture, vignetting, file, overscan, apply, regions,
-    bias=None, dark=None, dark_inventory=None, model=None,
+    frame, flat, whole, source, noise, inventory, vignetting, diagnosis, falloff, file, overscan, apply, regions,
+    bias=None, dark=None, dark_inventory=None, model=None, mosaic=None, rgb=None, tiff=None, dng=None, picture=None,
 ):  # fmt: skip
     """Write the calibrated light.
 
@@ -20,41 +23,40 @@ def main(
     ----------
     frame : str
         Raw light frame.
-    flat : str
-        Mosaic to divide by: ``response.fits``, ``flat_cfa.fits``, or a part of it in ``models/``.
-    noise : str
-        ``noise.tsv`` of the set: gain and read noise.
-    inventory : str
-        ``frames.tsv`` of the light.
-    mosaic : str
-        FITS file to write: DN above black, with ``MASK``, and ``UNCERT`` where the gain is known.
-    planes, tiff, picture : str
-        Files to write: debayered (FITS, and TIFF of 16 bit), and a PNG.
-    vignetting : str
-        Table to write: centre, corner, ratio.
+    flat, whole : str
+        Mosaic to divide by, and the flat that it is, or is a part of.
+    source : list of str
+        ``flat_cfa.fits``, ``response.fits`` and ``illumination_tests.tsv`` of the set.
+    noise, inventory : str
+        ``noise.tsv`` of the set; ``frames.tsv`` of the light.
+    vignetting, diagnosis, falloff : str
+        Tables to write: centre, corner, ratio; one row per cause; the centre against other places.
     file : str
         Name of the frame in the inventory.
     overscan : bool
-    apply : dict
-        Keys of the configuration: normalise, correct, lowest_flat.
-    regions : dict
-        Boxes center and corner.
-    bias, dark, dark_inventory : str, optional
-        Masters of the offset and dark frames, and ``dark.tsv``.
-    model : str, optional
-        Smooth model of the flat.
+    apply, regions : dict
+        Keys of the configuration.
+    bias, dark, dark_inventory, model : str, optional
+        Masters of the offset and dark frames, ``dark.tsv``, and the smooth model of the flat.
+    mosaic, rgb, tiff, dng, picture : str, optional
+        Files to write, see `flatfield.report.light_products.write_products`.
     """
-    light = read_light(frame, file, inventory, Offset(bias, dark, dark_inventory), overscan)
-    master, smooth = read_mosaic(flat, error=True), read_mosaic(model) if model else None
-    names = {"bias": bias, "dark": dark, "flat": flat, "model": model}
+    light, master = (
+        read_light(frame, file, inventory, Offset(bias, dark, dark_inventory), overscan),
+        read_mosaic(flat, True),
+    )
+    smooth, names = read_mosaic(model) if model else None, {"bias": bias, "dark": dark, "flat": flat, "model": model}
     result = calibrate_light(light, master, smooth, read_table(noise), apply, regions["center"], names)
-    debayered = interpolate_bilinear(result.mosaic.value, light.cfa)
-    write_planes(planes, debayered, light.cfa.channels, result.header, "Light Frame")
-    write_tiff(tiff, debayered, result.brightest)
-    write_stretched(picture, debayered, light.frame.white_balance)
-    write_mosaic(mosaic, result.mosaic, **MASK_MARKS)
+    if mosaic:
+        write_mosaic(mosaic, result.mosaic, **MASK_MARKS)
+    write_products({"rgb": rgb, "tiff": tiff, "dng": dng, "picture": picture}, result.mosaic, light.frame, frame)
     rows = compare_stages(light.signal, result.divisor, result.mosaic.value, light.cfa, regions)
     write_table(vignetting, rows, list(rows[0]))
+    whole_flat, response, tests = source
+    own_source = partial(read_source, whole_flat, response, tests, apply["flat_kind"], cfa=light.cfa)
+    tiles, stages, remark = tile_sky(frame, sky_of(light), master if flat == whole else read_mosaic(whole), own_source)
+    write_table(diagnosis, diagnose_tiles(tiles, False, remark)[0], DIAGNOSIS_COLUMNS)
+    write_table(falloff, describe_falloff(stages, tiles, light.cfa.channels), FALLOFF_COLUMNS)
 
 
 if "snakemake" in globals():

@@ -1,20 +1,23 @@
-"""Plot the channels and the colour picture of a light, before and after the flat was applied."""
+"""Plot the channels and the colour picture of a light, before and after, and what its diagnosis rests on."""
 
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from flatfield.combine.demosaicing import interpolate_bilinear
-from flatfield.files.fits import read_planes
 from flatfield.files.job import run
-from flatfield.measure.light import Offset, check_inspected, read_light
-from flatfield.raw.develop import develop_picture
-from flatfield.report.pictures import picture_of_maxima, render_alike, shrink_planes
-from flatfield.report.plotting import plot_stages
+from flatfield.measure.diagnosis import diagnose_tiles, summarize_verdicts
+from flatfield.measure.light import Offset, read_light
+from flatfield.measure.sky import read_source, sky_of, tile_sky
+from flatfield.raw.mosaic import read_mosaic
+from flatfield.report.light_products import shrink_mosaic
+from flatfield.report.pictures import render_alike
+from flatfield.report.plotting import PANEL_COLUMNS, plot_diagnosis, plot_stages
 
 
-def main(frame, inventory, planes, plot, file, overscan, light, bias=None, dark=None, dark_inventory=None):
-    """Write a PNG.
+def main(
+    frame, inventory, mosaic, whole, source, channels_plot, diagnosis_plot, file, overscan, flat_kind, title,
+    bias=None, dark=None, dark_inventory=None,
+):  # fmt: skip
+    """Write two PNGs.
 
     Parameters
     ----------
@@ -22,28 +25,33 @@ def main(frame, inventory, planes, plot, file, overscan, light, bias=None, dark=
         Raw light frame.
     inventory : str
         ``frames.tsv`` of the light.
-    planes : str
-        Calibrated planes.
-    plot : str
-        PNG to write.
+    mosaic : str
+        The calibrated light.
+    whole, source : str, list of str
+        The flat, and what is known of its light source.
+    channels_plot, diagnosis_plot : str
+        PNGs to write.
     file : str
         Name of the frame in the inventory.
     overscan : bool
-    light : {"linear", "picture"}
-        How the flat was applied.
+    flat_kind, title : str
     bias, dark, dark_inventory : str, optional
         Masters of the offset and dark frames, and ``dark.tsv``.
     """
-    after, channels, header = read_planes(planes)
-    if light == "picture":
-        before, unit = develop_picture(frame).astype(np.float32), "8-bit value"
-        check_inspected(frame, file, inventory)
-        pictures = [picture_of_maxima(shrink_planes(each)) for each in (before, after)] if len(channels) == 3 else []
-    else:
-        read = read_light(frame, file, inventory, Offset(bias, dark, dark_inventory), overscan)
-        before, unit = interpolate_bilinear(read.signal, read.cfa), "DN above black"
-        pictures = render_alike([before, after], read.frame.white_balance) if len(channels) == 3 else []
-    plot_stages(plot, Path(frame).stem, header, channels, {"before": before, "after": after}, pictures, unit)
+    after = read_mosaic(mosaic)
+    light = read_light(frame, file, inventory, Offset(bias, dark, dark_inventory), overscan)
+    values = {"before": light.signal, "after": after.value}
+    stages = {stage: shrink_mosaic(value, light.cfa, PANEL_COLUMNS) for stage, value in values.items()}
+    colour = len(light.cfa.channels) == 3
+    pictures = render_alike(list(stages.values()), light.frame.white_balance) if colour else []
+    size = {"shape": light.signal.shape}
+    name, unit = Path(frame).stem, "DN above black"
+    plot_stages(channels_plot, name, after.header, light.cfa.channels, stages, pictures, unit, **size)
+    flat, response, tests = source
+    own_source = partial(read_source, flat, response, tests, flat_kind, cfa=light.cfa)
+    tiles, _, remark = tile_sky(frame, sky_of(light), read_mosaic(whole), own_source)
+    rows, known = diagnose_tiles(tiles, False, remark)
+    plot_diagnosis(diagnosis_plot, title, tiles, light.cfa.channels, known, summarize_verdicts(rows), unit)
 
 
 if "snakemake" in globals():

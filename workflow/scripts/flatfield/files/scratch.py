@@ -1,9 +1,9 @@
 """Scratch folder of a run: decoded frames that later jobs read back instead of decoding them again.
 
 The inspection decodes every frame once. Where the pixels lie in the file as they are decoded (most uncompressed raws),
-an entry says only where; otherwise they are written to the folder. Later jobs map them into
-memory, which jobs side by side share. Entries are found by the sha256 of the file. The folder is no product: without it, or where an entry is missing,
-damaged or of a file that changed, frames are decoded again, with the same result.
+an entry says only where; otherwise they are written to the folder. Later jobs map them into memory, which jobs side by
+side share. Entries are found by the sha256 of the file. The folder is no product: without it, or where an entry is
+missing, damaged or of a file that changed, frames are decoded again, with the same result.
 """
 
 import json

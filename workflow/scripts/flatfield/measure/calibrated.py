@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from astropy.io import fits
 
 from flatfield.combine.demosaicing import interpolate_bilinear, interpolate_box
 from flatfield.files.fits import describe_mosaic
@@ -21,18 +20,12 @@ class CalibratedLight:
     ----------
     mosaic : Mosaic
         DN above black, with mask, and error where the gain is known.
-    header : astropy.io.fits.Header
-        Of its planes.
     divisor : numpy.ndarray, float32, ``(rows, columns)``
         What it was divided by, relative.
-    brightest : float
-        Signal that is white in pictures, DN.
     """
 
     mosaic: Mosaic
-    header: fits.Header
     divisor: np.ndarray
-    brightest: float
 
 
 def calibrate_light(light, flat, model, cameras, apply, center, names):
@@ -82,21 +75,19 @@ def calibrate_light(light, flat, model, cameras, apply, center, names):
     header = describe_light(
         light.record, names["bias"], names["dark"], name, apply["normalise"], apply["correct"], level
     )
-    of_mosaic = header.copy()
     camera = describe_noise(cameras, flat.header.get("ISOSPEED"), light.frame.metadata.iso)
     error = None
     if camera:
-        of_mosaic.update(describe_mosaic(cfa.name))
-        of_mosaic["BUNIT"] = ("DN", "unit of the pixels")
-        of_mosaic.extend(camera["cards"])
+        header.update(describe_mosaic(cfa.name))
+        header["BUNIT"] = ("DN", "unit of the pixels")
+        header.extend(camera["cards"])
         flat_error = calibration.normalise_mosaic(flat.error, cfa, norms)
         if divisor is not whole:
             flat_error *= calibration.divide(divisor, whole)
         error = calibration.light_error(
             light.signal, divisor, flat_error, cfa, camera["gains"], camera["read_noises"], light.offset_error
         )
-    brightest = level or float(np.nan_to_num(value).max()) or 1.0
-    return CalibratedLight(Mosaic(value, cfa, of_mosaic, error, mask), header, divisor, brightest)
+    return CalibratedLight(Mosaic(value, cfa, header, error, mask), divisor)
 
 
 def compare_stages(before, divisor, after, cfa, regions):

@@ -39,13 +39,22 @@ def read_sky(path, kind, file, inventory, offset, overscan):
         Of the mosaic.
     """
     if kind == "linear":
-        light = read_light(path, file, inventory, offset, overscan)
-        mosaic, white = light.frame.mosaic, light.frame.white
-        return light.signal, mosaic < (float(mosaic.max()) if white is None else white), light.cfa
+        return sky_of(read_light(path, file, inventory, offset, overscan))
     planes = (develop_picture(path) if kind == "picture" else read_picture(path)).astype(np.float32)
     if inventory:
         check_inspected(path, file, inventory)
     return planes, ((planes > 0) & (planes < BRIGHT)).all(axis=0), None
+
+
+def sky_of(light):
+    """What is tested of a raw light, see `read_sky`.
+
+    Parameters
+    ----------
+    light : flatfield.measure.light.LightFrame
+    """
+    mosaic, white = light.frame.mosaic, light.frame.white
+    return light.signal, mosaic < (float(mosaic.max()) if white is None else white), light.cfa
 
 
 def read_source(flat, response, tests, flat_kind, known, cfa):

@@ -7,6 +7,11 @@ from flatfield.files.names import is_fits
 from flatfield.plan import selection
 from flatfield.plan.flat_set import RESULTS, FlatSet, Offsets
 
+#: Ends of the names of products of a light, by their kind in `apply.products`.
+ENDINGS = {"mosaic": ".fits", "rgb": "_rgb.fits", "tiff": "_rgb.tif", "dng": ".dng", "picture": ".png"}
+#: Frames of a light up to which each has figures.
+MOST_SHOWN = 4
+
 
 @dataclass(frozen=True)
 class Light:
@@ -132,9 +137,20 @@ class Light:
         return not self.is_picture and self.config["apply"]["light"] == "linear"
 
     @property
+    def is_fits(self):
+        """Whether the frames are FITS, of which no DNG is made."""
+        return any(map(is_fits, self.frames.values()))
+
+    @property
+    def shown(self):
+        """Frames with figures: all of a few, of many the first, one in the middle and the last."""
+        stems = list(self.frames)
+        return stems if len(stems) <= MOST_SHOWN else [stems[0], stems[len(stems) // 2], stems[-1]]
+
+    @property
     def plots(self):
         endings = ["diagnosis", *([] if self.is_picture else ["channels"])]
-        return [self.path(f"{stem}_{ending}.png") for stem in self.frames for ending in endings]
+        return [self.path(f"{stem}_{ending}.png") for stem in self.shown for ending in endings]
 
     @property
     def tables(self):
@@ -145,12 +161,13 @@ class Light:
     @property
     def products(self):
         """All that is made of the light."""
-        products = []
-        for stem, path in self.frames.items():
+        if self.is_linear:
+            endings = [
+                ENDINGS[kind] for kind in self.config["apply"]["products"] if not (kind == "dng" and self.is_fits)
+            ]
+        else:
             endings = [] if self.is_picture else ["_rgb.fits", ".png"]
-            if self.is_linear:
-                endings += [".fits", "_rgb.tif", *([] if is_fits(path) else [".dng"])]
-            products += [self.path(f"{stem}{ending}") for ending in endings]
+        products = [self.path(f"{stem}{ending}") for stem in self.frames for ending in endings]
         return products + self.plots + self.tables
 
     # Options of rules
@@ -184,7 +201,7 @@ class Light:
     def applying(self, stem):
         """What the division of a frame needs."""
         apply, regions = self.config["apply"], self.config["regions"]
-        keys, boxes = ("normalise", "correct", "lowest_flat"), ("center", "corner")
+        keys, boxes = ("normalise", "correct", "lowest_flat", "flat_kind"), ("center", "corner")
         return {
             **self.reading(stem),
             "apply": {key: apply[key] for key in keys},
@@ -192,8 +209,8 @@ class Light:
         }
 
     def plotting(self, stem):
-        """What the figure of a frame needs."""
-        return {**self.reading(stem), "light": self.config["apply"]["light"]}
+        """What the figures of a frame need."""
+        return {**self.reading(stem), "flat_kind": self.config["apply"]["flat_kind"], "title": f"{self.name}, {stem}"}
 
     def diagnosing(self, stem):
         """What the diagnosis of a frame needs."""

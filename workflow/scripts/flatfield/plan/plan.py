@@ -6,7 +6,7 @@ from pathlib import Path
 from flatfield.demo import names as demo
 from flatfield.plan import configuration, selection
 from flatfield.plan.flat_set import RESULTS, FlatSet, Offsets
-from flatfield.plan.light import Light
+from flatfield.plan.light import ENDINGS, Light
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,41 @@ class Plan:
     def combining_jobs(self):
         """Jobs that combine frames: of subsets, and two masters a set."""
         return sum(len(each.found.subsets) + 2 for each in self.sets.values())
+
+    @property
+    def is_linear(self):
+        """Whether raw signals are divided, and not developed pictures as the notebook did."""
+        return self.config["apply"]["light"] == "linear"
+
+    @property
+    def linear_lights(self):
+        """Names of the lights that are calibrated, as a regular expression."""
+        return configuration.alternatives(light.name for light in self.lights.values() if light.is_linear)
+
+    @property
+    def developed_lights(self):
+        """Names of the lights that are diagnosed as pictures, as a regular expression."""
+        return configuration.alternatives(light.name for light in self.lights.values() if not light.is_linear)
+
+    @property
+    def kinds_of_lights(self):
+        """Names of calibrated lights, as a regular expression, by the end of their rule's name: raws, and FITS."""
+        kinds = {"": [], "_fits": []}
+        for light in self.lights.values():
+            if light.is_linear:
+                kinds["_fits" if light.is_fits else ""].append(light.name)
+        return {kind: configuration.alternatives(names) for kind, names in kinds.items() if names}
+
+    def light_outputs(self, kind):
+        """Files of `apply.products` by their kind."""
+        kinds = [each for each in self.config["apply"]["products"] if not (each == "dng" and kind == "_fits")]
+        return {each: f"{RESULTS}/lights/{{light}}/{{frame}}{ENDINGS[each]}" for each in kinds}
+
+    @property
+    def other_products(self):
+        """Ends of the names of products that are made where they are asked for."""
+        listed = self.config["apply"]["products"]
+        return {kind: end for kind, end in ENDINGS.items() if kind not in (*listed, "mosaic") and self.is_linear}
 
     @property
     def demo_sets(self):

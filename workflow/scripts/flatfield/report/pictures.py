@@ -148,17 +148,3 @@ def write_tiff(path, planes, white):
         tifffile.imwrite(
             file, picture, photometric=kind, description=text, software=f"flatfield {VERSION}", metadata=None
         )
-
-
-def write_stretched(path, planes, white_balance):
-    """Write a picture of a light in which its sky can be seen, see `render_picture`.
-
-    Parameters
-    ----------
-    path : str
-    planes : numpy.ndarray, float32, ``(channels, rows, columns)``, DN above black
-    white_balance : tuple of float
-        Factors for red, green, blue.
-    """
-    small, balance = shrink_planes(planes), white_balance[: len(planes)]
-    write_picture(path, render_picture(small, balance, measure_stretch(small, balance)))

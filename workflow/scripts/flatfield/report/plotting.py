@@ -314,7 +314,7 @@ def plotted_size(shape, cfa):
     return max(block_side(shape, cfa, BLOCKS_ACROSS) // 2 // cfa.period, 1) * cfa.period
 
 
-def plot_stages(path, name, header, channels, stages, pictures, unit):
+def plot_stages(path, name, header, channels, stages, pictures, unit, shape=None):
     """Draw the channels and the picture of a light before and after.
 
     Parameters
@@ -329,10 +329,14 @@ def plot_stages(path, name, header, channels, stages, pictures, unit):
     pictures : list of numpy.ndarray, uint8, ``(rows, columns, 3)``
         One a stage, or none.
     unit : str
+    shape : tuple of int, optional
+        Rows and columns of the frame, where planes are averages over blocks of it.
     """
     rows = []
     for index, (stage, planes) in enumerate(stages.items()):
         panels = [(f"{channel}, {stage}", plane) for channel, plane in zip(channels, planes, strict=True)]
         panels += [(f"picture, {stage}", picture) for picture in pictures[index : index + 1]]
-        rows.append({"panels": panels, "unit": unit, "signed": False, "shared": False, "frame": planes.shape[1:]})
+        rows.append(
+            {"panels": panels, "unit": unit, "signed": False, "shared": False, "frame": shape or planes.shape[1:]}
+        )
     plot_rows(path, ", ".join(filter(None, [name, describe_exposure(header)])), rows)

@@ -1,0 +1,33 @@
+"""Write a product of a calibrated light that `apply.products` does not list: it is made where it is asked for."""
+
+from flatfield.files.job import run
+from flatfield.measure.light import check_inspected
+from flatfield.raw.decoded import read_again
+from flatfield.raw.mosaic import read_mosaic
+from flatfield.report.light_products import write_products
+
+
+def main(mosaic, frame, inventory, file, overscan, rgb=None, tiff=None, dng=None, picture=None):
+    """Write products.
+
+    Parameters
+    ----------
+    mosaic : str
+        Calibrated light, DN above black.
+    frame : str
+        The raw file that it was made of.
+    inventory : str
+        ``frames.tsv`` of the light.
+    file : str
+        Name of the frame in the inventory.
+    overscan : bool
+    rgb, tiff, dng, picture : str, optional
+        Files to write, see `flatfield.report.light_products.write_products`.
+    """
+    record = check_inspected(frame, file, inventory)
+    paths = {"rgb": rgb, "tiff": tiff, "dng": dng, "picture": picture}
+    write_products(paths, read_mosaic(mosaic), read_again(frame, record.sha256, overscan), frame)
+
+
+if "snakemake" in globals():
+    run(main, snakemake)

@@ -1,0 +1,57 @@
+"""What is written of a calibrated light for people and other programs: planes, TIFF, DNG, a picture."""
+
+import numpy as np
+
+from flatfield.combine.demosaicing import interpolate_bilinear
+from flatfield.files.fits import write_planes
+from flatfield.measure.blocks import average_channels
+from flatfield.raw.dng import write_calibrated
+from flatfield.raw.mosaic import header_of_planes
+from flatfield.report.pictures import PICTURE_COLUMNS, measure_stretch, render_picture, write_picture, write_tiff
+
+
+def write_products(paths, mosaic, frame, source):
+    """Write products of a calibrated light.
+
+    Parameters
+    ----------
+    paths : dict
+        Files to write, by kind: rgb (FITS), tiff (16 bit, linear), dng (mosaic), picture (PNG); None for none.
+    mosaic : Mosaic
+        The calibrated light, DN above black.
+    frame : flatfield.raw.decode.Frame
+        The light as it was decoded: white balance and colours.
+    source : str
+        Its raw file.
+    """
+    if paths.get("rgb") or paths.get("tiff"):
+        planes = interpolate_bilinear(mosaic.value, mosaic.cfa)
+        if paths.get("rgb"):
+            write_planes(paths["rgb"], planes, mosaic.cfa.channels, header_of_planes(mosaic), "Light Frame")
+        if paths.get("tiff"):
+            level = mosaic.header.get("SATURATE") or float(np.nan_to_num(mosaic.value).max())
+            write_tiff(paths["tiff"], planes, level or 1.0)
+    if paths.get("dng"):
+        write_calibrated(paths["dng"], mosaic, frame, source)
+    if paths.get("picture"):
+        small = shrink_mosaic(mosaic.value, mosaic.cfa, PICTURE_COLUMNS)
+        balance = frame.white_balance[: len(small)]
+        write_picture(paths["picture"], render_picture(small, balance, measure_stretch(small, balance)))
+
+
+def shrink_mosaic(value, cfa, columns):
+    """Planes of at most so many columns: means of each channel over blocks of whole tiles; NaN counts as 0.
+
+    Parameters
+    ----------
+    value : numpy.ndarray, float32, ``(rows, columns)``
+    cfa : ColorFilterArray
+    columns : int
+
+    Returns
+    -------
+    numpy.ndarray, float32, ``(channels, rows, columns)``
+    """
+    size = -(-value.shape[1] // (columns * cfa.period)) * cfa.period
+    size = min(size, min(value.shape) // cfa.period * cfa.period)
+    return average_channels(np.nan_to_num(value), cfa, size).astype(np.float32)
