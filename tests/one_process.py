@@ -1,8 +1,8 @@
 """Snakemake in this process, and its scripts too: a job costs what it computes, not two seconds of imports.
 
 Everything but the start of a new Python for each job is as in a run from the command line: the Snakefile is read, jobs
-are planned, chosen and recorded by Snakemake, and `main` of a script gets its arguments from the rule. What a process of
-its own does beside (`flatfield.files.job.logged_job`) is tested by runs that are started as users do.
+are planned, chosen and recorded by Snakemake, and `main` of a script gets its arguments from the rule. What a process
+of its own does beside (`flatfield.files.job.logged_job`) is tested by runs that are started as users start them.
 """
 
 import io

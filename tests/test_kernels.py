@@ -19,8 +19,9 @@ from flatfield.combine.store import FrameStore
 from flatfield.demo import simulation
 from flatfield.files import memory
 from flatfield.files.errors import CombinationError, FrameError, ResourceError
+from flatfield.files.frame_table import FrameRecord
 from flatfield.raw.cfa import ColorFilterArray
-from flatfield.raw.decode import read_shape
+from flatfield.raw.decode import read_frame
 
 XTRANS = "RBGBRGGGRGGBGGBGGRBRGRBGGGBGGRGGRGGB"
 PATTERNS = ("MONO", "RGGB", "GBRG", XTRANS)
@@ -368,14 +369,15 @@ def test_too_little_memory_or_scratch_space_is_said_before_the_work(frames, tmp_
 def test_threads_that_memory_does_not_allow_are_left_out(frames, tmp_path, capfd):
     """With so many as there are cores the frames would find no place, with fewer they do."""
     paths, _ = frames
-    rows, cores = [dict(zip(("rows", "columns"), read_shape(paths[0]), strict=True))], 64
+    rows, columns = read_frame(paths[0]).mosaic.shape
+    records, cores = [FrameRecord(path, rows=rows, columns=columns) for path in paths], 64
     for threads, limit, place in (
         (3, memory_for(paths, 3)[0], "in memory"),
         (1, memory_for(paths, 1)[1], "in a scratch file"),
     ):
         with pytest.raises(ResourceError):
             read_stack(paths, False, limits(limit, tmp_path, cores))
-        afforded = afford_threads(paths, rows, limits(limit, tmp_path, cores))
+        afforded = afford_threads(paths, records, limits(limit, tmp_path, cores))
         assert afforded == limits(limit, tmp_path, threads)
         read_stack(paths, False, afforded)
         assert place in capfd.readouterr().out

@@ -11,6 +11,7 @@ from conftest import BLACK, MARGINS, exif, simulate_mosaic
 from test_workflow import table
 
 from flatfield.demo.simulation import write_dng
+from flatfield.files.frame_table import read_frames
 from flatfield.raw.cfa import ColorFilterArray
 from flatfield.report import conclusions
 
@@ -56,7 +57,7 @@ def test_a_black_level_that_covered_pixels_contradict(project, offset):
     project.run("results/second/inspected.tsv")
     rows = table(project.path("second/inspected.tsv"))
     assert [float(row["black_off_dn"]) for row in rows] == [offset] * 4  # covered pixels are at black exactly
-    warnings = conclusions._black("second", rows)
+    warnings = conclusions._black("second", read_frames(project.path("second/inspected.tsv")))
     assert len(warnings) == (offset != 0)
     if offset:
         assert f"read {offset:+g} DN above it" in warnings[0][0] and "bias" in warnings[0][1]

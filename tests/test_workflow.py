@@ -273,7 +273,7 @@ def test_cores_and_surroundings_do_not_matter(fresh, finished, tmp_path, cores, 
                 path.unlink()
             for path, content in reversed(frames):
                 path.write_bytes(content)
-        again.run(cores=cores, **elsewhere)
+        again.run_apart(cores=cores, **elsewhere)
     finally:
         os.umask(usual)
     assert digests(again.path(""), RECORDS) == digests(finished.path(""), RECORDS)
@@ -293,7 +293,7 @@ def test_another_processor_gives_the_same_masters_and_nearly_the_same_solutions(
     again = fresh.copy(tmp_path / "again")
     masters = ["flat_cfa.fits", "flat.fits", "flat_uncert.fits", "subsets/A.fits", "differences/A-B.fits"]
     solved = ["response.fits", "models/model.fits", "../lights/night/sky.fits"]
-    again.run(*(os.path.normpath(f"results/first/{name}") for name in masters + solved), **OLD_PROCESSOR)
+    again.run_apart(*(os.path.normpath(f"results/first/{name}") for name in masters + solved), **OLD_PROCESSOR)
     for name in masters:
         assert again.path(f"first/{name}").read_bytes() == finished.path(f"first/{name}").read_bytes(), name
     for name in solved:
