@@ -214,13 +214,13 @@ def build_project(folder):
     return project
 
 
-def run_once(name, build, tmp_path_factory, worker_id):
-    """A project that has run on two cores, shared by tests that run side by side."""
+def make_once(name, make, tmp_path_factory, worker_id):
+    """A project that is made once, by a function of its folder, and shared by tests that run side by side."""
     base = tmp_path_factory.getbasetemp()
     folder = (base if worker_id == "master" else base.parent) / name
     with FileLock(f"{folder}.lock"):
         if not (folder / "done").exists():
-            build(folder / "project").run_apart(timeout=1800)
+            make(folder / "project")
             (folder / "done").touch()
     return Project(folder / "project")
 
@@ -228,13 +228,44 @@ def run_once(name, build, tmp_path_factory, worker_id):
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory, worker_id):
     """A project that has run; do not change it, `copy` it."""
-    return run_once("finished", build_project, tmp_path_factory, worker_id)
+    return make_once("finished", lambda folder: build_project(folder).run(), tmp_path_factory, worker_id)
+
+
+#: A locale, a time zone and a seed in which nothing may turn out otherwise; a locale that is not installed counts as C.
+ELSEWHERE = {"LC_ALL": "tr_TR.UTF-8", "TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "77", "LANG": "C"}
+
+
+def start_elsewhere(folder):
+    """Run the project of `finished` as a user does, on eight cores, in other surroundings, frames listed backwards."""
+    project = build_project(folder)
+    usual = os.umask(0o077)
+    try:
+        for place in folder.glob("raws/*"):  # made anew, the last first
+            frames = [(path, path.read_bytes()) for path in sorted(place.iterdir())]
+            for path, _ in frames:
+                path.unlink()
+            for path, content in reversed(frames):
+                path.write_bytes(content)
+        project.run_apart(cores=8, timeout=1800, **ELSEWHERE)
+    finally:
+        os.umask(usual)
+
+
+@pytest.fixture(scope="session")
+def started(tmp_path_factory, worker_id):
+    """The project of `finished`, run from the command line; do not change it, `copy` it."""
+    return make_once("started", start_elsewhere, tmp_path_factory, worker_id)
 
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory, worker_id):
     """The project as it is, with `config.yaml` of the demo, that has run; do not change it, `copy` it."""
-    return run_once("demo", Project.create, tmp_path_factory, worker_id)
+
+    def make(folder):
+        project = Project.create(folder)
+        project.run_apart(timeout=1800) if LONG else project.run()
+
+    return make_once("demo", make, tmp_path_factory, worker_id)
 
 
 @pytest.fixture(scope="session")
