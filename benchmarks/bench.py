@@ -75,6 +75,11 @@ def measure(command, repeats=REPEATS, before=None, limit=1800):
     return median(seconds), max(memory)
 
 
+def start(command, **options):
+    """Run what is not measured."""
+    subprocess.run([str(part) for part in command], check=True, cwd=ROOT, **options)
+
+
 def program(name, *arguments, repeats=REPEATS):
     """Measure one of programs.py."""
     return measure([sys.executable, HERE / "programs.py", name, *arguments], repeats)
@@ -85,7 +90,7 @@ def ours(rule, options, frames):
     work = SCRATCH / "work"
     work.mkdir(exist_ok=True)
     inspect = [sys.executable, HERE / "programs.py", "ours", "inspect_frames", options, work / "inspected.tsv", *frames]
-    subprocess.run(inspect, check=True, stdout=subprocess.DEVNULL)
+    start(inspect, stdout=subprocess.DEVNULL)
     return program("ours", rule, options, work / "out.fits", *frames)
 
 
@@ -99,7 +104,12 @@ def siril(frames, stack):
             (folder / "frames" / Path(frame).name).symlink_to(frame)
         (folder / "stack.ssf").write_text(SIRIL.format(folder=folder, form=form, stack=stack))
         clean = lambda: shutil.rmtree(folder / "work", ignore_errors=True)  # noqa: E731
-        results.append(measure(["siril-cli", "-d", folder, "-s", folder / "stack.ssf"], before=clean, limit=120))
+        settings = [
+            f"{name}={SCRATCH / 'settings'}" for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
+        ]  # its own
+        results.append(
+            measure(["env", *settings, "siril-cli", "-d", folder, "-s", folder / "stack.ssf"], before=clean, limit=120)
+        )
         if not list((folder / "work").glob("master*")):  # its log reports success even when nothing ran
             sys.exit(f"Siril left no master: {stack}")
         shutil.rmtree(folder)
@@ -132,7 +142,7 @@ def simulate(name, shape, sets, frames):
     folder = SCRATCH / name / "demo"
     first = [folder / each / "DSC00001.dng" for each in sets]
     command = snakemake(configure(name, name, shape, sets, frames), "--quiet", "all", "--", *first)
-    subprocess.run([str(part) for part in command], check=True, cwd=ROOT)
+    start(command)
     return {each: [str(path) for path in sorted((folder / each).glob("*.dng"))] for each in sets}
 
 

@@ -42,9 +42,9 @@ def main_of(script):
 
 def execute_script(job, name, edit=False):
     """Call `main` of the script of a job, as `flatfield.files.job.run` does, with the messages in the job's log."""
-    main = main_of(Path(job.path.get_path_or_uri(secret_free=True)).stem)
     with ONE_AT_A_TIME, open(job.log[0], "w") as log, redirect_stdout(log), redirect_stderr(log):
-        _forget_bokeh()
+        main = main_of(Path(job.path.get_path_or_uri(secret_free=True)).stem)
+        _number_again()
         try:
             with benchmarked(benchmark_record=job.bench_record) if job.bench_record else nullcontext():
                 main(**arguments_of(main, job))
@@ -93,10 +93,16 @@ def snakemake(folder, *arguments, cores=2, own_code=False):
     return SimpleNamespace(returncode=code if isinstance(code, int) else int(bool(code)), stdout=output.getvalue())
 
 
-def _forget_bokeh():
-    """Number what is on a page from the first again, as in a process of its own."""
-    if "bokeh.util.serialization" in sys.modules:
-        sys.modules["bokeh.util.serialization"]._simple_id = 999
+def _number_again():
+    """Number what is on a page as in a process of its own, from what Bokeh has used up when it is there."""
+    numbers = sys.modules.get("bokeh.util.serialization")
+    if numbers:
+        numbers._simple_id = _first_number(numbers)
+
+
+@cache
+def _first_number(numbers):
+    return numbers._simple_id
 
 
 def _forget_digests():
