@@ -2,9 +2,11 @@
 
 Frames are simulated once, in resources/bench (9 GB). Each program runs in a process of its own, several times in a
 row after a run that does not count; the median of the wall times and the largest memory are kept. Writes results.md
-and growth.png beside this file.
+and growth.png beside this file. With `--tiny FOLDER` each measurement is made once, with small frames and everything
+in that folder: whether it still works.
 """
 
+import argparse
 import os
 import platform
 import shutil
@@ -13,6 +15,7 @@ import sys
 import time
 from datetime import date
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from threading import Timer
@@ -23,12 +26,16 @@ from matplotlib.figure import Figure
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 SCRATCH = ROOT / "resources/bench"
+RESULTS = HERE
 BIN = Path(sys.executable).parent
 REPEATS = int(os.environ.get("REPEATS", 3))
 SETS = ("indoors", "outdoors", "outdoors_f4")
 SHAPES = {3: (1416, 2120), 12: (2840, 4244), 48: (5680, 8488)}  # megapixels: visible rows and columns
 METHODS = ("median", "mean")
+PACKAGES = ("numpy", "numba", "rawpy", "snakemake", "ccdproc")
 COUNTS = (10, 30, 90, 300)
+#: Frames of a subset in the demo's sets; targets of the measured run of the workflow, by default all.
+FRAMES, TARGETS = 30, ()
 SIRIL = """requires 1.0.0
 setcpu 2
 cd {folder}/frames
@@ -68,6 +75,11 @@ def measure(command, repeats=REPEATS, before=None, limit=1800):
     return median(seconds), max(memory)
 
 
+def start(command, **options):
+    """Run what is not measured."""
+    subprocess.run([str(part) for part in command], check=True, cwd=ROOT, **options)
+
+
 def program(name, *arguments, repeats=REPEATS):
     """Measure one of programs.py."""
     return measure([sys.executable, HERE / "programs.py", name, *arguments], repeats)
@@ -78,7 +90,7 @@ def ours(rule, options, frames):
     work = SCRATCH / "work"
     work.mkdir(exist_ok=True)
     inspect = [sys.executable, HERE / "programs.py", "ours", "inspect_frames", options, work / "inspected.tsv", *frames]
-    subprocess.run(inspect, check=True, stdout=subprocess.DEVNULL)
+    start(inspect, stdout=subprocess.DEVNULL)
     return program("ours", rule, options, work / "out.fits", *frames)
 
 
@@ -92,7 +104,12 @@ def siril(frames, stack):
             (folder / "frames" / Path(frame).name).symlink_to(frame)
         (folder / "stack.ssf").write_text(SIRIL.format(folder=folder, form=form, stack=stack))
         clean = lambda: shutil.rmtree(folder / "work", ignore_errors=True)  # noqa: E731
-        results.append(measure(["siril-cli", "-d", folder, "-s", folder / "stack.ssf"], before=clean, limit=120))
+        settings = [
+            f"{name}={SCRATCH / 'settings'}" for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
+        ]  # its own
+        results.append(
+            measure(["env", *settings, "siril-cli", "-d", folder, "-s", folder / "stack.ssf"], before=clean, limit=120)
+        )
         if not list((folder / "work").glob("master*")):  # its log reports success even when nothing ran
             sys.exit(f"Siril left no master: {stack}")
         shutil.rmtree(folder)
@@ -125,7 +142,7 @@ def simulate(name, shape, sets, frames):
     folder = SCRATCH / name / "demo"
     first = [folder / each / "DSC00001.dng" for each in sets]
     command = snakemake(configure(name, name, shape, sets, frames), "--quiet", "all", "--", *first)
-    subprocess.run([str(part) for part in command], check=True, cwd=ROOT)
+    start(command)
     return {each: [str(path) for path in sorted((folder / each).glob("*.dng"))] for each in sets}
 
 
@@ -146,7 +163,9 @@ def measure_growth(frames):
     for count in COUNTS:
         linked = repeat_frames(frames, count)
         rows.append(("frames", count, *(ours("combine_subset", f"{method},channel", linked) for method in METHODS)))
-    rows.append(("frames, 1 GB allowed", 300, *(ours("combine_subset", f"{m},channel,1000", linked) for m in METHODS)))
+    rows.append(
+        ("frames, 1 GB allowed", COUNTS[-1], *(ours("combine_subset", f"{m},channel,1000", linked) for m in METHODS))
+    )
     for megapixels, shape in SHAPES.items():
         sized = simulate(f"{megapixels}mp", shape, ["outdoors"], 4)["outdoors"][:10]
         rows.append(("megapixels", megapixels, *(ours("combine_subset", f"{m},channel", sized) for m in METHODS)))
@@ -155,15 +174,16 @@ def measure_growth(frames):
 
 def measure_workflow(shape):
     """The whole workflow on three sets of 90 frames, and a run with nothing to do."""
-    config = configure("workflow", "full", shape, SETS, 30)
+    config = configure("workflow", "full", shape, SETS, FRAMES)
     results = SCRATCH / "workflow/results"
     clean = lambda: shutil.rmtree(results, ignore_errors=True)  # noqa: E731
-    return measure(snakemake(config), 1, clean), measure(snakemake(config, "-n"))
+    whole = measure(snakemake(config, "--", *(results / target for target in TARGETS)), 1, clean)
+    return whole, measure(snakemake(config, "-n", "--", *(results / target for target in TARGETS)))
 
 
 def main():
     """Measure everything."""
-    frames = simulate("full", SHAPES[12], SETS, 30)["outdoors"]
+    frames = simulate("full", SHAPES[12], SETS, FRAMES)["outdoors"]
     few, step = frames[:30], frames[::2]
     took = {"decode 30": program("decode", *few), "decode 90": program("decode", *frames)}
     for options in ("median,none", "median,channel", "mean,channel", "sigma_clip,channel"):
@@ -176,14 +196,15 @@ def main():
         took["siril median 90"] = siril(frames, "med -nonorm")
         took["siril scaled median 90"] = siril(frames, "med -norm=mul")
         took["siril clip 30"] = siril(few, "rej s 3 3 -norm=mul")
-    took["ccdproc median 30"] = program("ccdproc", *few, repeats=1)
+    if find_spec("ccdproc"):
+        took["ccdproc median 30"] = program("ccdproc", *few, repeats=1)
     took["notebook mosaic 30"] = program("notebook", "mosaic", *few)
     took["notebook mosaic 90"] = program("notebook", "mosaic", *frames, repeats=1)
     took["notebook debayered 45"] = program("notebook", "debayered", *step, repeats=1)
     growth = measure_growth(frames)
     took["workflow"], took["nothing to do"] = measure_workflow(SHAPES[12])
     draw_growth(growth)
-    (HERE / "results.md").write_text(report(took, growth))
+    (RESULTS / "results.md").write_text(report(took, growth))
 
 
 def report(took, growth):
@@ -191,7 +212,7 @@ def report(took, growth):
     t, m = ({name: value[i] for name, value in took.items()} for i in (0, 1))
     notebook = 3 * (3 * t["notebook mosaic 30"] + t["notebook mosaic 90"] + 2 * t["notebook debayered 45"])
     by_frames = {count: results for kind, count, *results in growth if kind == "frames"}
-    growths = {name: by_frames[300][i][0] / by_frames[30][i][0] / 10 for i, name in enumerate(METHODS)}
+    growths = {name: by_frames[COUNTS[-1]][i][0] / by_frames[COUNTS[1]][i][0] / 10 for i, name in enumerate(METHODS)}
     limit30, limit90 = t["decode 30"] + 1, t["decode 90"] + 1
     wanted = [
         ("median of 30 frames", "decoding + 1 s", t["median,none 30"] / limit30, "at most", 1.5),
@@ -231,7 +252,7 @@ def report(took, growth):
         "process, files in the page cache, two threads where the program can use them.",
         "",
         f"{date.today()}, {machine()}, Python {platform.python_version()}, "
-        + ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "rawpy", "snakemake", "ccdproc"))
+        + ", ".join(f"{name} {version(name)}" for name in PACKAGES if find_spec(name))
         + f", {siril_version()}.",
         "",
         "## Ratios",
@@ -278,7 +299,7 @@ def draw_growth(growth):
             axis.set(xlabel=label, ylabel=quantity, xlim=(0, None), ylim=(0, None))
             axis.grid(alpha=0.3)
             axis.legend()
-    figure.savefig(HERE / "growth.png", dpi=100, metadata={"Software": None})
+    figure.savefig(RESULTS / "growth.png", dpi=100, metadata={"Software": None})
 
 
 def machine():
@@ -295,5 +316,18 @@ def siril_version():
     return subprocess.run(["siril-cli", "--version"], capture_output=True, text=True).stdout.strip()
 
 
+def shrink(folder):
+    """Measure with small frames, once each, everything in a folder."""
+    global SCRATCH, RESULTS, REPEATS, SETS, SHAPES, COUNTS, FRAMES, TARGETS
+    SCRATCH = RESULTS = Path(folder).resolve()
+    REPEATS, SETS, SHAPES, COUNTS, FRAMES = 1, ("outdoors",), {3: (120, 180), 12: (120, 180)}, (3, 4), 2
+    TARGETS = ("outdoors/inspected.tsv",)
+
+
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--tiny", metavar="FOLDER")
+    arguments = parser.parse_args()
+    if arguments.tiny:
+        shrink(arguments.tiny)
     main()

@@ -33,22 +33,23 @@ def ours(rule, options, output, *frames):
     folder = Path(output).parent
     limits = {"threads": 2, "memory_mb": int(memory[0]) if memory else None, "scratch": str(folder)}
     files, inspected = [Path(frame).name for frame in frames], str(folder / "inspected.tsv")
-    source = {"frames": frames, "files": files, "inspected": inspected, "bias": None, "overscan": False}
+    chosen = {"frames": list(frames), "files": files, "overscan": False}
+    combining = chosen | {"bands": [], "inspected": inspected, "combine": combine, "limits": limits}
     if rule == "inspect_frames":
         import inspect_frames
 
-        choices = {"files": files, "overscan": False, "mismatch": "error", "exposure_span": 2}
-        choices |= {"subsets": ["A"] * len(files), "bad_frames": "exclude", "min_frames": 3, "tests": FRAME_TESTS}
-        inspect_frames.main(frames, None, output, output + "_drift", choices, 2)
+        acceptance = {"mismatch": "error", "exposure_span": 2, "bad_frames": "exclude", "min_frames": 3}
+        made = {"inspected": output, "maps": f"{output}.fits", "subsets": ["A"] * len(files)}
+        inspect_frames.main(**chosen, **made, acceptance=acceptance | {"frame_tests": FRAME_TESTS}, threads=2)
     elif rule == "combine_subset":
         import combine_subset
 
-        combine_subset.main(source, [], output, 0, combine, limits)
+        combine_subset.main(**combining, subset=output, rotation=0)
     elif rule == "debayer_flat":
         import debayer_flat
 
-        source["debayer"] = {"algorithm": "bilinear", "step": 1}
-        debayer_flat.main(source, [], output, output + "_uncert", combine, limits)
+        made = {"flat": output, "uncert": f"{output}_uncert.fits"}
+        debayer_flat.main(**combining, **made, debayer={"algorithm": "bilinear", "step": 1})
 
 
 def notebook(what, *frames):

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # tests run side by side: before numpy is there
 
 import numpy as np
+import one_process
 import pytest
 import yaml
 from filelock import FileLock
@@ -94,8 +96,14 @@ def compile_kernels():
     """Leave the machine code of the kernels beside them, to be copied with them; compiling takes ten seconds."""
     levels = np.ones((1, 4), np.float32)
     stack = stack_frames(np.ones((1, 2, 2), np.uint16), levels, levels, ColorFilterArray.from_name("MONO"))
-    combine_stack(stack, {"method": "mean"})
-    combine_interpolated(stack, {"method": "mean"})
+    with FileLock(Path(tempfile.gettempdir()) / f"flatfield-kernels-{os.getuid()}.lock"):  # once, not in each worker
+        combine_stack(stack, {"method": "mean"})
+        combine_interpolated(stack, {"method": "mean"})
+
+
+def succeeded(done):
+    assert done.returncode == 0, done.stdout[-5000:]
+    return done.stdout
 
 
 @dataclass
@@ -132,8 +140,12 @@ class Project:
         change(config)
         self.configure(config)
 
-    def snakemake(self, *arguments, cores=2, timeout=600, **environment):
-        """Run snakemake as a user does, with further variables of the environment; all output in `stdout`."""
+    def snakemake(self, *arguments, cores=2, own_code=False):
+        """Run snakemake in this process, see `one_process`; all output in `stdout`, the exit code in `returncode`."""
+        return one_process.snakemake(self.folder, *arguments, cores=cores, own_code=own_code)
+
+    def start(self, *arguments, cores=2, timeout=600, **environment):
+        """Run snakemake as a user does, with further variables of the environment; results as of `snakemake`."""
         return subprocess.run(
             [sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments],
             cwd=self.folder,
@@ -146,14 +158,16 @@ class Project:
         )
 
     def run(self, *arguments, **options):
-        """Run snakemake and expect success."""
-        done = self.snakemake(*arguments, **options)
-        assert done.returncode == 0, done.stdout[-5000:]
-        return done.stdout
+        """Run snakemake in this process and expect success."""
+        return succeeded(self.snakemake(*arguments, **options))
 
-    def planned(self, *arguments):
+    def run_apart(self, *arguments, **options):
+        """Run snakemake as a user does and expect success."""
+        return succeeded(self.start(*arguments, **options))
+
+    def planned(self, *arguments, **options):
         """Rules that a run would execute now, with the number of jobs of each."""
-        output = self.run("--dry-run", *arguments)
+        output = self.run("--dry-run", *arguments, **options)
         table = re.search(r"^job +count\n[- ]+\n(.*?)^total", output, re.MULTILINE | re.DOTALL)
         jobs = dict(re.findall(r"^(\w+) +(\d+)$", table[1], re.MULTILINE)) if table else {}
         return Counter({name: int(count) for name, count in jobs.items() if name != "all"})
@@ -200,13 +214,13 @@ def build_project(folder):
     return project
 
 
-def run_once(name, build, tmp_path_factory, worker_id):
-    """A project that has run on two cores, shared by tests that run side by side."""
+def make_once(name, make, tmp_path_factory, worker_id):
+    """A project that is made once, by a function of its folder, and shared by tests that run side by side."""
     base = tmp_path_factory.getbasetemp()
     folder = (base if worker_id == "master" else base.parent) / name
     with FileLock(f"{folder}.lock"):
         if not (folder / "done").exists():
-            build(folder / "project").run(timeout=1800)
+            make(folder / "project")
             (folder / "done").touch()
     return Project(folder / "project")
 
@@ -214,13 +228,44 @@ def run_once(name, build, tmp_path_factory, worker_id):
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory, worker_id):
     """A project that has run; do not change it, `copy` it."""
-    return run_once("finished", build_project, tmp_path_factory, worker_id)
+    return make_once("finished", lambda folder: build_project(folder).run(), tmp_path_factory, worker_id)
+
+
+#: A locale, a time zone and a seed in which nothing may turn out otherwise; a locale that is not installed counts as C.
+ELSEWHERE = {"LC_ALL": "tr_TR.UTF-8", "TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "77", "LANG": "C"}
+
+
+def start_elsewhere(folder):
+    """Run the project of `finished` as a user does, on eight cores, in other surroundings, frames listed backwards."""
+    project = build_project(folder)
+    usual = os.umask(0o077)
+    try:
+        for place in folder.glob("raws/*"):  # made anew, the last first
+            frames = [(path, path.read_bytes()) for path in sorted(place.iterdir())]
+            for path, _ in frames:
+                path.unlink()
+            for path, content in reversed(frames):
+                path.write_bytes(content)
+        project.run_apart(cores=8, timeout=1800, **ELSEWHERE)
+    finally:
+        os.umask(usual)
+
+
+@pytest.fixture(scope="session")
+def started(tmp_path_factory, worker_id):
+    """The project of `finished`, run from the command line; do not change it, `copy` it."""
+    return make_once("started", start_elsewhere, tmp_path_factory, worker_id)
 
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory, worker_id):
     """The project as it is, with `config.yaml` of the demo, that has run; do not change it, `copy` it."""
-    return run_once("demo", Project.create, tmp_path_factory, worker_id)
+
+    def make(folder):
+        project = Project.create(folder)
+        project.run_apart(timeout=1800) if LONG else project.run()
+
+    return make_once("demo", make, tmp_path_factory, worker_id)
 
 
 @pytest.fixture(scope="session")

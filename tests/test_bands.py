@@ -40,26 +40,6 @@ def test_bands_give_the_same_bytes(tmp_path, method, cfa, with_bias):
     assert not project.planned(*targets)
 
 
-def test_as_many_bands_as_memory_asks_for(tmp_path):
-    """What one job would have to keep in a scratch file, jobs of two bands hold in memory."""
-    project = Project.create(tmp_path / "project")
-    write_flats(project.folder / "raws/set", 6, shape=(480, 360))
-    target, base = "results/set/flat_cfa.fits", {"raw_root": "raws", "sets": {"set": {"frames": "set/*.dng"}}}
-    project.configure({**base, "bands": "auto"})
-    assert project.planned(target)["combine_band"] == 0  # no limit, no bands
-    found = []
-    for number in (1, "auto"):
-        project.configure({**base, "bands": number, "memory_mb": 257})  # of 259, or of 255 in halves
-        assert project.planned(target)["combine_band"] == (2 if number == "auto" else 0)
-        project.run(target)
-        found.append(project.path("set/flat_cfa.fits").read_bytes())
-        whole = project.path("logs/set/flat_cfa.log").read_text()
-        assert ("in a scratch file" in whole) == (number == 1)
-    logs = sorted(project.path("logs/set/bands/flat_cfa").glob("*.log"))
-    assert len(logs) == 2 and all("in memory" in log.read_text() for log in logs)
-    assert found[0] == found[1]
-
-
 def test_more_bands_than_tiles_are_refused(project):
     project.change_config(lambda config: config.update(bands=40))
     done = project.snakemake("results/first/flat_cfa.fits")

@@ -5,15 +5,15 @@ import re
 import pytest
 from conftest import REPOSITORY
 
-from compare_truth import COLUMNS as DEMO_COLUMNS
-from flatfield.measure.inspection import columns
+from flatfield.demo.truth import TRUTH_COLUMNS
+from flatfield.files.frame_table import columns_of
 
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 #: Tables that only other input has (no colour filters, bias frames, the demo), with their columns.
 OTHER_INPUT = {
-    "mono/frames.tsv": columns(("MONO",), placed=True, screened=True),
-    "mono/bias.tsv": columns(("MONO",)),
-    "demo.tsv": DEMO_COLUMNS,
+    "mono/frames.tsv": columns_of(("MONO",), placed=True, tested=True),
+    "mono/bias.tsv": columns_of(("MONO",)),
+    "demo.tsv": TRUTH_COLUMNS,
 }
 
 

@@ -126,6 +126,6 @@ def test_strange_configurations(project, lines, words):
     path = project.folder / "config.yaml"
     path.write_text(yaml.safe_dump(project.configured()) + lines)
     before = files_outside(project)
-    done = project.snakemake(timeout=60)
+    done = project.start(timeout=60)
     assert done.returncode != 0 and words in done.stdout
     assert files_outside(project) == before

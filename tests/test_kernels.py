@@ -13,14 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from flatfield.combine import demosaicing, methods
+from flatfield.combine import demosaicing, kernels, methods
 from flatfield.combine.stack import Stack, afford_threads, read_stack, stack_frames
 from flatfield.combine.store import FrameStore
 from flatfield.demo import simulation
 from flatfield.files import memory
 from flatfield.files.errors import CombinationError, FrameError, ResourceError
+from flatfield.files.frame_table import FrameRecord
 from flatfield.raw.cfa import ColorFilterArray
-from flatfield.raw.decode import read_shape
+from flatfield.raw.decode import read_frame
 
 XTRANS = "RBGBRGGGRGGBGGBGGRBRGRBGGGBGGRGGRGGB"
 PATTERNS = ("MONO", "RGGB", "GBRG", XTRANS)
@@ -368,14 +369,15 @@ def test_too_little_memory_or_scratch_space_is_said_before_the_work(frames, tmp_
 def test_threads_that_memory_does_not_allow_are_left_out(frames, tmp_path, capfd):
     """With so many as there are cores the frames would find no place, with fewer they do."""
     paths, _ = frames
-    rows, cores = [dict(zip(("rows", "columns"), read_shape(paths[0]), strict=True))], 64
+    rows, columns = read_frame(paths[0]).mosaic.shape
+    records, cores = [FrameRecord(path, rows=rows, columns=columns) for path in paths], 64
     for threads, limit, place in (
         (3, memory_for(paths, 3)[0], "in memory"),
         (1, memory_for(paths, 1)[1], "in a scratch file"),
     ):
         with pytest.raises(ResourceError):
             read_stack(paths, False, limits(limit, tmp_path, cores))
-        afforded = afford_threads(paths, rows, limits(limit, tmp_path, cores))
+        afforded = afford_threads(paths, records, limits(limit, tmp_path, cores))
         assert afforded == limits(limit, tmp_path, threads)
         read_stack(paths, False, afforded)
         assert place in capfd.readouterr().out
@@ -421,29 +423,19 @@ def test_a_killed_job_leaves_no_scratch(tmp_path):
 # Machine code
 
 
-def run_kernel(tmp_path, **environment):
-    """Take a median in a process of its own that has only this copy of the library."""
-    code = (
-        "import numpy as np; from flatfield.combine.methods import combine; "
-        "print(combine(np.ones((3, 2), 'f4'), {'method': 'median'})[0])"
-    )
-    environment = os.environ | {"PYTHONPATH": str(tmp_path), "HOME": str(tmp_path / "home")} | environment
-    job = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
-    assert job.stdout == "[1. 1.]\n", job.stderr
+def run_kernel(folder, **environment):
+    """Compile a kernel as the library does, in a process and a folder of its own, as the library's take long."""
+    code = "from flatfield.combine.kernels import compiled\n\n@compiled\ndef double(x):\n    return 2 * x\n"
+    (folder / "kernel.py").exists() or (folder / "kernel.py").write_text(code)
+    places = {"PYTHONPATH": f"{folder}:{REPOSITORY / 'workflow/scripts'}", "HOME": str(folder / "home")}
+    command = [sys.executable, "-c", "import kernel; print(kernel.double(21))"]
+    job = subprocess.run(command, env=os.environ | places | environment, capture_output=True, text=True)
+    assert job.stdout == "42\n", job.stderr
 
 
-@pytest.fixture
-def library(tmp_path):
-    """A copy of the library without machine code."""
-    import shutil
-
-    ignore = shutil.ignore_patterns("__pycache__")
-    return shutil.copytree(REPOSITORY / "workflow/scripts/flatfield", tmp_path / "flatfield", ignore=ignore)
-
-
-def test_machine_code_is_kept_and_may_be_damaged(library, tmp_path):
+def test_machine_code_is_kept_and_may_be_damaged(tmp_path):
     run_kernel(tmp_path)
-    kept = sorted((library / "__pycache__").glob("*.nb*"))
+    kept = sorted((tmp_path / "__pycache__").glob("*.nb*"))
     assert kept
     written = [path.stat().st_mtime_ns for path in kept]
     run_kernel(tmp_path)
@@ -453,8 +445,13 @@ def test_machine_code_is_kept_and_may_be_damaged(library, tmp_path):
     run_kernel(tmp_path)
 
 
-def test_no_folder_for_machine_code_is_no_error(library, tmp_path):
+def test_no_folder_for_machine_code_is_no_error(tmp_path):
     """A file in the place of each folder where machine code could go."""
-    (library / "__pycache__").write_text("")
+    (tmp_path / "__pycache__").write_text("")
     (tmp_path / "home").write_text("")
     run_kernel(tmp_path, XDG_CACHE_HOME=str(tmp_path / "home"), PYTHONDONTWRITEBYTECODE="1")
+
+
+def test_kernels_keep_their_machine_code():
+    for kernel in (kernels.combine_pixels, kernels.combine_planes):
+        assert type(kernel._cache) is kernels._Cache

@@ -11,6 +11,7 @@ from conftest import BLACK, MARGINS, exif, simulate_mosaic
 from test_workflow import table
 
 from flatfield.demo.simulation import write_dng
+from flatfield.files.frame_table import read_frames
 from flatfield.raw.cfa import ColorFilterArray
 from flatfield.report import conclusions
 
@@ -56,7 +57,7 @@ def test_a_black_level_that_covered_pixels_contradict(project, offset):
     project.run("results/second/inspected.tsv")
     rows = table(project.path("second/inspected.tsv"))
     assert [float(row["black_off_dn"]) for row in rows] == [offset] * 4  # covered pixels are at black exactly
-    warnings = conclusions._black("second", rows)
+    warnings = conclusions._black("second", read_frames(project.path("second/inspected.tsv")))
     assert len(warnings) == (offset != 0)
     if offset:
         assert f"read {offset:+g} DN above it" in warnings[0][0] and "bias" in warnings[0][1]
@@ -129,15 +130,15 @@ def test_lights_and_a_lens_cap_among_flats(project):
     assert "departs" in reasons["first/DSC2.dng"] and "too dark" in reasons["first/DSC8.dng"]
 
 
-def test_jobs_stay_within_the_memory_that_they_declare(finished):
+def test_jobs_stay_within_the_memory_that_they_declare(started):
     """Peaks of memory as Snakemake's benchmarks have them, against what the log says was declared."""
     declared = {}
-    for path in (finished.folder / ".snakemake/log").glob("*.log"):
+    for path in (started.folder / ".snakemake/log").glob("*.log"):
         for job in re.split(r"^(?:local)?rule ", path.read_text(), flags=re.MULTILINE)[1:]:
             if "benchmark: " in job and "mem_mb=" in job:
                 name = job.split("benchmark: ")[1].split("\n")[0]
                 declared[name] = int(job.split("mem_mb=")[1].split(",")[0].split("\n")[0])
     assert len(declared) >= 6
     for name, limit in declared.items():
-        (row,) = table(finished.folder / name)
+        (row,) = table(started.folder / name)
         assert float(row["max_rss"]) * 1.048576 < limit, name

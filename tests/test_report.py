@@ -133,8 +133,9 @@ def test_maps_zoom_together_and_tell_their_values(finished, browser):
         assert len(lengths) == 3 and min(lengths) > 30
 
 
-@needs_browser
-def test_page_of_a_monochrome_set(tmp_path, browser):
+@pytest.fixture
+def monochrome(tmp_path):
+    """A set of frames without colours that has run; before a browser is open, as no two loops of events run at once."""
     project = Project.create(tmp_path / "project")
     rng = np.random.default_rng(1)
     for kind, level in (("flats", 20000), ("bias", 1000), ("lights", 5000)):
@@ -151,6 +152,12 @@ def test_page_of_a_monochrome_set(tmp_path, browser):
         }
     )
     project.run()
+    return project
+
+
+@needs_browser
+def test_page_of_a_monochrome_set(monochrome, browser):
+    project = monochrome
     page = browser.open(project.path("report.html"))
     assert page.evaluate(LOOK) == {"images": 6, "hidden": 0, "overflow": 0}
     maps = browser.open(project.path("mono/interactive.html"))

@@ -80,7 +80,7 @@ def products_in_bucket(bucket):
 def test_products_are_those_of_a_local_run(stored, finished):
     project, bucket = stored
     targets = () if LONG else ("results/first/stats.tsv", "results/first/plots/flat.png")
-    project.run(*PROFILE, *targets, timeout=1800)
+    project.run_apart(*PROFILE, *targets, timeout=1800)
     expected, found = products_on_disk(finished.folder / "results"), products_in_bucket(bucket)
     assert sorted(found) == sorted(expected) if LONG else "first/plots/flat.png" in found
     assert [name for name in found if found[name] != expected[name]] == []
@@ -88,10 +88,10 @@ def test_products_are_those_of_a_local_run(stored, finished):
     copies = project.folder / ".snakemake/storage/s3/flats/tiny"
     left = {path.relative_to(copies).parts[:2] for path in copies.rglob("*") if path.is_file()}
     assert left <= {("results", name) for name in UNCOMPARED}
-    assert "Nothing to be done" in project.run("--dry-run", *PROFILE, *targets)
+    assert "Nothing to be done" in project.run_apart("--dry-run", *PROFILE, *targets)
 
     bucket.Object("tiny/results/first/subsets/A.fits").delete()  # its table of frames is in the bucket only
-    project.run(*PROFILE, "results/first/subsets/A.fits")
+    project.run_apart(*PROFILE, "results/first/subsets/A.fits")
     assert products_in_bucket(bucket)["first/subsets/A.fits"] == expected["first/subsets/A.fits"]
 
 
@@ -99,7 +99,7 @@ def test_products_are_those_of_a_local_run(stored, finished):
 def test_the_demo_is_that_of_a_local_run(demo, bucket, tmp_path):
     """Its frames are made in the bucket too."""
     project = Project.create(tmp_path / "project")
-    project.run(*PROFILE, timeout=1800)
+    project.run_apart(*PROFILE, timeout=1800)
     expected, found = products_on_disk(demo.folder / "results"), products_in_bucket(bucket)
     assert sorted(found) == sorted(expected)
     assert [name for name in found if found[name] != expected[name]] == []
@@ -109,6 +109,6 @@ def test_the_demo_is_that_of_a_local_run(demo, bucket, tmp_path):
 def test_pattern_without_frames_is_told(stored):
     project, _ = stored
     project.change_config(lambda config: config["sets"]["second"].update(frames="*.dng"))
-    done = project.snakemake("--dry-run", *PROFILE)
+    done = project.start("--dry-run", *PROFILE)
     assert done.returncode != 0
     assert "key `sets.second.frames`: nothing matches raws/*.dng" in done.stdout

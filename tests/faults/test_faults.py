@@ -65,7 +65,7 @@ def test_frames_that_cannot_be_written_are_enough(project, finished):
 )
 def test_errors_are_told_where_the_log_lies_on_a_full_disk(work, sentences):
     code = (
-        f"from flatfield.errors import FrameError\nfrom flatfield.job import logged_job\n"
+        f"from flatfield.files.errors import FrameError\nfrom flatfield.files.job import logged_job\n"
         f"with logged_job('/dev/full'):\n    {work}\n"
     )
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "workflow/scripts")}

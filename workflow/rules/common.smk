@@ -35,7 +35,7 @@ try:
     PLAN = Plan.make(config, configuration.read_preset(config, schema), demo_folder, STORED)
 except ConfigurationError as error:
     message = f"{', '.join(map(str, workflow.configfiles)) or 'configuration'}: {error}"
-    if workflow.modifier.is_module:
+    if workflow.modifier.parent_modifier:  # part of another workflow, which must not end here
         raise WorkflowError(message) from error
     sys.exit(f"error: {message}")
 

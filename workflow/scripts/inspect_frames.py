@@ -3,7 +3,7 @@
 from flatfield.files.frame_table import read_frames, used_frames, write_frames
 from flatfield.files.job import run
 from flatfield.measure.consistency import check_offsets, reject_mismatches
-from flatfield.measure.drift import write_maps
+from flatfield.measure.frame_maps import write_maps
 from flatfield.measure.inspection import inspect_frames
 from flatfield.measure.screening import screen_frames
 from flatfield.raw.cfa import ColorFilterArray

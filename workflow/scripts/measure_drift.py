@@ -3,7 +3,8 @@
 from flatfield.files.frame_table import read_frames, used_frames
 from flatfield.files.job import run
 from flatfield.files.tables import write_table
-from flatfield.measure.drift import DRIFT_COLUMNS, measure_drift, read_maps
+from flatfield.measure.drift import DRIFT_COLUMNS, measure_drift
+from flatfield.measure.frame_maps import read_maps
 from flatfield.raw.cfa import ColorFilterArray
 
 

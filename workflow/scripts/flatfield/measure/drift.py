@@ -1,51 +1,15 @@
 """Drift: how the light changed while a subset was taken."""
 
 import numpy as np
-from astropy.io import fits
 
-from flatfield.files.fits import write_fits
 from flatfield.files.tables import mark_undetermined
 from flatfield.measure.gradients import measure_map
-from flatfield.measure.screening import COARSENINGS, ENOUGH, coarsen, map_block_size
+from flatfield.measure.screening import ENOUGH, map_block_size
 
 DRIFT_COLUMNS = [
     *["subset", "channel", "rms_percent", "noise_percent", "gradient_percent", "gradient_error", "direction_deg"],
     *["direction_error", "significant", "reason"],
 ]
-
-
-def write_maps(path, frames, statistics):
-    """Write the frames that count in coarse blocks, in which halves of a subset are compared.
-
-    Parameters
-    ----------
-    path : str
-        FITS file, float64, ``(frames, channels, rows, columns)``, DN above black; 0 for frames that do not
-        count.
-    frames : list of FrameRecord
-    statistics : list of flatfield.measure.screening.FrameStatistics
-    """
-    shape = next(each.map.shape for frame, each in zip(frames, statistics, strict=True) if frame.used)
-    step = min(COARSENINGS[-1], *shape[1:])
-    empty = np.zeros((shape[0], *(length // step for length in shape[1:])))
-    coarse = [coarsen(each.map, step) if frame.used else empty for frame, each in zip(frames, statistics, strict=True)]
-    hdu = fits.PrimaryHDU(np.array(coarse))
-    hdu.header["STEP"] = (step, "blocks of the screening in one of these, a side")
-    write_fits(path, [hdu])
-
-
-def read_maps(path):
-    """Read a file of `write_maps`.
-
-    Returns
-    -------
-    maps : numpy.ndarray, float64, ``(frames, channels, rows, columns)``
-        DN above black.
-    step : int
-        Blocks of `flatfield.measure.screening` in one of these, a side.
-    """
-    with fits.open(path, memmap=False) as hdus:
-        return hdus[0].data.astype(np.float64), hdus[0].header["STEP"]
 
 
 def measure_drift(frames, maps, step, owners, cfa):

@@ -94,30 +94,6 @@ def read_frame(path, overscan=False, keep=np.array, with_metadata=True):
         raise FrameError(f"{path} cannot be decoded ({reason_of(error)}); copy it again") from error
 
 
-def read_shape(path):
-    """Rows and columns of the visible pixels of a frame, which is not decoded for that.
-
-    Raises
-    ------
-    FrameError
-        If the file cannot be read.
-    """
-    try:
-        if not is_fits(path):
-            with rawpy.imread(str(path)) as raw:
-                return raw.sizes.height, raw.sizes.width
-        _check_axes(path)
-        with fits.open(path) as hdus:
-            header = next(hdu.header for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS") == 2)
-        shape = header["NAXIS2"], header["NAXIS1"]
-        rows, columns = _section(header, "TRIMSEC", shape, path) or (slice(0, shape[0]), slice(0, shape[1]))
-        return rows.stop - rows.start, columns.stop - columns.start
-    except FlatfieldError:
-        raise
-    except Exception as error:  # decoders raise all kinds on files that are damaged
-        raise FrameError(f"{path} cannot be read ({reason_of(error)}); copy it again") from error
-
-
 def _check_signal(path, mosaic):
     """Refuse what decodes without an error and holds nothing."""
     if not mosaic.any():

@@ -1,0 +1,190 @@
+"""Every command that the Makefile, the README and the documentation name, in a small form, so that none can rot."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import one_process
+import pytest
+from conftest import LONG, REPOSITORY, Project, write_flats
+
+PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md")), *REPOSITORY.glob("config/README.md")]
+MAKEFILE = (REPOSITORY / "Makefile").read_text()
+TARGETS = re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)[1].split()
+BEGIN = r"(?:\.venv/bin/)?(?:make|snakemake|python|conda|sha256sum)(?= |$)"
+
+
+def commands_of(page):
+    """Commands in fenced blocks of a page, and in its text between backquotes, without comments."""
+    text = page.read_text()
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    lines = [re.sub(r"\s+#.*", "", line).strip() for block in blocks for line in block.splitlines()]
+    inline = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+    return [line for line in lines if line] + [each for each in inline if re.match(BEGIN, each)]
+
+
+COMMANDS = sorted({command.replace(".venv/bin/", "") for page in PAGES for command in commands_of(page)})
+#: Commands that need a network, a cluster or other software, of which only the files are checked.
+ELSEWHERE = ("conda env create -f envs/environment.yaml", "sha256sum -c results.sha256")
+
+
+def of_program(program):
+    return [command for command in COMMANDS if command.split()[0] == program]
+
+
+def test_all_commands_are_known():
+    known = {*of_program("make"), *of_program("snakemake"), *of_program("python"), *ELSEWHERE}
+    assert set(COMMANDS) <= known and len(COMMANDS) > 25
+    assert (REPOSITORY / "envs/environment.yaml").exists()
+
+
+def check_script(command):
+    """A Python script is there, and knows the options that it is called with."""
+    _, script, *arguments = shlex.split(command)
+    done = subprocess.run(
+        [sys.executable, REPOSITORY / script, "--help"], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0 and "usage:" in done.stdout, done.stderr
+    for option in (each.partition("=")[0] for each in arguments if each.startswith("--")):
+        assert option in done.stdout, f"{script} has no {option}"
+
+
+@pytest.mark.parametrize("command", [*of_program("make"), *(f"make {target}" for target in TARGETS)])
+def test_make_knows_its_targets(command):
+    """What it would do, without doing it; and the files that this needs are there."""
+    _, *arguments = shlex.split(command)
+    assert {each for each in arguments if "=" not in each} <= set(TARGETS)
+    done = subprocess.run(["make", "-n", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for name in re.findall(r"(?<![\w./-])(?:tools|tests|benchmarks|envs)/[\w./-]+", done.stdout):
+        assert (REPOSITORY / name).exists(), name
+
+
+@pytest.mark.parametrize(
+    "command", sorted(set(of_program("python")) | set(re.findall(r"python (\S+\.py.*)$", MAKEFILE)))
+)
+def test_scripts_know_their_options(command):
+    command = command if command.startswith("python ") else f"python {command}"
+    check_script(re.sub(r"\$\([^)]*\)+", "", command))
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory):
+    """The project as it is, and a second configuration."""
+    project = Project.create(tmp_path_factory.mktemp("planned") / "project")
+    shutil.copy(project.folder / "config.yaml", project.folder / "mine.yaml")
+    return project
+
+
+@pytest.mark.parametrize("command", of_program("snakemake"))
+def test_snakemake_knows_its_options(planned, command):
+    arguments = shlex.split(command)[1:]
+    profile = arguments[arguments.index("--profile") + 1] if "--profile" in arguments else None
+    if profile:
+        documented = any(f"`{profile}/config.yaml`" in page.read_text() for page in PAGES)  # to be written by the user
+        assert documented or (REPOSITORY / profile / "config.yaml").exists()
+        return
+    if "--report" in arguments or ("conda" in arguments and not shutil.which("conda")):  # the one makes a file
+        from snakemake.cli import get_argument_parser
+
+        assert get_argument_parser().parse_args(arguments)
+        return
+    if arguments[-1] == "--":
+        arguments.append("results/indoors/flat.fits")
+    place = arguments.index("--") if "--" in arguments else len(arguments)
+    quiet = () if "--unlock" in arguments else ("--dry-run",)
+    done = one_process.snakemake(planned.folder, *arguments[:place], *quiet, *arguments[place:])
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+# For real
+
+
+@pytest.fixture
+def installed(finished, tmp_path):
+    """A finished project as a user has it: with the Makefile, the tools, and an environment that is installed."""
+    project = finished.copy(tmp_path / "project")
+    for name in ("Makefile", "README.md", "LICENSE", "docs", "tools"):
+        copy = shutil.copytree if (REPOSITORY / name).is_dir() else shutil.copy2
+        copy(REPOSITORY / name, project.folder / name)
+    (project.folder / ".venv/bin").mkdir(parents=True)
+    for name in ("python", "snakemake"):
+        script = project.folder / ".venv/bin" / name
+        script.write_text(f'#!/bin/sh\nexec "{Path(sys.executable).parent / name}" "$@"\n')
+        script.chmod(0o755)
+    for name in ("installed", "installed-test"):
+        (project.folder / ".venv" / name).touch()
+    return project
+
+
+def make(project, *arguments):
+    return subprocess.run(
+        ["make", *arguments], cwd=project.folder, capture_output=True, text=True, check=False, timeout=300
+    )
+
+
+def test_make_does_what_it_says(installed):
+    """All that is quick: nothing is left to do, a proposal, an archive, and the way back to where one began."""
+    done = make(installed, "CORES=2")
+    assert done.returncode == 0 and "Nothing to be done" in done.stderr, done.stderr
+    done = make(installed, "init", "FRAMES=raws/second", "CONFIG=mine.yaml")
+    assert done.returncode == 0 and (installed.folder / "mine.yaml").exists(), done.stderr
+    assert make(installed, "init").returncode != 0  # no folder
+    done = make(installed, "share", "ARCHIVE=a.zip")
+    assert done.returncode == 0 and (installed.folder / "a.zip").exists(), done.stderr
+    assert make(installed, "clean").returncode == 0
+    assert not installed.path("").exists() and (installed.folder / "raws").exists()
+
+
+# Benchmarks
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch):
+    """The benchmark with small frames; what it would start as processes runs in this one."""
+    monkeypatch.syspath_prepend(REPOSITORY / "benchmarks")
+    import bench as tool
+    import programs
+
+    def run(command, **_):
+        command = [str(part) for part in command]
+        if "programs.py" in command[1]:
+            getattr(programs, command[2])(*command[3:])
+        else:
+            assert command[0].endswith("snakemake")
+            done = one_process.snakemake(REPOSITORY, *command[1:])
+            assert done.returncode == 0, done.stdout[-3000:]
+
+    def measure(command, repeats=1, before=None, limit=0):
+        if before:
+            before()
+        if "siril-cli" in map(str, command):
+            subprocess.run([str(part) for part in command], check=False, capture_output=True)
+        else:
+            run(command)
+        return 1.0, 100.0
+
+    for name in ("SCRATCH", "RESULTS", "REPEATS", "SETS", "SHAPES", "COUNTS", "FRAMES", "TARGETS"):
+        monkeypatch.setattr(tool, name, getattr(tool, name))
+    monkeypatch.setattr(tool, "measure", measure)
+    monkeypatch.setattr(tool, "start", run)
+    tool.shrink(tmp_path)
+    return tool
+
+
+def test_benchmarks_run(bench, tmp_path):
+    bench.main()
+    text = (tmp_path / "results.md").read_text()
+    assert text.count("| reached |") + text.count("| missed |") >= 12 and "| debayered 90 | 1.00 | 100 |" in text
+    assert (tmp_path / "growth.png").stat().st_size > 1000
+
+
+def test_scale_of_any_number_of_frames(tmp_path):
+    write_flats(tmp_path / "frames", 2, shape=(120, 180))
+    command = [sys.executable, REPOSITORY / "benchmarks/scale.py", tmp_path / "frames", "3", "1000"]
+    for more in (("--bands", "2", "--debayer"), ()) if LONG else (("--bands", "2", "--debayer"),):
+        done = subprocess.run([*command, *more], capture_output=True, text=True, check=False, timeout=300)
+        assert done.returncode == 0 and done.stdout.splitlines()[-1].startswith("| 3 | 0 | 1000 |"), done.stderr
