@@ -11,6 +11,7 @@ from conftest import BLACK, MARGINS, exif, simulate_mosaic
 from test_workflow import table
 
 from flatfield.demo.simulation import write_dng
+from flatfield.files.frame_table import read_frames
 from flatfield.raw.cfa import ColorFilterArray
 from flatfield.report import conclusions
 
@@ -54,8 +55,8 @@ def test_a_black_level_that_covered_pixels_contradict(project, offset):
         mosaic = simulate_mosaic(np.random.default_rng(number), RGGB)
         write_dng(path, mosaic, exif(number), margins=MARGINS, black=[level - offset for level in BLACK])
     project.run("results/second/inspected.tsv")
-    rows = table(project.path("second/inspected.tsv"))
-    assert [float(row["black_off_dn"]) for row in rows] == [offset] * 4  # covered pixels are at black exactly
+    rows = read_frames(project.path("second/inspected.tsv"))
+    assert [row.black_off_dn for row in rows] == [offset] * 4  # covered pixels are at black exactly
     warnings = conclusions._black("second", rows)
     assert len(warnings) == (offset != 0)
     if offset:

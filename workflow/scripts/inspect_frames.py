@@ -27,14 +27,14 @@ def main(frames, inspected, maps, files, subsets, overscan, acceptance, threads,
         Subset of each frame; frames are compared within.
     overscan : bool
     acceptance : dict
-        Keys of the configuration: mismatch, exposure_span, bad_frames, min_frames, frame_tests.
+        Keys of the configuration: mismatch, exposure_span, bad_frames, min_frames, frame_tests, guard.
     threads : int
     bias, bias_inventory : str, optional
         Master of the offset frames, and their table.
     """
     offset = read_mosaic(bias).value if bias else None
     records, statistics = inspect_frames(frames, files, overscan, lambda _: offset, threads, screened=True)
-    reject_mismatches(records, acceptance["exposure_span"], acceptance["mismatch"])
+    reject_mismatches(records, acceptance["exposure_span"], acceptance["mismatch"], guard=acceptance["guard"])
     if bias_inventory:
         check_offsets(records, read_frames(bias_inventory))
     tests = (acceptance[key] for key in ("frame_tests", "min_frames", "bad_frames"))

@@ -1,6 +1,7 @@
 """What each frame is: its metadata, its levels, where it saturates."""
 
 import hashlib
+import math
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from flatfield.files.reading import read_content, read_each, state_of
 from flatfield.measure.screening import measure_frame
 from flatfield.raw.cfa import CHANNEL_OF_COLOR
 from flatfield.raw.decode import black_beside_bias, read_frame, signal
+from flatfield.raw.metadata import COLUMNS
 
 #: DN below the top of the histogram with which the topmost value is compared to see pixels pile up there.
 PILE_UP_WINDOW = 50
@@ -72,28 +74,20 @@ def _inspect(path, file, overscan, offset_of, screened):
     record = FrameRecord(
         file,
         time=meta.time,
-        maker=meta.maker,
-        camera=meta.camera,
-        body=meta.body,
-        lens=meta.lens,
-        filter=meta.filter,
-        distance_m=meta.distance,
-        orientation=meta.orientation,
-        row_order=meta.row_order,
-        focal_length_mm=meta.focal_length,
-        aperture=meta.aperture,
-        iso=meta.iso,
-        exposure_s=meta.exposure,
+        **{column: getattr(meta, attribute) for attribute, column in COLUMNS.items()},
         rows=frame.mosaic.shape[0],
         columns=frame.mosaic.shape[1],
         cfa=frame.cfa.name,
         black_dn=tuple(map(float, black)),
+        bits=bit_depth(frame.white),
+        zero_level="bias" if offset is not None else frame.zero_level,
         black_off_dn=None if offset is not None or frame.masked is None else frame.masked - float(black.mean()),
         white_dn=frame.white,
         level_dn=level,
         levels_dn=levels,
         saturation_dn=saturation,
         saturated=saturated,
+        remark="; ".join(frame.remarks),
         sha256=digest,
     )
     if not screened:
@@ -101,6 +95,17 @@ def _inspect(path, file, overscan, offset_of, screened):
     statistics = measure_frame(frame.mosaic, black, frame.cfa, saturation, offset)
     record.snr, record.saturated_percent = statistics.snr, statistics.saturated_percent
     return record, statistics
+
+
+def bit_depth(white):
+    """Bits of numbers up to a white level, DN, which may be some percent below the largest or just above it.
+
+    Examples
+    --------
+    >>> bit_depth(4095), bit_depth(13583), bit_depth(16384)
+    (12, 14, 14)
+    """
+    return None if white is None else math.ceil(math.log2(white + 1) - 0.1)
 
 
 def _size(mosaic):

@@ -188,6 +188,7 @@ class FlatSet:
             "bad_frames": options["bad_frames"] or config["bad_frames"],
             "min_frames": config["min_frames"],
             "frame_tests": config["frame_tests"],
+            "guard": config["guard"],
         }
         return {**self.selecting, "subsets": self.owners, "acceptance": acceptance}
 

@@ -65,6 +65,11 @@ class Light:
         return self.offsets.master("bias") or self.flat.bias
 
     @property
+    def bias_inventory(self):
+        """Table of these offset frames."""
+        return self.offsets.inventory("bias") or self.flat.bias_inventory
+
+    @property
     def dark(self):
         return self.offsets.master("dark")
 
