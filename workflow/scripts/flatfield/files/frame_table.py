@@ -60,7 +60,9 @@ class FrameRecord:
     departure_percent, departure_sigma : float
         Largest departure from the other frames of the subset.
     remark : str
-        What was done to read the frame, or is odd about it.
+        What was done to read the frame.
+    doubt : str
+        What should be looked at.
     sha256 : str
         Of the file.
     used : bool
@@ -113,6 +115,7 @@ class FrameRecord:
     departure_percent: float | None = None
     departure_sigma: float | None = None
     remark: str = ""
+    doubt: str = ""
     sha256: str | None = None
     used: bool = True
     reason: str = ""
@@ -126,6 +129,10 @@ class FrameRecord:
     def size(self):
         """Rows and columns in words; None where they are not known."""
         return None if self.rows is None else f"{self.rows} x {self.columns}"
+
+    def add_doubt(self, text):
+        """Say something more that should be looked at."""
+        self.doubt = "; ".join(part for part in (self.doubt, text) if part)
 
     def leave_out(self, reason):
         """Do not use the frame."""

@@ -42,7 +42,7 @@ TAKE_OUT = "take the frames out, or set `mismatch: exclude`"
 def reject_mismatches(frames, exposure_span, mismatch, remedy=TAKE_OUT, relation="flats", guard=None):
     """Mark the frames that do not belong to the majority of their set.
 
-    What must agree stands in `flatfield.files.fields`. A frame that lacks what others have is used, with a remark.
+    What must agree stands in `flatfield.files.fields`. A frame that lacks what others have is used, with a doubt.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def check_offsets(frames, offsets):
     Parameters
     ----------
     frames : list of FrameRecord
-        Get a remark where the offset frames were exposed much longer.
+        Get a doubt where the offset frames were exposed much longer.
     offsets : list of FrameRecord
         Of ``bias.tsv``. What is unknown in one of both is passed over.
 
@@ -107,8 +107,7 @@ def check_offsets(frames, offsets):
     long = max([LONG_OFFSET_S, *(LONG_OFFSET_RATIO * exposure for exposure in known)])
     if known and offset.exposure_s is not None and offset.exposure_s > long:
         for frame in used_frames(frames):
-            add_remark(
-                frame,
+            frame.add_doubt(
                 f"its offset frames were exposed {offset.exposure_s:g} s, the flats {median(known):g} s: they hold "
                 "dark current that the flats lack",
             )
@@ -116,11 +115,6 @@ def check_offsets(frames, offsets):
 
 def _settings(field):
     return " and ISO" if field.name in ("camera", "body", "iso") else f" with {field.words} of the frames"
-
-
-def add_remark(frame, text):
-    """Say something more of a frame."""
-    frame.remark = "; ".join(part for part in (frame.remark, text) if part)
 
 
 def _reject_masters(frames):
@@ -150,7 +144,7 @@ def _reject_minority(frames, field, rule, guard):
     fitting = near(usual)
     for frame in used:
         if value_to_compare(field, frame) is None and field.name != "row_order":
-            add_remark(frame, f"{field.words} is not recorded, {show(usual)} in others")
+            frame.add_doubt(f"{field.words} is not recorded, {show(usual)} in others")
     odd = [frame for frame in known if frame not in fitting]
     odd = [frame for frame in odd if action_of(field, rule, frame, fitting[0], guard) == REFUSE]
     if not odd:

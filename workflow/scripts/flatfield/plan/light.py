@@ -5,7 +5,7 @@ from functools import cached_property
 
 from flatfield.files.names import is_fits
 from flatfield.plan import selection
-from flatfield.plan.flat_set import RESULTS, FlatSet, Offsets
+from flatfield.plan.flat_set import RESULTS, FlatSet, Offsets, reading_of
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class Light:
 
     @property
     def overscan(self):
-        return self.flat.options["overscan"]
+        return reading_of(self.flat.options, self.options["cfa"] or self.flat.options["cfa"])
 
     @property
     def selecting(self):

@@ -93,7 +93,6 @@ class Reading:
         FrameError
             If the area is not within the frame.
         """
-        cfa = ColorFilterArray.from_name(self.cfa) if self.cfa else cfa
         if not self.area:
             return mosaic, cfa
         top, bottom, left, right = self.area
@@ -269,9 +268,11 @@ def _read_raw(path, raw, reading, keep, with_metadata):
     if with_metadata:
         _check_length(path)
     tags, remarks = dng_tags.read_dng_tags(path), []
+    if raw.raw_type != rawpy.RawType.Flat or raw.raw_image_visible.ndim != 2:
+        raise FrameError(f"{path} holds no mosaic but several planes (a linear DNG or a scan); use the camera's raw")
     if not reading.cfa:
         dng_tags.check_quad(tags, path)
-    cfa = _raw_cfa(raw, path, tags, remarks)
+    cfa = ColorFilterArray.from_name(reading.cfa) if reading.cfa else _raw_cfa(raw, path, tags, remarks)
     mosaic = raw.raw_image_visible
     if mosaic.shape != (raw.sizes.height, raw.sizes.width):
         raise FrameError(f"{path} is damaged: its visible area reaches beyond its pixels; copy it again")
@@ -343,8 +344,6 @@ def _raw_cfa(raw, path, tags, remarks):
     `raw_pattern` belongs to the full frame, and is garbage for X-Trans with a masked border (as is
     `raw_colors_visible`, rawpy 0.28); `raw_color` is right where it is asked for visible pixels.
     """
-    if raw.raw_type != rawpy.RawType.Flat or raw.raw_image_visible.ndim != 2:
-        raise FrameError(f"{path} holds no mosaic but several planes (a linear DNG or a scan); use the camera's raw")
     if raw.num_colors == 1:
         return ColorFilterArray(((0,),))
     if raw.raw_pattern is None:
