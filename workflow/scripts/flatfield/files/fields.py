@@ -400,3 +400,36 @@ def action_of(field, rule, one, other, guard=None):
 def show(value):
     """Text of a value in a message."""
     return value if isinstance(value, str) else f"{value:g}"
+
+
+#: How docs/tables.md names the measures of rules.
+_MEASURES = {PERCENT: "{} %", ABSOLUTE: "{}", CIRCLE: "{} degrees"}
+
+
+def table_of_fields():
+    """Lines of the table of fields in docs/tables.md.
+
+    Examples
+    --------
+    >>> table_of_fields()[2].startswith("| `size` |")
+    True
+    """
+    lines = [
+        "| field | FITS cards; EXIF tags | flats | bias | darks | light and flat |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for field in FIELDS:
+        read = "; ".join(", ".join(f"`{name}`" for name in names) for names in (field.cards, field.tags) if names)
+        rules = " | ".join(_words_of(getattr(field, relation)) for relation in RELATIONS)
+        lines.append(f"| `{field.name}` | {read} | {rules} |")
+    return lines
+
+
+def _words_of(rule):
+    if rule is None:
+        return ""
+    tolerance = f"`guard.{rule.tolerance}`" if isinstance(rule.tolerance, str) else f"{rule.tolerance:g}"
+    within = _MEASURES[rule.measure].format(tolerance) if rule.measure in _MEASURES else ""
+    if isinstance(rule.tolerance, str):
+        within = tolerance
+    return f"{rule.action} beyond {within}" if within else rule.action

@@ -209,7 +209,10 @@ def drop_copies(entries):
         key = (Path(entry.path).stem.lower(), meta.time, meta.exposure, meta.camera, meta.body)
         original = kept.setdefault(key if meta.time else entry.path, entry)
         if original is not entry:
-            unusable[entry.path] = f"the same frame as {original.path} (a copy, or another format); one of them counts"
+            unusable[entry.path] = (
+                f"the same frame as the {Path(original.path).suffix} of its name in {original.folder or '.'} (a "
+                "copy, or another format); one of them counts"
+            )
     return [entry for entry in entries if entry.path not in unusable], unusable
 
 

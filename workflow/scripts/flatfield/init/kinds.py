@@ -91,6 +91,8 @@ NEUTRAL = {
         "blue",
     ),
 }
+#: Beginning of the doubt of pixels that may be those of a flat.
+SMOOTH = "as smooth as a flat"
 #: Words of IMAGETYP of what is none of these.
 OTHER_FRAMES = {"arc", "comparison", "comp", "difference", "focus", "response", "truth", "snapshot"}
 
@@ -189,7 +191,8 @@ def weigh(header, path, seen, doubt):
         return FLAT_DARK, "name", ""
     if header or (named and sure):
         kind, evidence = (header, "header") if header else (named, "name")
-        against = f"by its {evidence} a {kind}, by its pixels a {seen}" if contradicts(kind, seen) else ""
+        smooth = kind == FLAT and doubt.startswith(SMOOTH)  # through a dense filter a flat is exposed long
+        against = "" if smooth or not contradicts(kind, seen) else f"by its {evidence} a {kind}, by its pixels a {seen}"
         return kind, evidence, against
     if named and contradicts(named, seen):
         return seen, "pixels", f"{part!r} has a word for {named} frames, but by its pixels it is a {seen}"

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.polynomial.legendre import legvander2d
 
 from flatfield.files.names import is_fits
-from flatfield.init.kinds import BIAS, DARK, FLAT, LIGHT
+from flatfield.init.kinds import BIAS, DARK, FLAT, LIGHT, SMOOTH
 from flatfield.raw.robust import robust_deviation
 
 SHORT_S = 1 / 500  # a dark exposure up to this is a bias frame
@@ -72,5 +72,5 @@ def look_at_pixels(frame, entry):
             long = exposure is not None and exposure > (LONG_NARROW_S if narrow else LONG_S)
             kind = LIGHT if long else FLAT  # a plain sky is as smooth as a flat
             if long or level < DIM_LEVEL * span:
-                doubt = f"as smooth as a flat, but {'exposed long' if long else 'dim'}: is it one?"
+                doubt = f"{SMOOTH}, but {'exposed long' if long else 'dim'}: is it one?"
     return kind, doubt, frame.mosaic.shape

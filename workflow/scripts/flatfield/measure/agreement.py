@@ -64,8 +64,9 @@ def compare(light, flats, darks, bias, options):
         if field.light:
             rows.append(judge(field, field.light, light, nearest(field, field.light, light, used), guard))
     rows.append(row_of("white_dn", light.white_dn, used[0].white_dn, "warning", "another bit depth?"))
+    subtracted = not set("BD") & set(light.calibrated or "")
     for name, frames, relation in (("bias", bias, "offset"), ("dark", darks, "dark")):
-        for field in FIELDS if frames else ():
+        for field in FIELDS if frames and subtracted else ():
             rule = getattr(field, relation)
             if rule:
                 row = judge(field, rule, light, used_frames(frames)[0], guard, f" of the {name}")
@@ -119,7 +120,7 @@ def judge_corrections(light, has_offset):
     if "F" in done:
         return [_row("calibrated", done, None, "error", "it was divided by a flat already")]
     if set("BD") & set(done) and has_offset:
-        return [_row("calibrated", done, None, "error", "its bias or dark was subtracted already")]
+        return [_row("calibrated", done, None, "differs", "its bias or dark was subtracted before, and is not again")]
     return []
 
 

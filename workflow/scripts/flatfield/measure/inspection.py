@@ -65,7 +65,7 @@ def _inspect(path, file, overscan, offset_of, screened):
     except FrameError as error:
         return FrameRecord(file, used=False, reason=str(error)), None
     meta = frame.metadata
-    offset = offset_of(meta.exposure) if offset_of else None
+    offset = offset_of(meta.exposure) if offset_of and not meta.has_no_offset else None
     if offset is not None and offset.shape != frame.mosaic.shape:
         raise InventoryError(f"{path} has {_size(frame.mosaic)} pixels, but its bias frames have {_size(offset)}")
     black = black_beside_bias(frame.black, offset is not None, overscan)

@@ -113,7 +113,7 @@ def read_light(path, file, inventory, offset, overscan):
     """
     frame = read_frame(path, overscan)
     record = check_inspected(path, file, inventory)
-    value, error = offset.at(frame.metadata.exposure)
+    value, error = (None, None) if frame.metadata.has_no_offset else offset.at(frame.metadata.exposure)
     black = black_beside_bias(frame.black, value is not None, overscan)
     return LightFrame(frame, record, signal(frame.mosaic[None], black[None], frame.cfa, value)[0], value, error)
 

@@ -386,9 +386,9 @@ def _read_fits(path, reading, keep):
         top = shape[0] - rows.stop if upward else rows.start
         cfa = cfa.shifted(top + _offset_of(header, "YBAYROFF"), columns.start + _offset_of(header, "XBAYROFF"))
     zero_level = "overscan" if reading.overscan else "unknown"
-    if metadata.calibrated and metadata.pedestal is not None and zero_level == "unknown":
-        offset, zero_level = metadata.pedestal, "pedestal"
-        remarks.append(f"its pedestal of {metadata.pedestal:g} DN was taken off")
+    if metadata.has_no_offset and zero_level == "unknown":
+        offset, zero_level = metadata.pedestal or 0.0, "pedestal"
+        remarks.append(f"its zero level was subtracted before; a pedestal of {offset:g} DN was taken off")
     mosaic, cfa = reading.cut(path, mosaic, cfa)
     black = np.full(4, offset, np.float32)
     return Frame(keep(mosaic), cfa, black, image.white, metadata, zero_level=zero_level, remarks=remarks)

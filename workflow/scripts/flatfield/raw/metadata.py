@@ -102,6 +102,11 @@ class Metadata:
     calibrated: str | None = None
     pedestal: float | None = None
 
+    @property
+    def has_no_offset(self):
+        """Whether the zero level was subtracted before."""
+        return bool(set("BD") & set(self.calibrated or ""))
+
 
 def from_exif(path, libraw=None):
     """Read the metadata of a raw file.
