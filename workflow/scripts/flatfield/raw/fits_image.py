@@ -245,7 +245,7 @@ def mean_overscan(data, header, path):
 def _bring_to_scale(image, path):
     """Integers stay as they are; numbers from 0 to 1 become those of 16 bits; what cannot be right is refused."""
     data = image.data
-    if data.dtype == np.int16 and (data < WRAPPED_DN).mean() > WRAPPED_PART:
+    if data.dtype.kind == "i" and data.dtype.itemsize == 2 and (data < WRAPPED_DN).mean() > WRAPPED_PART:
         raise FrameError(
             f"{path} holds numbers down to {data.min()}: it was written as signed 16 bits without BZERO, so that what "
             "is above 32767 became negative; which numbers they were is not known, save it again as unsigned 16 bits"
