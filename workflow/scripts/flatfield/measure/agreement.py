@@ -3,6 +3,7 @@
 from flatfield.files.errors import CalibrationError
 from flatfield.files.fields import FIELDS, NOTE, REFUSE, action_of, distance, tolerance_of, value_to_compare
 from flatfield.files.frame_table import used_frames
+from flatfield.files.names import is_fits
 from flatfield.files.tables import format_value
 
 AGREEMENT_COLUMNS = ["frame", "quantity", "light", "flat", "agreement", "remark"]
@@ -61,14 +62,14 @@ def compare(light, flats, darks, bias, options):
     used, guard = used_frames(flats), options["guard"]
     rows = []
     for field in FIELDS:
-        if field.light:
+        if field.light and _is_written(field, light, used[0]):
             rows.append(judge(field, field.light, light, nearest(field, field.light, light, used), guard))
     rows.append(row_of("white_dn", light.white_dn, used[0].white_dn, "warning", "another bit depth?"))
     subtracted = not set("BD") & set(light.calibrated or "")
     for name, frames, relation in (("bias", bias, "offset"), ("dark", darks, "dark")):
         for field in FIELDS if frames and subtracted else ():
             rule = getattr(field, relation)
-            if rule:
+            if rule and _is_written(field, light, used_frames(frames)[0]):
                 row = judge(field, rule, light, used_frames(frames)[0], guard, f" of the {name}")
                 rows.append(soften_iso(row) if options["borrowed_bias"] and field.name == "iso" else row)
     if darks:
@@ -80,6 +81,12 @@ def compare(light, flats, darks, bias, options):
             row_of("exposure of the dark", light.exposure_s, used_frames(darks)[0].exposure_s, otherwise, remark)
         )
     return rows + judge_corrections(light, bool(bias or darks))
+
+
+def _is_written(field, light, other):
+    """Whether files of such a kind could have a field: raws have no cards, FITS files no tags."""
+    known = getattr(light, field.name) is not None or getattr(other, field.name) is not None
+    return known or not field.kind or bool(field.cards if is_fits(light.file) else field.tags)
 
 
 def soften_iso(row):

@@ -65,6 +65,7 @@ def conclude(sets, inventories, tables, light_tables, preset, demo):
                 *_drifts(drift),
                 *[warning for each, rows in noise.items() for warning in _too_few(each, rows)],
                 *_disagreements(light_tables["agreement"]),
+                *_unknown_optics(light_tables["agreement"]),
                 *_bad_corrections(light_tables["diagnosis"]),
             )
         ],
@@ -366,6 +367,26 @@ def _disagreements(agreement):
         warnings.append(
             (f"The flat {verb} light {light}, {shown}: {quantity} {own} against {other} ({remark}).", remedy)
         )
+    return warnings
+
+
+#: Fields of which one must be known to say that a flat is of the optics of a light.
+OPTICS = ("lens", "telescope", "focal_length_mm")
+
+
+def _unknown_optics(agreement):
+    """Lights of which nothing says that their flat was taken through the same optics."""
+    warnings = []
+    for light, rows in agreement.items():
+        known = {row["quantity"]: row["agreement"] for row in rows}
+        if {known.get(name, "unknown") for name in OPTICS} == {"unknown"}:
+            warnings.append(
+                (
+                    f"Whether the flat of light {light} was taken through its optics is not known: lens and focal "
+                    "length are not recorded.",
+                    "Make sure that it was; lenses without contacts record nothing.",
+                )
+            )
     return warnings
 
 
