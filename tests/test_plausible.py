@@ -55,9 +55,9 @@ def test_a_black_level_that_covered_pixels_contradict(project, offset):
         mosaic = simulate_mosaic(np.random.default_rng(number), RGGB)
         write_dng(path, mosaic, exif(number), margins=MARGINS, black=[level - offset for level in BLACK])
     project.run("results/second/inspected.tsv")
-    rows = table(project.path("second/inspected.tsv"))
-    assert [float(row["black_off_dn"]) for row in rows] == [offset] * 4  # covered pixels are at black exactly
-    warnings = conclusions._black("second", read_frames(project.path("second/inspected.tsv")))
+    rows = read_frames(project.path("second/inspected.tsv"))
+    assert [row.black_off_dn for row in rows] == [offset] * 4  # covered pixels are at black exactly
+    warnings = conclusions._black("second", rows)
     assert len(warnings) == (offset != 0)
     if offset:
         assert f"read {offset:+g} DN above it" in warnings[0][0] and "bias" in warnings[0][1]

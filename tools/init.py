@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import traceback
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -118,7 +119,7 @@ def show_unusable(unusable):
         by_reason[reason].append(path)
     for reason, paths in by_reason.items():
         more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
-        if reason == "neither a camera raw nor FITS" and more:
+        if reason.startswith("neither a camera raw nor FITS") and more:
             kinds = Counter(Path(path).suffix.lower() or "no suffix" for path in paths)
             more += f" ({', '.join(f'{number} {kind}' for kind, number in kinds.most_common())})"
         console.print(Text(f"not used: {', '.join(paths[:SHOWN])}{more}: {reason}"), soft_wrap=True)
@@ -166,3 +167,11 @@ if __name__ == "__main__":
         main(**vars(parser.parse_args()))
     except FlatfieldError as error:
         sys.exit(f"error: {error}")
+    except Exception as error:
+        if os.environ.get("FLATFIELD_DEBUG"):
+            raise
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        sys.exit(
+            f"error: {type(error).__name__}: {error} ({Path(where.filename).name}, line {where.lineno}): a mistake of "
+            "this program; please report it, with the file that it stopped at"
+        )

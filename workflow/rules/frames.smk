@@ -103,6 +103,7 @@ rule check_light:
         light="<results>/lights/{light}/frames.tsv",
         flat=of_light("flat_inspected"),
         dark=of_light("dark_inventory"),
+        bias_inventory=of_light("bias_inventory"),
     output:
         agreement="<results>/lights/{light}/agreement.tsv",
     log:

@@ -6,7 +6,7 @@ from flatfield.files.tables import write_table
 from flatfield.measure.agreement import AGREEMENT_COLUMNS, compare_light
 
 
-def main(light, flat, agreement, guard, mismatch, borrowed_bias, has_bias, dark=None):
+def main(light, flat, agreement, guard, mismatch, borrowed_bias, has_bias, dark=None, bias_inventory=None):
     """Write ``agreement.tsv``: one row per frame and quantity.
 
     Parameters
@@ -21,9 +21,12 @@ def main(light, flat, agreement, guard, mismatch, borrowed_bias, has_bias, dark=
         Whether the bias is that of the flats, and whether there is one.
     dark : str, optional
         ``dark.tsv`` of the light.
+    bias_inventory : str, optional
+        ``bias.tsv`` of the light, or of its flat.
     """
     options = {"guard": guard, "mismatch": mismatch, "borrowed_bias": borrowed_bias, "has_bias": has_bias}
-    rows = compare_light(read_frames(light), read_frames(flat), read_frames(dark) if dark else [], options)
+    offsets = [read_frames(path) if path else [] for path in (dark, bias_inventory)]
+    rows = compare_light(read_frames(light), read_frames(flat), offsets[0], options, offsets[1])
     write_table(agreement, rows, AGREEMENT_COLUMNS)
 
 

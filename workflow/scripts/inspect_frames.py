@@ -5,8 +5,11 @@ from flatfield.files.job import run
 from flatfield.measure.consistency import check_offsets, reject_mismatches
 from flatfield.measure.frame_maps import write_maps
 from flatfield.measure.inspection import inspect_frames
+from flatfield.measure.layout import check_layout, judge_layout
 from flatfield.measure.screening import screen_frames
 from flatfield.raw.cfa import ColorFilterArray
+from flatfield.raw.decode import black_beside_bias
+from flatfield.raw.decoded import read_again
 from flatfield.raw.mosaic import read_mosaic
 
 
@@ -27,21 +30,31 @@ def main(frames, inspected, maps, files, subsets, overscan, acceptance, threads,
         Subset of each frame; frames are compared within.
     overscan : bool
     acceptance : dict
-        Keys of the configuration: mismatch, exposure_span, bad_frames, min_frames, frame_tests.
+        Keys of the configuration: mismatch, exposure_span, bad_frames, min_frames, frame_tests, guard, cfa.
     threads : int
     bias, bias_inventory : str, optional
         Master of the offset frames, and their table.
     """
     offset = read_mosaic(bias).value if bias else None
     records, statistics = inspect_frames(frames, files, overscan, lambda _: offset, threads, screened=True)
-    reject_mismatches(records, acceptance["exposure_span"], acceptance["mismatch"])
+    reject_mismatches(records, acceptance["exposure_span"], acceptance["mismatch"], guard=acceptance["guard"])
     if bias_inventory:
         check_offsets(records, read_frames(bias_inventory))
     tests = (acceptance[key] for key in ("frame_tests", "min_frames", "bad_frames"))
     screen_frames(records, statistics, subsets, *tests)
+    judge(records, frames, overscan, offset, bool(acceptance["cfa"]))
     channels = ColorFilterArray.from_name(used_frames(records)[0].cfa).channels
     write_frames(inspected, records, channels, tested=True)
     write_maps(maps, records, statistics)
+
+
+def judge(records, frames, overscan, offset, asserted):
+    """Judge the layout of the frame in the middle of those that are used."""
+    used = [index for index, record in enumerate(records) if record.used]
+    index = used[len(used) // 2]
+    frame = read_again(frames[index], records[index].sha256, overscan)
+    black = black_beside_bias(frame.black, offset is not None, overscan)
+    check_layout(records[index], judge_layout(frame, black, offset), asserted)
 
 
 if "snakemake" in globals():

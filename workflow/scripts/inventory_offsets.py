@@ -27,7 +27,8 @@ def main(frames, inventory, kind, files, overscan, threads):
     threads : int
     """
     records, _ = inspect_frames(frames, files, overscan, threads=threads)
-    reject_mismatches(records, EXPOSURE_SPANS[kind], "error", "take out those that do not belong")
+    relation = {"bias": "offset", "dark": "dark"}[kind]
+    reject_mismatches(records, EXPOSURE_SPANS[kind], "error", "take out those that do not belong", relation)
     for record, reason in find_copies({record: record.sha256 for record in records}).items():
         record.leave_out(reason)
     write_frames(inventory, records, ColorFilterArray.from_name(records[0].cfa).channels)

@@ -25,6 +25,7 @@ from flatfield.files.reading import read_each
 from flatfield.raw.cfa import ColorFilterArray
 from flatfield.raw.develop import develop
 from flatfield.raw.mosaic import Mosaic
+from flatfield.raw.robust import robust_deviation
 
 
 def combine_subset(selection, options, limits, band=None):
@@ -171,7 +172,22 @@ def combine_offsets(selection, options, limits):
     if options["method"] == "ccd_clip":
         options = options | {"method": "sigma_clip"}
     value, error, used = combine_stack(stack, options)
+    if len(frames) == 1:
+        error = np.full_like(value, scatter_of_neighbours(value, stack.cfa.period))
+        header["HISTORY"] = "UNCERT is the scatter between neighbours of one frame, its fixed pattern included"
     return Mosaic(value, stack.cfa, header, error, used=used)
+
+
+def scatter_of_neighbours(value, period):
+    """Robust scatter of pixels of one colour, from differences of neighbours: an upper bound of the error of one frame.
+
+    Parameters
+    ----------
+    value : numpy.ndarray, float32, ``(rows, columns)``
+    period : int
+        Of the colour pattern.
+    """
+    return robust_deviation(value[:, period:] - value[:, :-period])[1] / np.sqrt(2)
 
 
 def describe_master(selection, parts, imagetyp):

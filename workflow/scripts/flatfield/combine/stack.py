@@ -145,7 +145,10 @@ def read_used_stack(selection, scale, limits, band=None, halo=0):
     needed, _ = cut_band(frames[0].rows, band, halo)
     bands = 1 if band is None else band[1]
     limits = afford_threads(paths, frames, limits, bands=bands)
-    kept = {index: recall(frame.sha256, path) for index, (path, frame) in enumerate(zip(paths, frames, strict=True))}
+    kept = {
+        index: recall(frame.sha256, path, selection.overscan)
+        for index, (path, frame) in enumerate(zip(paths, frames, strict=True))
+    }
     stack = read_stack(paths, selection.overscan, limits, needed, bands, kept)
     check_unchanged(paths, frames, selection.table)
     return replace(

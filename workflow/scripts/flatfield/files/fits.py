@@ -8,6 +8,7 @@ import numpy as np
 from astropy.io import fits
 
 from flatfield.files.errors import ResourceError
+from flatfield.files.fields import FIELDS
 from flatfield.files.version import VERSION
 from flatfield.files.writing import completed
 
@@ -30,21 +31,17 @@ def describe_frames(frames):
         colours, and each where they differ), frames with the start of their sha256, program versions.
     """
     header = fits.Header()
-    first, times = frames[0], sorted(frame.time for frame in frames if frame.time)
+    times, number = sorted(frame.time for frame in frames if frame.time), sum(frame.combined or 1 for frame in frames)
     blacks = np.array([frame.black_dn for frame in frames]).mean(axis=0)
     cards = [
         ("EXPTIME", _median(frames, "exposure_s"), "[s] exposure time, median of the frames"),
-        ("ISOSPEED", _median(frames, "iso"), "ISO speed"),
-        ("INSTRUME", first.camera, "camera"),
-        ("TELESCOP", first.lens, "lens or telescope"),
-        ("FOCALLEN", _median(frames, "focal_length_mm"), "[mm] focal length"),
-        ("APERTURE", _median(frames, "aperture"), "f-number"),
-        ("FILTER", first.filter, "filter"),
+        *_carried_on(frames),
         ("DATE-OBS", times[0] if times else None, "first capture, clock of the camera"),
         ("DATE-END", times[-1] if times else None, "last capture, clock of the camera"),
         ("DATE", times[-1] if times else None, "last capture: products hold no wall clock"),
         ("PATH", _common_folder(frames), "folder of the frames, relative"),
-        ("NCOMBINE", len(frames), "number of frames"),
+        ("NCOMBINE", number, "number of frames"),
+        ("STACKCNT", number, "number of frames"),
         ("BLACKLVL", float(blacks.mean()), "[DN] mean black level subtracted"),
     ]
     if np.ptp(blacks) > 0:
@@ -59,6 +56,20 @@ def describe_frames(frames):
     for frame in frames:
         header["HISTORY"] = _ascii(f"{frame.file} sha256 {frame.sha256[:DIGEST_LENGTH]}")
     return header
+
+
+def _carried_on(frames):
+    """Cards of the fields that products carry on: medians of numbers that vary, the text of the first frame."""
+    cards = {}
+    for field in FIELDS:
+        values = [value for value in (getattr(frame, field.name, None) for frame in frames) if value is not None]
+        if field.card and values:
+            value = values[0] if isinstance(values[0], str) else _median(frames, field.name)
+            cards.setdefault(field.card, (field.card, value, field.comment))
+    binning = frames[0].binning and frames[0].binning.split(" x ")
+    for name, number in zip(("XBINNING", "YBINNING"), binning or (), strict=False):
+        cards[name] = (name, int(number), "pixels of the sensor in one")
+    return cards.values()
 
 
 def describe_mosaic(cfa_name):

@@ -28,15 +28,20 @@ class FrameRecord:
         Empty where no subset claims the frame.
     rotation_deg : float
         Of the camera in that subset.
-    time, maker, camera, body, lens, filter, distance_m, orientation, row_order
-    focal_length_mm, aperture, iso, exposure_s
-        See `flatfield.raw.metadata.Metadata`.
+    time, maker, camera, body, lens, telescope, filter, distance_m, orientation, row_order
+    focal_length_mm, aperture, iso, exposure_s, gain, offset, egain_e_per_dn, readout_mode, binning, temperature_c
+    rotator_deg, focus_position, pier_side, combined, calibrated
+        See `flatfield.raw.metadata.Metadata` and `flatfield.files.fields`.
+    bits : int
+        Bit depth of the numbers, from the white level.
     rows, columns : int
         Visible pixels.
     cfa : str
         Name of the colour filter array.
     black_dn : tuple of float
         Black level of each colour that is subtracted, DN.
+    zero_level : str
+        Where the zero level comes from: ``bias`` (a master), ``overscan``, ``metadata``, ``pedestal``, ``unknown``.
     black_off_dn : float
         Covered pixels less that level, DN.
     white_dn : float
@@ -55,6 +60,10 @@ class FrameRecord:
         Signal over noise of a pixel in the centre.
     departure_percent, departure_sigma : float
         Largest departure from the other frames of the subset.
+    remark : str
+        What was done to read the frame.
+    doubt : str
+        What should be looked at.
     sha256 : str
         Of the file.
     used : bool
@@ -70,6 +79,7 @@ class FrameRecord:
     camera: str | None = None
     body: str | None = None
     lens: str | None = None
+    telescope: str | None = None
     filter: str | None = None
     distance_m: float | None = None
     orientation: int | None = None
@@ -78,10 +88,23 @@ class FrameRecord:
     aperture: float | None = None
     iso: float | None = None
     exposure_s: float | None = None
+    gain: float | None = None
+    offset: float | None = None
+    egain_e_per_dn: float | None = None
+    readout_mode: str | None = None
+    binning: str | None = None
+    temperature_c: float | None = None
+    rotator_deg: float | None = None
+    focus_position: float | None = None
+    pier_side: str | None = None
+    bits: int | None = None
+    combined: int | None = None
+    calibrated: str | None = None
     rows: int | None = None
     columns: int | None = None
     cfa: str | None = None
     black_dn: tuple | None = None
+    zero_level: str | None = None
     black_off_dn: float | None = None
     white_dn: float | None = None
     level_dn: float | None = None
@@ -92,6 +115,8 @@ class FrameRecord:
     snr: float | None = None
     departure_percent: float | None = None
     departure_sigma: float | None = None
+    remark: str = ""
+    doubt: str = ""
     sha256: str | None = None
     used: bool = True
     reason: str = ""
@@ -105,6 +130,10 @@ class FrameRecord:
     def size(self):
         """Rows and columns in words; None where they are not known."""
         return None if self.rows is None else f"{self.rows} x {self.columns}"
+
+    def add_doubt(self, text):
+        """Say something more that should be looked at."""
+        self.doubt = "; ".join(part for part in (self.doubt, text) if part)
 
     def leave_out(self, reason):
         """Do not use the frame."""

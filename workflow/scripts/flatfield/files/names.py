@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-FITS_SUFFIXES = (".fits", ".fit", ".fts")
+FITS_SUFFIXES = (".fits", ".fit", ".fts", ".fz", ".xisf")
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 
 
 def is_fits(path):
-    """Whether a file is read as FITS, by the end of its name (compressed ``.fz`` and ``.gz`` included)."""
+    """Whether a file is read as FITS or XISF, by the end of its name (compressed ``.fz`` and ``.gz`` included)."""
     return any(suffix.lower() in FITS_SUFFIXES for suffix in Path(path).suffixes[-2:])
 
 

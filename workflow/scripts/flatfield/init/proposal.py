@@ -3,22 +3,36 @@
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
+from flatfield.files.fields import REFUSE, WARN
 from flatfield.files.names import is_fits
 from flatfield.files.tables import format_exposure
-from flatfield.init.catalogue import BIAS, DARK, EXPOSURE_STEP, FLAT, LIGHT, SESSION_HOURS
+from flatfield.init.catalogue import is_turned
+from flatfield.init.kinds import BIAS, DARK, FLAT, FLAT_DARK, LIGHT
+from flatfield.init.matching import (
+    dark_problems,
+    differences,
+    group_runs,
+    nearest,
+    offset_problems,
+    seconds_apart,
+)
+from flatfield.plan.selection import natural_key
 
 #: Turn of the camera, degrees counter-clockwise seen from behind, for EXIF orientations without mirroring.
 TURN_OF_ORIENTATION = {1: 0, 8: 90, 3: 180, 6: 270}
 #: Folder names that number or letter subsets, or give their angle.
 SUBSET_FOLDER = re.compile(
-    r"(rot|rotation|angle|deg|pos|position|subset|set|part)?[-_ ]?(\d{1,3}|[a-f])(deg|°)?", re.IGNORECASE
+    r"(rot|rotation|angle|deg|pos|position|subset|set|part)?[-_ ]?(\d{1,3}|[a-f])(deg|°)?|\d\d[_-]\d\d[_-]\d\d",
+    re.IGNORECASE,
 )
 ANGLE_FOLDER = re.compile(r"(?:rot|rotation|angle)?[-_ ]?(\d{1,3})(?:deg|°)?", re.I)
 FEWEST = 3  # frames of a subset
 MOST_SUBSETS = 12
-CLOSE = 0.05  # relative difference of apertures and exposures that are the same
+DAY_S = 86400
+MOST_NAMED = 2  # reasons that are told of a file
 
 
 @dataclass
@@ -41,6 +55,7 @@ class SetProposal:
     bias: list = field(default_factory=list)
     dark: list = field(default_factory=list)
     flat: str | None = None
+    overscan: bool = False
 
     @property
     def entries(self):
@@ -71,64 +86,102 @@ def propose(catalogue):
     -------
     Proposal
     """
-    runs = {kind: [run for run in catalogue.runs if run[0].kind == kind] for kind in (FLAT, BIAS, DARK, LIGHT)}
-    sets = [_propose_set(group) for group in _group(runs[FLAT], _folder_of_subset)]
-    lights = [SetProposal("", [Part("", _in_order(group))]) for group in _group(runs[LIGHT], lambda run: run[0].folder)]
+    runs = {kind: [run for run in catalogue.runs if run[0].kind == kind] for kind in KINDS_OF_RUNS}
+    sets = [_propose_set(group) for group in group_runs(runs[FLAT], _folder_of_subset)]
+    lights = [SetProposal("", [Part("", _in_order(group))]) for group in group_runs(runs[LIGHT], _folder)]
     _name(sets, "flats")
     _name(lights, "lights")
-    offsets = {kind: _group(runs[kind], lambda run: run[0].folder) for kind in (BIAS, DARK)}
-    taken = set()
+    offsets = {kind: group_runs(runs[kind], _folder) for kind in (BIAS, FLAT_DARK, DARK)}
     for each in (*sets, *lights):
-        each.doubts += sorted({entry.doubt for entry in each.entries if entry.doubt})
-        group = _nearest(each, [group for group in offsets[BIAS] if _same_camera(each.first, group[0][0])])
-        each.bias = _in_order(group or [])
+        each.doubts += sorted({entry.doubt for entry in each.entries if entry.doubt}) + _clock_doubts(each.entries)
+    for each in sets:
+        each.bias = _offsets_for(each.first, offsets, (FLAT_DARK, DARK), each.doubts)
+        each.overscan = not each.bias and all(entry.has_overscan for entry in each.entries)
+        if not each.bias and not each.overscan and is_fits(each.first.path):
+            each.doubts.append(
+                "no offset frames of its settings: the zero level is not known, and corners come out too bright"
+            )
+    unused = {}
     for light in lights:
-        light.flat = _flat_for(light, sets)
-        exposure = light.first.metadata.exposure
-        fitting = [group for group in offsets[DARK] if _same_camera(light.first, group[0][0])]
-        fitting = [group for group in fitting if _close(group[0][0].metadata.exposure, exposure)]
-        light.dark = _in_order(_nearest(light, fitting) or [])
-    for each in (*sets, *lights):
-        taken |= {entry.path for entry in (*each.bias, *each.dark)}
-    unused = {
-        entry.path: f"{kind} frames that no light needs (another camera, ISO or exposure)"
-        for kind in (BIAS, DARK)
-        for run in runs[kind]
-        for entry in run
-        if entry.path not in taken
-    }
-    for light in lights:
-        if light.flat is None:
-            unused |= dict.fromkeys((entry.path for entry in light.entries), "light frames without flats for them")
+        light.bias = _offsets_for(light.first, offsets, (), light.doubts)
+        fitting = [group for group in offsets[DARK] if not dark_problems(light.first, group[0][0], "")]
+        light.dark = _in_order(_prefer_singles(light.first, fitting))
+        reason = _choose_flat(light, sets)
+        if reason:
+            unused |= dict.fromkeys((entry.path for entry in light.entries), reason)
+    taken = {entry.path for each in (*sets, *lights) for entry in (*each.bias, *each.dark)}
+    for kind, groups in offsets.items():
+        for group in groups:
+            left = [entry for entry in _in_order(group) if entry.path not in taken]
+            unused |= {entry.path: _why_unused(kind, entry, sets, lights) for entry in left}
     return Proposal(sets, lights, unused)
 
 
-def _group(runs, place):
-    """Join runs with the same settings and place, taken in one session, and of similar exposure."""
-    groups = []
-    for run in runs:
-        fitting = [group for group in groups if _belong(group, run) and place(group[-1]) == place(run)]
-        if fitting:
-            fitting[-1].append(run)
-        else:
-            groups.append([run])
-    return groups
+#: Kinds of runs that a proposal is made of.
+KINDS_OF_RUNS = (FLAT, BIAS, DARK, LIGHT, FLAT_DARK)
 
 
-def _belong(group, run):
-    before, after = group[-1][-1], run[0]
-    if run[0].kind in (BIAS, DARK):
-        if not _same_camera(before, after):  # lens and filter make no difference to them
-            return False
-    elif before.settings != after.settings or before.shape != after.shape:
-        return False
-    ratio = 1 + CLOSE if run[0].kind in (DARK, LIGHT) else EXPOSURE_STEP
-    exposures = [entry.metadata.exposure for entry in (before, after)]
-    if None not in exposures and max(exposures) > ratio * min(exposures):
-        return False
-    if before.moment and after.moment:
-        return abs((after.moment - before.moment).total_seconds()) < SESSION_HOURS * 3600
-    return True
+def _folder(run):
+    return run[0].folder
+
+
+def _offsets_for(target, offsets, exposed, doubts):
+    """Offset frames for flats or lights: of their exposure (`exposed` kinds) if there are some, else bias frames."""
+    for kinds in (exposed, (BIAS,)):
+        groups = [group for kind in kinds for group in offsets[kind] if not offset_problems(target, group[0][0], "")]
+        chosen = _in_order(_prefer_singles(target, groups))
+        if chosen:
+            if chosen[0].kind == DARK:
+                exposure = format_exposure(chosen[0].metadata.exposure or 0)
+                doubts.append(f"its offset frames are {len(chosen)} darks of {exposure}, the exposure of the flats")
+            return chosen
+    return []
+
+
+def _prefer_singles(target, groups):
+    """The group nearest in time, of single frames if there are some; of masters just one file."""
+    singles = [group for group in groups if not group[0][0].metadata.combined]
+    chosen = nearest(target, singles or groups)
+    if chosen is None:
+        return []
+    return chosen if singles else [[chosen[0][0]]]
+
+
+def _why_unused(kind, entry, sets, lights):
+    """Why a bias or dark frame is not used: what differs from the set or light that it would fit best."""
+    problems = []
+    for name, targets in (("the flats", sets), ("the lights", lights))[:: -1 if kind == DARK else 1]:
+        for each in targets:
+            what = f"{name} {each.name}"
+            if kind == DARK and each in lights:
+                problems.append(dark_problems(each.first, entry, what))
+            elif each in sets or kind == BIAS:
+                problems.append(offset_problems(each.first, entry, what))
+    if not problems:
+        return f"{kind} frame, but there are no flats and no lights for it"
+    fewest = min(problems, key=len)
+    if fewest:
+        return f"{kind} frame that fits nothing: {'; '.join(fewest[:MOST_NAMED])}"
+    if entry.metadata.combined:
+        return (
+            f"{kind} frame made of {entry.metadata.combined} frames, for which there are single ones or another master"
+        )
+    return f"{kind} frame of which others are used (nearer in time, or flat-darks)"
+
+
+def _clock_doubts(entries):
+    """Whether the clock and the numbers of files agree, where all lie in one folder."""
+    ordered = sorted((entry for entry in entries if entry.moment), key=lambda entry: natural_key(entry.path))
+    if len({entry.folder for entry in ordered}) != 1:
+        return []
+    back = [(one, other) for one, other in pairwise(ordered) if other.moment < one.moment]
+    if not back:
+        return []
+    one, other = back[0]
+    return [
+        f"{Path(other.path).name} follows {Path(one.path).name} by name, but was taken before it by the clock: numbers "
+        "that began anew, or a clock that was set back; frames are in the order of the clock"
+    ]
 
 
 def _folder_of_subset(run):
@@ -160,7 +213,16 @@ def _propose_set(runs):
 
 
 def _propose_turns(proposal):
-    """Turn of each subset: from folder names, else from the orientation tag; else asked for."""
+    """Turn of each subset: from the rotator, folder names, else from the orientation tag; else asked for."""
+    firsts = [part.entries[0] for part in proposal.parts]
+    angles = [entry.metadata.rotator for entry in firsts]
+    if None not in angles and any(is_turned(firsts[0], entry) for entry in firsts):
+        for part, angle in zip(proposal.parts, angles, strict=True):
+            part.rotation = round((angle - angles[0]) % 360, 1)
+            part.doubts.append(
+                f"the rotator stood at {angle:g} degrees: is that counter-clockwise, seen from behind the camera?"
+            )
+        return
     matches = [ANGLE_FOLDER.fullmatch(Path(part.entries[0].folder).name) for part in proposal.parts]
     tags = [part.entries[0].metadata.orientation for part in proposal.parts]
     degrees = [int(match[1]) for match in matches if match]
@@ -180,61 +242,54 @@ def _propose_turns(proposal):
             )
 
 
-def _same_camera(one, other):
-    keys = ("camera", "iso")
-    return one.shape == other.shape and all(getattr(one.metadata, key) == getattr(other.metadata, key) for key in keys)
-
-
-def _close(one, other, ratio=CLOSE):
-    """Whether two numbers are about the same; unknown is like unknown only."""
-    if one is None or other is None:
-        return one is other
-    return abs(one - other) <= ratio * max(abs(one), abs(other))
-
-
-def _nearest(target, groups):
-    """The group of runs taken nearest to the frames of a set or light."""
-
-    def distance(group):
-        times = group[0][0].moment, target.first.moment
-        return abs((times[0] - times[1]).total_seconds()) if all(times) else float("inf")
-
-    return min(groups, key=distance, default=None)
-
-
-def _flat_for(light, sets):
-    """Name of the set whose flat belongs to a light: same camera and optics, nearest in time."""
-    meta, best, fewest = light.first.metadata, [], None
+def _choose_flat(light, sets):
+    """Give a light the set whose flat belongs to it, nearest in time; else return why there is none."""
+    first, fitting, reasons = light.first, [], []
     for each in sets:
-        other = each.first.metadata
-        if each.first.shape != light.first.shape or (meta.camera and other.camera and meta.camera != other.camera):
+        other, what = each.first, f"the flats {each.name}"
+        against = differences(first, other, "light", (REFUSE,), what)
+        doubts = differences(first, other, "light", (WARN,), what)
+        readout = [text for text in doubts if text.startswith(READOUT)]
+        if readout and not (light.bias or light.dark):
+            against += [f"{text} (and there are no offset frames of the lights' settings)" for text in readout]
+        if against:
+            reasons.append(against)
             continue
-        texts = [(meta.lens, other.lens), (meta.filter, other.filter)]
-        numbers = [(meta.focal_length, other.focal_length), (meta.aperture, other.aperture)]
-        if any(a and b and a != b for a, b in texts) or any(a and b and not _close(a, b) for a, b in numbers):
-            continue
-        # an astronomical camera records the telescope (as lens) and the filter, no aperture
-        unknown = sum(not (a and b) for a, b in texts[:1] + numbers * (not is_fits(light.first.path)))
-        if fewest is None or unknown < fewest:
-            best, fewest = [], unknown
-        if unknown == fewest:
-            best.append(each)
-    if not best:
-        return None
-    if fewest:
+        if any(not is_turned(first, entry) for entry in each.entries):
+            doubts = [text for text in doubts if not text.startswith(ROTATOR)]
+        fitting.append((_unknown(first, other), len(doubts), seconds_apart(first, other), each, doubts))
+    if not fitting:
+        return (
+            f"light without flats: {'; '.join(min(reasons, key=len)[:MOST_NAMED])}" if reasons else "there are no flats"
+        )
+    fewest = min(each[:2] for each in fitting)
+    best = sorted((each for each in fitting if each[:2] == fewest), key=lambda each: each[2])
+    unknown, _, apart, chosen, doubts = best[0]
+    light.flat = chosen.name
+    if unknown:
         light.doubts.append("lens or aperture is not recorded: does this flat belong to it?")
-    chosen = _nearest_set(light, best)
-    others = [each.name for each in best if each is not chosen]
+    light.doubts += doubts
+    others = [each[3].name for each in best[1:]]
     if others:
         light.doubts.append(f"nearest in time; {', '.join(others)} would do too")
-    return chosen.name
+    if DAY_S < apart < float("inf"):
+        light.doubts.append(
+            f"its flats were taken {apart / DAY_S:.0f} days apart from it: was nothing turned or cleaned?"
+        )
+    return ""
 
 
-def _nearest_set(light, sets):
-    moments = [(each, each.first.moment) for each in sets]
-    if not light.first.moment or not all(moment for _, moment in moments):
-        return sets[0]
-    return min(moments, key=lambda pair: abs((pair[1] - light.first.moment).total_seconds()))[0]
+#: Beginnings of the words of fields that change the zero level, and of the angle of the rotator.
+READOUT = ("the gain", "the offset setting", "the readout mode")
+ROTATOR = "the angle of the rotator"
+
+
+def _unknown(light, flat):
+    """Number of fields that tell whether a flat belongs to a light, and that one of both does not have."""
+    names = ("telescope",) if is_fits(light.path) else ("lens", "focal_length_mm", "aperture")
+    if is_fits(light.path) and (light.record.lens or flat.record.lens):
+        names = ("lens",)
+    return sum(None in (getattr(light.record, name), getattr(flat.record, name)) for name in names)
 
 
 def clean_name(text):
@@ -282,9 +337,13 @@ def _facts(each):
         f"f{meta.aperture:.2g}" if meta.aperture else "",
         meta.filter or "",
         f"iso{meta.iso:g}" if meta.iso else "",
+        f"gain{meta.gain:g}" if meta.gain is not None else "",
+        f"bin{meta.binning.replace(' ', '')}" if meta.binning else "",
+        f"rot{meta.rotator:.0f}" if meta.rotator is not None else "",
         format_exposure(meta.exposure).replace("/", "_").replace(" ", "") if meta.exposure else "",
         day,
         meta.camera or "",
+        f"body_{meta.body}" if meta.body else "",
     )
 
 
@@ -305,8 +364,15 @@ def describe(each):
     meta, entries = each.first.metadata, each.entries
     exposures = sorted({entry.metadata.exposure for entry in entries if entry.metadata.exposure})
     shown = " to ".join(dict.fromkeys(format_exposure(value) for value in (exposures[:1] + exposures[-1:])))
-    optics = " ".join(part for part in (meta.lens, _optics(meta)) if part)
-    settings = ", ".join(part for part in (shown, f"ISO {meta.iso:g}" if meta.iso else "", meta.filter or "") if part)
+    optics = " ".join(part for part in (meta.lens or meta.telescope, _optics(meta)) if part)
+    facts = (
+        shown,
+        f"ISO {meta.iso:g}" if meta.iso else "",
+        f"gain {meta.gain:g}" if meta.gain is not None else "",
+        f"{meta.temperature:.0f} °C" if meta.temperature is not None else "",
+        meta.filter or "",
+    )
+    settings = ", ".join(part for part in facts if part)
     return {
         "camera": meta.camera or "unknown",
         "optics": optics or "unknown",

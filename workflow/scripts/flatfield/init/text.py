@@ -7,6 +7,7 @@ import re
 import textwrap
 from pathlib import Path
 
+from flatfield.init.kinds import BIAS
 from flatfield.init.proposal import title_of
 from flatfield.plan.selection import natural_key
 
@@ -51,7 +52,7 @@ def write_config(proposal, root, files):
             lines += _light_lines(light, files)
     missing = [light for light in proposal.lights if not light.flat]
     if missing:
-        lines += ["", "# Not among the lights, as no flats of the same camera, lens and aperture were found:"]
+        lines += ["", "# Not among the lights, as no flats fit them (the reasons are above, at the terminal):"]
         lines += [f"#   {light.name}: {len(light.entries)} frames, {light.first.path} ..." for light in missing]
     return "\n".join(lines) + "\n"
 
@@ -63,7 +64,9 @@ def _set_lines(each, files):
     if pattern:
         lines.append(f"    frames: {quote(pattern)}")
     if each.bias:
-        lines += _frames_lines("bias", each.bias, files, "    ")
+        lines += _frames_lines("bias", each.bias, files, "    ", _kind_of_offsets(each.bias))
+    if each.overscan:
+        lines.append("    overscan: true  # BIASSEC of the headers")
     exposures = [entry.metadata.exposure for entry in each.entries if entry.metadata.exposure]
     if exposures and max(exposures) > 2 * min(exposures):
         span = max(exposures) / min(exposures)
@@ -99,15 +102,22 @@ def _comments(doubts, indent):
     return [f"{indent}# ? {doubt}" for doubt in doubts]
 
 
-def _frames_lines(key, entries, files, indent):
+def _kind_of_offsets(entries):
+    """What offset frames of flats are, where they are no bias frames."""
+    if entries[0].metadata.combined:
+        return f"  # a master of {entries[0].metadata.combined} frames"
+    return "" if entries[0].kind == BIAS else f"  # {entries[0].kind} frames with the exposure of the flats"
+
+
+def _frames_lines(key, entries, files, indent, comment=""):
     """``key: pattern`` where one matches just these frames, else ``key: [names]``."""
     paths = sorted((entry.path for entry in entries), key=natural_key)
     pattern = _pattern(paths, files)
     if pattern:
-        return [f"{indent}{key}: {quote(pattern)}"]
+        return [f"{indent}{key}: {quote(pattern)}{comment}"]
     names = ", ".join(quote(glob.escape(path)).replace(" ", "\0") for path in paths)
     wrapped = textwrap.wrap(names, 110, break_long_words=False, break_on_hyphens=False)
-    return [f"{indent}{key}: [", *(f"{indent}  {line}".replace("\0", " ") for line in wrapped), f"{indent}]"]
+    return [f"{indent}{key}: [{comment}", *(f"{indent}  {line}".replace("\0", " ") for line in wrapped), f"{indent}]"]
 
 
 def _pattern(paths, files):

@@ -1,29 +1,17 @@
 """What the frames of a light and those of its flat must agree in."""
 
 from flatfield.files.errors import CalibrationError
+from flatfield.files.fields import FIELDS, NOTE, REFUSE, action_of, distance, tolerance_of, value_to_compare
 from flatfield.files.frame_table import used_frames
+from flatfield.files.names import is_fits
 from flatfield.files.tables import format_value
 
 AGREEMENT_COLUMNS = ["frame", "quantity", "light", "flat", "agreement", "remark"]
-#: Quantities that must be the same, with the reason.
-SAME = {
-    "size": "pixels would not match",
-    "cfa": "colours would be mixed up",
-    "row_order": "the flat would be upside down",
-    "camera": "another sensor has another pixel response",
-    "body": "another sensor has another pixel response and other dust",
-    "lens": "another lens has another vignetting",
-    "filter": "another filter has another vignetting and dust",
-}
-#: Quantities that must be near, with the threshold in the configuration and what it is to be further apart.
-NEAR = {
-    "focal_length_mm": ("focal_length_percent", "error", "vignetting depends on the focal length"),
-    "aperture": ("aperture_percent", "error", "vignetting depends on the aperture"),
-    "distance_m": ("distance_percent", "warning", "vignetting depends a little on the focus"),
-}
+#: What a table says of the action of a rule.
+AGREEMENT = {REFUSE: "error", "warn": "warning", NOTE: "differs"}
 
 
-def compare_light(lights, flats, darks, options):
+def compare_light(lights, flats, darks, options, bias=()):
     """Rows of ``agreement.tsv``.
 
     Parameters
@@ -32,6 +20,8 @@ def compare_light(lights, flats, darks, options):
         Of the light, of its flat, and its dark frames (empty without any).
     options : dict
         guard (section of the configuration), mismatch, borrowed_bias (the bias is that of the flats), has_bias.
+    bias : list of FrameRecord
+        Its offset frames, or those of the flats.
 
     Returns
     -------
@@ -43,53 +33,111 @@ def compare_light(lights, flats, darks, options):
     CalibrationError
         If a division would be wrong, unless ``mismatch`` allows it.
     """
-    flat, dark = used_frames(flats)[0], darks[0] if darks else None
-    rows = [{"frame": light.file, **row} for light in lights for row in compare(light, flat, dark, options)]
+    rows = [{"frame": light.file, **row} for light in lights for row in compare(light, flats, darks, bias, options)]
     wrong = next((row for row in rows if row["agreement"] == "error"), None)
     if wrong and options["mismatch"] == "error":
-        light, other = (format_value(wrong[name]) for name in ("light", "flat"))
-        raise CalibrationError(
-            f"light {wrong['frame']}: {wrong['quantity']} is {light}, but {other} in its flat: "
-            f"{wrong['remark']}; name another flat in `lights`, or set `mismatch: allow` to divide nevertheless"
-        )
+        raise CalibrationError(f"light {wrong['frame']}: {_sentence(wrong)}")
     return rows
 
 
-def compare(light, flat, dark, options):
+def _sentence(row):
+    allow = "or set `mismatch: allow` to divide nevertheless"
+    if row["quantity"] == "calibrated":
+        return f"{row['remark']}; give the frame as it was recorded, {allow}"
+    quantity, _, of = row["quantity"].partition(" of the ")
+    light, other = (format_value(row[name]) for name in ("light", "flat"))
+    return f"{quantity} is {light}, but {other} in its {of or 'flat'}: {row['remark']}; {REMEDIES[of]}, {allow}"
+
+
+#: What to do where a light disagrees with its flat, dark or bias.
+REMEDIES = {
+    "": "name another flat in `lights`",
+    "dark": "give darks of the light's settings",
+    "bias": "give the light `bias` frames of its settings",
+}
+
+
+def compare(light, flats, darks, bias, options):
     """Rows of the table for one frame."""
-    rows = [judge_same(name, getattr(light, name), getattr(flat, name), why) for name, why in SAME.items()]
-    rows += [judge_near(name, getattr(light, name), getattr(flat, name), options["guard"]) for name in NEAR]
-    rows.append(judge_same("white_dn", light.white_dn, flat.white_dn, "another bit depth?", "warning"))
-    why = "the bias of the flats was taken at another ISO" if options["borrowed_bias"] else ""
-    rows.append(judge_same("iso", light.iso, flat.iso, why, "warning" if why else "differs"))
-    if dark:
+    used, guard = used_frames(flats), options["guard"]
+    rows = []
+    for field in FIELDS:
+        if field.light and _is_written(field, light, used[0]):
+            rows.append(judge(field, field.light, light, nearest(field, field.light, light, used), guard))
+    rows.append(row_of("white_dn", light.white_dn, used[0].white_dn, "warning", "another bit depth?"))
+    subtracted = not set("BD") & set(light.calibrated or "")
+    for name, frames, relation in (("bias", bias, "offset"), ("dark", darks, "dark")):
+        for field in FIELDS if frames and subtracted else ():
+            rule = getattr(field, relation)
+            if rule and _is_written(field, light, used_frames(frames)[0]):
+                row = judge(field, rule, light, used_frames(frames)[0], guard, f" of the {name}")
+                rows.append(soften_iso(row) if options["borrowed_bias"] and field.name == "iso" else row)
+    if darks:
         remark = (
             "the dark current is scaled by the exposures" if options["has_bias"] else "and there is no bias to scale it"
         )
-        kind = "differs" if options["has_bias"] else "error"
-        rows.append(judge_same("exposure of the dark", light.exposure_s, dark.exposure_s, remark, kind))
-        rows.append(judge_same("ISO of the dark", light.iso, dark.iso, "the dark is of another gain", "warning"))
-    return rows
+        otherwise = "differs" if options["has_bias"] else "error"
+        rows.append(
+            row_of("exposure of the dark", light.exposure_s, used_frames(darks)[0].exposure_s, otherwise, remark)
+        )
+    return rows + judge_corrections(light, bool(bias or darks))
 
 
-def judge_same(name, light, flat, why, otherwise="error"):
-    """A row for a quantity that must be the same."""
+def _is_written(field, light, other):
+    """Whether files of such a kind could have a field: raws have no cards, FITS files no tags."""
+    known = getattr(light, field.name) is not None or getattr(other, field.name) is not None
+    return known or not field.kind or bool(field.cards if is_fits(light.file) else field.tags)
+
+
+def soften_iso(row):
+    """The zero level of a camera for photographers depends little on ISO."""
+    if row["agreement"] == "error":
+        return row | {"agreement": "warning", "remark": "the bias of the flats was taken at another ISO"}
+    return row
+
+
+def nearest(field, rule, light, flats):
+    """The flat that is nearest to a light in a field: the subsets of a set may differ in some."""
+    own = value_to_compare(field, light)
+    known = [flat for flat in flats if value_to_compare(field, flat) is not None]
+    if own is None or not known:
+        return known[0] if known else flats[0]
+    return min(known, key=lambda flat: distance(rule, own, value_to_compare(field, flat)))
+
+
+def judge(field, rule, light, other, guard, of=""):
+    """A row for a field of a light, and of its flat, dark or bias."""
+    own, its = value_to_compare(field, light), value_to_compare(field, other)
+    shown = getattr(light, field.name), getattr(other, field.name)
+    if own is None or its is None:
+        both = None not in shown  # rows that both are put the right way round
+        return row_of(field.name + of, *shown, "same" if both else "unknown", "")
+    far = distance(rule, own, its)
+    if far <= tolerance_of(rule, guard):
+        return row_of(field.name + of, *shown, "differs", "")
+    if field.name == "row_order":
+        shown = own, its
+    by = f"{far:.3g} % apart, " if rule.measure == "percent" and rule.tolerance in guard else ""
+    return row_of(field.name + of, *shown, AGREEMENT[action_of(field, rule, light, other, guard)], by + rule.why)
+
+
+def judge_corrections(light, has_offset):
+    """Rows for what was done to a light before, and would be done again."""
+    done = light.calibrated or ""
+    if "F" in done:
+        return [_row("calibrated", done, None, "error", "it was divided by a flat already")]
+    if set("BD") & set(done) and has_offset:
+        return [_row("calibrated", done, None, "differs", "its bias or dark was subtracted before, and is not again")]
+    return []
+
+
+def row_of(quantity, light, flat, otherwise, remark):
+    """A row: `otherwise` says what it is where both are known and not the same."""
     if light is None or flat is None:
-        return row_of(name, light, flat, "unknown", "")
+        return _row(quantity, light, flat, "unknown", "")
     same = light == flat
-    return row_of(name, light, flat, "same" if same else otherwise, "" if same else why)
+    return _row(quantity, light, flat, "same" if same else otherwise, "" if same else remark)
 
 
-def judge_near(name, light, flat, guard):
-    """A row for a quantity that may differ a little."""
-    threshold, otherwise, why = NEAR[name]
-    if light is None or flat is None:
-        return row_of(name, light, flat, "unknown", "")
-    apart = 100 * abs(light - flat) / flat
-    if apart <= guard[threshold]:
-        return row_of(name, light, flat, "same" if light == flat else "differs", "")
-    return row_of(name, light, flat, otherwise, f"{apart:.3g} % apart, {why}")
-
-
-def row_of(name, light, flat, agreement, remark):
-    return {"quantity": name, "light": light, "flat": flat, "agreement": agreement, "remark": remark}
+def _row(quantity, light, flat, agreement, remark):
+    return {"quantity": quantity, "light": light, "flat": flat, "agreement": agreement, "remark": remark}

@@ -2,23 +2,14 @@
 
 from collections import Counter
 from itertools import pairwise
-from statistics import median_low
+from statistics import median, median_low
 
 from flatfield.files.errors import CombinationError, InventoryError
+from flatfield.files.fields import FIELDS, REFUSE, action_of, apart, describe_differences, show, value_to_compare
 from flatfield.files.frame_table import list_files, used_frames
 
-#: Fields that must be the same in all frames of a set, with the words for messages.
-CONSISTENT = {
-    "size": "the size",
-    "cfa": "the colour pattern",
-    "camera": "the camera",
-    "body": "the camera's body (by its serial number)",
-    "lens": "the lens",
-    "filter": "the filter",
-    "iso": "ISO",
-    "aperture": "the aperture f/",
-    "focal_length_mm": "the focal length (mm)",
-}
+#: Exposures of offset frames longer than this, s, and this many times those of the flats hold dark current.
+LONG_OFFSET_S, LONG_OFFSET_RATIO = 5.0, 2.0
 
 
 def check_order(frames):
@@ -44,8 +35,14 @@ def check_order(frames):
             )
 
 
-def reject_mismatches(frames, exposure_span, mismatch, remedy="take the frames out, or set `mismatch: exclude`"):
+#: What to do about frames of a set that do not belong, for messages.
+TAKE_OUT = "take the frames out, or set `mismatch: exclude`"
+
+
+def reject_mismatches(frames, exposure_span, mismatch, remedy=TAKE_OUT, relation="flats", guard=None):
     """Mark the frames that do not belong to the majority of their set.
+
+    What must agree stands in `flatfield.files.fields`. A frame that lacks what others have is used, with a doubt.
 
     Parameters
     ----------
@@ -56,6 +53,9 @@ def reject_mismatches(frames, exposure_span, mismatch, remedy="take the frames o
     mismatch : {"error", "exclude"}
     remedy : str
         What to do, for the message.
+    relation : {"flats", "offset", "dark"}
+    guard : dict, optional
+        Section of the configuration: tolerances.
 
     Raises
     ------
@@ -64,8 +64,10 @@ def reject_mismatches(frames, exposure_span, mismatch, remedy="take the frames o
         no frame is left.
     """
     problems = [frame.reason for frame in frames if not frame.used]
-    for field, words in CONSISTENT.items():
-        problems += _reject_minority(frames, words, lambda frame, field=field: getattr(frame, field))
+    problems += _reject_masters(frames)
+    for field in FIELDS:
+        if getattr(field, relation) is not None:
+            problems += _reject_minority(frames, field, getattr(field, relation), guard)
     problems += _reject_exposures(frames, exposure_span)
     if problems and mismatch == "error":
         more = f" (and {len(problems) - 1} more problems)" if len(problems) > 1 else ""
@@ -80,6 +82,7 @@ def check_offsets(frames, offsets):
     Parameters
     ----------
     frames : list of FrameRecord
+        Get a doubt where the offset frames were exposed much longer.
     offsets : list of FrameRecord
         Of ``bias.tsv``. What is unknown in one of both is passed over.
 
@@ -88,38 +91,80 @@ def check_offsets(frames, offsets):
     InventoryError
         Naming what differs.
     """
-    frame, offset = used_frames(frames)[0], used_frames(offsets)[0]
-    for field in ("camera", "body", "iso"):
-        own, other = getattr(frame, field), getattr(offset, field)
-        if None not in (own, other) and own != other:
+    offset, exposures = used_frames(offsets)[0], [frame.exposure_s for frame in frames if frame.used]
+    for frame in used_frames(frames):
+        if set("BD") & set(frame.calibrated or ""):
             raise InventoryError(
-                f"{CONSISTENT[field]} is {_show(other)} in the offset frames ({offset.file}), but "
-                f"{_show(own)} in the frames ({frame.file}); give offset frames of that camera and ISO"
+                f"{frame.file} was freed of its bias or dark already (CALSTAT or the like: {frame.calibrated}); give "
+                "it as it was recorded, or give no `bias`"
+            )
+        for field, own, other in describe_differences(frame, offset, "offset"):
+            raise InventoryError(
+                f"{field.words} is {show(other)} in the offset frames ({offset.file}), but {show(own)} in the frames "
+                f"({frame.file}); give offset frames of that camera{_settings(field)}"
+            )
+    known = [exposure for exposure in exposures if exposure is not None]
+    long = max([LONG_OFFSET_S, *(LONG_OFFSET_RATIO * exposure for exposure in known)])
+    if known and offset.exposure_s is not None and offset.exposure_s > long:
+        for frame in used_frames(frames):
+            frame.add_doubt(
+                f"its offset frames were exposed {offset.exposure_s:g} s, the flats {median(known):g} s: they hold "
+                "dark current that the flats lack",
             )
 
 
-def _reject_minority(frames, words, value):
-    """Reject the used frames whose value is known and differs from the most frequent one."""
-    known = [frame for frame in frames if frame.used and value(frame) is not None]
-    counts = Counter(value(frame) for frame in known)
-    if len(counts) < 2:
+def _settings(field):
+    return " and ISO" if field.name in ("camera", "body", "iso") else f" with {field.words} of the frames"
+
+
+def _reject_masters(frames):
+    """Reject combinations of frames among single ones."""
+    masters = [frame for frame in frames if frame.used and frame.combined]
+    singles = [frame for frame in frames if frame.used and not frame.combined]
+    if not masters or not singles:
         return []
-    (usual, number), (other, as_many), *_ = counts.most_common()
-    if number == as_many:
+    for frame in masters:
+        frame.leave_out(f"it is a combination of {frame.combined} frames, others are single ones")
+    return [f"{list_files(masters)}: a combination of {masters[0].combined} frames among {len(singles)} single ones"]
+
+
+def _reject_minority(frames, field, rule, guard):
+    """Reject the used frames whose value is known and differs from the most frequent one."""
+    used = [frame for frame in frames if frame.used]
+    known = [frame for frame in used if value_to_compare(field, frame) is not None]
+    counts = Counter(value_to_compare(field, frame) for frame in known)
+    if not counts or rule.action != REFUSE:
+        return []
+
+    def near(value):
+        """Frames whose value is as good as that."""
+        return [frame for frame in known if not apart(rule, value_to_compare(field, frame), value, guard)]
+
+    usual = max(counts, key=lambda value: (len(near(value)), counts[value]))
+    fitting = near(usual)
+    for frame in used:
+        if value_to_compare(field, frame) is None and field.name != "row_order":
+            frame.add_doubt(f"{field.words} is not recorded, {show(usual)} in others")
+    odd = [frame for frame in known if frame not in fitting]
+    odd = [frame for frame in odd if action_of(field, rule, frame, fitting[0], guard) == REFUSE]
+    if not odd:
+        return []
+    others = list(dict.fromkeys(value_to_compare(field, frame) for frame in odd))
+    if max(len(near(other)) for other in others) >= len(fitting):
+        other = max(others, key=lambda value: len(near(value)))
         raise InventoryError(
-            f"{words} is {_show(usual)} in as many frames as {_show(other)} "
-            f"({list_files([frame for frame in known if value(frame) == other])}); take out those that do not belong"
+            f"{field.words} is {show(usual)} in as many frames as {show(other)} "
+            f"({list_files(near(other))}); take out those that do not belong"
         )
-    odd = [frame for frame in known if value(frame) != usual]
     for frame in odd:
-        frame.leave_out(f"{words} is {_show(value(frame))}, not {_show(usual)} as of most frames")
-    others = ", ".join(
-        f"{_show(other)} ({list_files([frame for frame in odd if value(frame) == other])})"
-        for other in counts
-        if other != usual
+        value = value_to_compare(field, frame)
+        frame.leave_out(f"{field.words} is {show(value)}, not {show(usual)} as of most frames")
+    listed = ", ".join(
+        f"{show(other)} ({list_files([frame for frame in odd if value_to_compare(field, frame) == other])})"
+        for other in others
     )
-    plural = "frame" if number == 1 else "frames"
-    return [f"results would mix frames: {words} is {_show(usual)} ({number} {plural}) and {others}"]
+    plural = "frame" if len(fitting) == 1 else "frames"
+    return [f"results would mix frames: {field.words} is {show(usual)} ({len(fitting)} {plural}) and {listed}"]
 
 
 def _reject_exposures(frames, span):
@@ -133,13 +178,9 @@ def _reject_exposures(frames, span):
     usual = median_low(exposures)
     odd = [frame for frame in known if not usual / span**0.5 <= frame.exposure_s <= usual * span**0.5]
     for frame in odd:
-        frame.leave_out(f"the exposure is {_show(frame.exposure_s)} s, usually {_show(usual)} s")
-    shown = ", ".join(f"{_show(frame.exposure_s)} s" for frame in odd[:3])
-    return [f"results would mix exposures: usually {_show(usual)} s, but {shown} ({list_files(odd)})"]
-
-
-def _show(value):
-    return value if isinstance(value, str) else f"{value:g}"
+        frame.leave_out(f"the exposure is {show(frame.exposure_s)} s, usually {show(usual)} s")
+    shown = ", ".join(f"{show(frame.exposure_s)} s" for frame in odd[:3])
+    return [f"results would mix exposures: usually {show(usual)} s, but {shown} ({list_files(odd)})"]
 
 
 def check_counts(name, used, combine, step):

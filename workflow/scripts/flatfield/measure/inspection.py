@@ -1,6 +1,7 @@
 """What each frame is: its metadata, its levels, where it saturates."""
 
 import hashlib
+import math
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from flatfield.measure.screening import measure_frame
 from flatfield.raw.cfa import CHANNEL_OF_COLOR
 from flatfield.raw.decode import black_beside_bias, read_frame, signal
 from flatfield.raw.decoded import remember
+from flatfield.raw.metadata import COLUMNS
 
 #: DN below the top of the histogram with which the topmost value is compared to see pixels pile up there.
 PILE_UP_WINDOW = 50
@@ -64,12 +66,12 @@ def _inspect(path, file, state, overscan, offset_of, screened):
         content = read_content(path)
         digest = hashlib.sha256(content).hexdigest()
         frame = read_frame(path, overscan)
-        remember(digest, path, state, content, frame)
+        remember(digest, path, state, content, frame, overscan)
         del content
     except FrameError as error:
         return FrameRecord(file, used=False, reason=str(error)), None
     meta = frame.metadata
-    offset = offset_of(meta.exposure) if offset_of else None
+    offset = offset_of(meta.exposure) if offset_of and not meta.has_no_offset else None
     if offset is not None and offset.shape != frame.mosaic.shape:
         raise InventoryError(f"{path} has {_size(frame.mosaic)} pixels, but its bias frames have {_size(offset)}")
     black = black_beside_bias(frame.black, offset is not None, overscan)
@@ -78,28 +80,20 @@ def _inspect(path, file, state, overscan, offset_of, screened):
     record = FrameRecord(
         file,
         time=meta.time,
-        maker=meta.maker,
-        camera=meta.camera,
-        body=meta.body,
-        lens=meta.lens,
-        filter=meta.filter,
-        distance_m=meta.distance,
-        orientation=meta.orientation,
-        row_order=meta.row_order,
-        focal_length_mm=meta.focal_length,
-        aperture=meta.aperture,
-        iso=meta.iso,
-        exposure_s=meta.exposure,
+        **{column: getattr(meta, attribute) for attribute, column in COLUMNS.items()},
         rows=frame.mosaic.shape[0],
         columns=frame.mosaic.shape[1],
         cfa=frame.cfa.name,
         black_dn=tuple(map(float, black)),
+        bits=bit_depth(frame.white),
+        zero_level="bias" if offset is not None else frame.zero_level,
         black_off_dn=None if offset is not None or frame.masked is None else frame.masked - float(black.mean()),
         white_dn=frame.white,
         level_dn=level,
         levels_dn=levels,
         saturation_dn=saturation,
         saturated=saturated,
+        remark="; ".join(frame.remarks),
         sha256=digest,
     )
     if not screened:
@@ -107,6 +101,17 @@ def _inspect(path, file, state, overscan, offset_of, screened):
     statistics = measure_frame(frame.mosaic, black, frame.cfa, saturation, offset)
     record.snr, record.saturated_percent = statistics.snr, statistics.saturated_percent
     return record, statistics
+
+
+def bit_depth(white):
+    """Bits of numbers up to a white level, DN, which may be some percent below the largest or just above it.
+
+    Examples
+    --------
+    >>> bit_depth(4095), bit_depth(13583), bit_depth(16384)
+    (12, 14, 14)
+    """
+    return None if white is None else math.ceil(math.log2(white + 1) - 0.1)
 
 
 def _size(mosaic):

@@ -115,7 +115,7 @@ def read_light(path, file, inventory, offset, overscan):
     record = find_frame(read_frames(inventory), file)
     frame = read_again(path, record.sha256, overscan)
     check_unchanged([path], [record], inventory)
-    value, error = offset.at(frame.metadata.exposure)
+    value, error = (None, None) if frame.metadata.has_no_offset else offset.at(frame.metadata.exposure)
     black = black_beside_bias(frame.black, value is not None, overscan)
     return LightFrame(frame, record, signal(frame.mosaic[None], black[None], frame.cfa, value)[0], value, error)
 

@@ -50,7 +50,9 @@ def measure_pairs(frames, paths, cfa, master, options, threads):
     def work(index):
         pair = pairs[index]
         signals = [
-            read_signal(paths[file], master, options["overscan"], recall(frames[file].sha256, paths[file]))[0]
+            read_signal(
+                paths[file], master, options["overscan"], recall(frames[file].sha256, paths[file], options["overscan"])
+            )[0]
             for file in pair
         ]
         for file, signal in zip(pair, signals, strict=True):

@@ -268,11 +268,10 @@ def _check_debayering(config):
     algorithm = config["debayer"]["algorithm"]
     if algorithm != "bilinear":
         for name, options in config["sets"].items():
-            for key in ("bias", "overscan"):
+            for key in ("bias", "overscan", "cfa", "area"):
                 if options[key]:
                     raise ConfigurationError(
-                        f"key `debayer.algorithm` is {algorithm}, but LibRaw cannot subtract the {key} of set {name}; "
-                        "use bilinear"
+                        f"key `debayer.algorithm` is {algorithm}, but LibRaw knows no {key} of set {name}; use bilinear"
                     )
 
 

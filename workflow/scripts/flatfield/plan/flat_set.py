@@ -50,6 +50,13 @@ class Offsets:
         return {"files": self.labels(kind), "overscan": self.overscan, "combine": self.combine}
 
 
+def reading_of(options, cfa):
+    """What `flatfield.raw.decode.Reading` needs: of the options of a set, and a colour pattern or None."""
+    if not cfa and not options["area"]:
+        return options["overscan"]
+    return {"overscan": options["overscan"], "cfa": cfa, "area": options["area"]}
+
+
 @dataclass(frozen=True)
 class FlatSet:
     """A set of flat frames.
@@ -107,8 +114,12 @@ class FlatSet:
     @property
     def offsets(self):
         config = self.config
-        root, overscan = config["raw_root"], self.options["overscan"]
-        return Offsets(self.name, {"bias": self.found.bias}, root, overscan, config["combine"])
+        return Offsets(self.name, {"bias": self.found.bias}, config["raw_root"], self.reading, config["combine"])
+
+    @property
+    def reading(self):
+        """How frames are read: whether the overscan is subtracted, or that with the colour pattern and the area."""
+        return reading_of(self.options, self.options["cfa"])
 
     # Files of rules
 
@@ -188,6 +199,8 @@ class FlatSet:
             "bad_frames": options["bad_frames"] or config["bad_frames"],
             "min_frames": config["min_frames"],
             "frame_tests": config["frame_tests"],
+            "guard": config["guard"],
+            "cfa": options["cfa"],
         }
         return {**self.selecting, "subsets": self.owners, "acceptance": acceptance}
 
@@ -207,7 +220,7 @@ class FlatSet:
     @property
     def selecting(self):
         """How frames are found in their table and read."""
-        return {"files": self.labels, "overscan": self.options["overscan"]}
+        return {"files": self.labels, "overscan": self.reading}
 
     @property
     def combining(self):
@@ -237,7 +250,7 @@ class FlatSet:
             "combine": self.config["combine"],
             "center": self.config["regions"]["center"],
             "wanted_error_percent": self.config["noise"]["wanted_error_percent"],
-            "overscan": self.options["overscan"],
+            "overscan": self.reading,
         }
         files = {"files": self.labels, "bias_files": self.offsets.labels("bias")}
         return {**files, "subsets": self.owners, "options": options}

@@ -5,7 +5,7 @@ from functools import cached_property
 
 from flatfield.files.names import is_fits
 from flatfield.plan import selection
-from flatfield.plan.flat_set import RESULTS, FlatSet, Offsets
+from flatfield.plan.flat_set import RESULTS, FlatSet, Offsets, reading_of
 
 #: Ends of the names of products of a light, by their kind in `apply.products`.
 ENDINGS = {"mosaic": ".fits", "rgb": "_rgb.fits", "tiff": "_rgb.tif", "dng": ".dng", "picture": ".png"}
@@ -68,6 +68,11 @@ class Light:
     def bias(self):
         """Master of its own offset frames, or of those of its flat; none where neither has some."""
         return self.offsets.master("bias") or self.flat.bias
+
+    @property
+    def bias_inventory(self):
+        """Table of these offset frames."""
+        return self.offsets.inventory("bias") or self.flat.bias_inventory
 
     @property
     def dark(self):
@@ -174,7 +179,7 @@ class Light:
 
     @property
     def overscan(self):
-        return self.flat.options["overscan"]
+        return reading_of(self.flat.options, self.options["cfa"] or self.flat.options["cfa"])
 
     @property
     def selecting(self):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from flatfield.demo import names as demo
 from flatfield.plan import configuration, selection
-from flatfield.plan.flat_set import RESULTS, FlatSet, Offsets
+from flatfield.plan.flat_set import RESULTS, FlatSet, Offsets, reading_of
 from flatfield.plan.light import ENDINGS, Light
 
 
@@ -69,7 +69,8 @@ class Plan:
         for name, options in config["lights"].items():
             flat = sets[options["flat"]]
             own = selection.resolve_offsets(name, options, root, known)
-            of_light = Offsets(f"lights/{name}/offsets", own, root, flat.options["overscan"], config["combine"])
+            reading = reading_of(flat.options, options["cfa"] or flat.options["cfa"])
+            of_light = Offsets(f"lights/{name}/offsets", own, root, reading, config["combine"])
             simulated = set(frames[name].values()) <= planned
             lights[name] = Light(name, options, config, frames[name], of_light, flat, name in pictures, simulated)
         preset_name = Path(config["compare"]).stem if preset else None

@@ -8,6 +8,7 @@ CHANNELS = ("RED", "GREEN", "BLUE")
 # LibRaw counts the green pixels of the blue rows as a colour of their own (3), with a black level of its own.
 CHANNEL_OF_COLOR = (0, 1, 2, 1)
 COLOR_OF_LETTER = {"R": 0, "G": 1, "B": 2}
+BAYER = ("RGGB", "BGGR", "GRBG", "GBRG")
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class ColorFilterArray:
         Raises
         ------
         ValueError
-            If the name is neither ``MONO`` nor 4 or 36 letters of R, G and B.
+            If the name is neither ``MONO`` nor 4 or 36 letters of R, G and B; or if the greens of 4 letters are not
+            on a diagonal.
 
         Examples
         --------
@@ -44,6 +46,8 @@ class ColorFilterArray:
         period = {4: 2, 36: 6}.get(len(name))
         if period is None or set(name) != set(COLOR_OF_LETTER):
             raise ValueError(f"'{name}' is not a colour filter array of 4 or 36 letters R, G, B")
+        if period == 2 and name not in BAYER:
+            raise ValueError(f"'{name}' is no Bayer pattern ({', '.join(BAYER)})")
         colors = [COLOR_OF_LETTER[letter] for letter in name]
         return cls(tuple(tuple(colors[i : i + period]) for i in range(0, len(colors), period)))
 

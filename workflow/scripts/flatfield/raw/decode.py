@@ -1,25 +1,21 @@
 """Frames: one reader for camera raws (LibRaw) and FITS files, and the signal above black."""
 
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import rawpy
 import tifffile
-from astropy.io import fits
 from PIL import Image
 
 from flatfield.files.errors import FlatfieldError, FrameError
-from flatfield.files.names import is_fits
-from flatfield.files.reading import read_content
+from flatfield.files.names import is_fits, is_picture
+from flatfield.raw import dng_tags
 from flatfield.raw.cfa import CHANNEL_OF_COLOR, CHANNELS, ColorFilterArray
+from flatfield.raw.fits_image import mean_overscan, read_stored, section
 from flatfield.raw.metadata import Metadata, from_exif, from_header
+from flatfield.raw.pattern_cards import pattern_of_header
 from flatfield.raw.robust import robust_deviation
 
-#: Overscan pixels further from the median, in robust standard deviations (and further than 1 DN), do not count.
-OVERSCAN_DEVIATIONS = 5
-#: Axes that a FITS image may have.
-MOST_AXES = 999
 #: Pixels that are enough to tell the level of those that the maker covered.
 ENOUGH_MASKED = 500
 #: Covered pixels are this near to black, and scatter as little, as a part of the range to white.
@@ -46,6 +42,11 @@ class Frame:
         Factors for red, green, blue that the camera chose, green 1; all 1 where it says nothing.
     color_matrix : numpy.ndarray, ``(3, 3)``, or None
         From XYZ to the camera's colours, as LibRaw knows it.
+    zero_level : str
+        Where the black level is from: ``metadata``, ``overscan``, ``pedestal`` (of a frame that was calibrated), or
+        ``unknown``, where it is 0 for want of a better one.
+    remarks : list of str
+        What was done to read it.
     """
 
     mosaic: np.ndarray
@@ -56,6 +57,50 @@ class Frame:
     masked: float | None = None
     white_balance: tuple = (1.0, 1.0, 1.0)
     color_matrix: np.ndarray | None = None
+    zero_level: str = "metadata"
+    remarks: list = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the frames of a set are read.
+
+    Attributes
+    ----------
+    overscan : bool
+        Subtract the mean of BIASSEC of each FITS frame.
+    cfa : str or None
+        Name of the colour pattern, in the place of what the file says: seen from the first pixel that is read without
+        `area`, the top row first.
+    area : sequence of int or None
+        First row, last row, first column, last column (the last ones excluded) of what is kept.
+    """
+
+    overscan: bool = False
+    cfa: str | None = None
+    area: tuple | None = None
+
+    @classmethod
+    def of(cls, options):
+        """From what the plan hands on: whether there is an overscan, or a dict with these attributes."""
+        return cls(**options) if isinstance(options, dict) else cls(bool(options))
+
+    def cut(self, path, mosaic, cfa):
+        """The part of a mosaic that is kept, and its colour filter array.
+
+        Raises
+        ------
+        FrameError
+            If the area is not within the frame.
+        """
+        if not self.area:
+            return mosaic, cfa
+        top, bottom, left, right = self.area
+        if not (0 <= top < bottom <= mosaic.shape[0] and 0 <= left < right <= mosaic.shape[1]):
+            raise FrameError(
+                f"{path} has {mosaic.shape[0]} x {mosaic.shape[1]} pixels; `area` {list(self.area)} is not within"
+            )
+        return mosaic[top:bottom, left:right], cfa.shifted(top, left)
 
 
 def read_frame(path, overscan=False, keep=np.array, with_metadata=True):
@@ -64,9 +109,9 @@ def read_frame(path, overscan=False, keep=np.array, with_metadata=True):
     Parameters
     ----------
     path : str or pathlib.Path
-        Any raw that LibRaw reads, or FITS (mono, or a mosaic when ``BAYERPAT`` says so).
-    overscan : bool
-        Take the black level of a FITS frame from its ``BIASSEC`` (clipped mean).
+        Any raw that LibRaw reads, FITS or XISF (mono, or a mosaic when ``BAYERPAT`` says so).
+    overscan : bool or dict
+        Take the black level of a FITS frame from its ``BIASSEC`` (clipped mean); or all of `Reading`.
     keep : callable
         Takes the visible pixels, which end with the open file, and returns the mosaic to keep; by default a copy.
     with_metadata : bool
@@ -81,15 +126,23 @@ def read_frame(path, overscan=False, keep=np.array, with_metadata=True):
     FrameError
         If the file cannot be read or decoded, holds no mosaic, or no signal (all pixels, or the last row, 0).
     """
+    reading = Reading.of(overscan)
     try:
         if is_fits(path):
-            return _read_fits(path, overscan, keep)
-        if overscan:
+            return _read_fits(path, reading, keep)
+        if is_picture(path):
+            raise FrameError(
+                f"{path} is a picture (TIFF, JPEG or PNG), whose numbers are not known to be linear; give the camera's "
+                "raw, or write linear numbers of one plane as FITS"
+            )
+        if reading.overscan:
             raise FrameError(f"{path} is a camera raw and has no BIASSEC; `overscan: true` is for FITS frames")
         with rawpy.imread(str(path)) as raw:  # from memory, LibRaw would not notice that a file ends early
-            return _read_raw(path, raw, keep, with_metadata)
+            return _read_raw(path, raw, reading, keep, with_metadata)
     except FlatfieldError:
         raise
+    except rawpy.LibRawError as error:
+        raise FrameError(dng_tags.explain_undecoded(path, reason_of(error))) from error
     except Exception as error:  # decoders raise all kinds on files that are damaged
         raise FrameError(f"{path} cannot be decoded ({reason_of(error)}); copy it again") from error
 
@@ -180,7 +233,7 @@ def read_picture(path):
 
 def black_beside_bias(black, has_bias, overscan):
     """Black level that is subtracted: a master bias takes the place of that of the metadata, not of the overscan."""
-    return np.zeros_like(black) if has_bias and not overscan else black
+    return np.zeros_like(black) if has_bias and not Reading.of(overscan).overscan else black
 
 
 def reason_of(error):
@@ -191,14 +244,25 @@ def reason_of(error):
     return " ".join(str(reason).split())[:200]
 
 
-def _read_raw(path, raw, keep, with_metadata):
+def _read_raw(path, raw, reading, keep, with_metadata):
     if with_metadata:
         _check_length(path)
-    cfa = _raw_cfa(raw, path)
-    if raw.raw_image_visible.shape != (raw.sizes.height, raw.sizes.width):
+    tags, remarks = dng_tags.read_dng_tags(path), []
+    if raw.raw_type != rawpy.RawType.Flat or raw.raw_image_visible.ndim != 2:
+        raise FrameError(f"{path} holds no mosaic but several planes (a linear DNG or a scan); use the camera's raw")
+    if not reading.cfa:
+        dng_tags.check_quad(tags, path)
+    cfa = ColorFilterArray.from_name(reading.cfa) if reading.cfa else _raw_cfa(raw, path, tags, remarks)
+    mosaic = raw.raw_image_visible
+    if mosaic.shape != (raw.sizes.height, raw.sizes.width):
         raise FrameError(f"{path} is damaged: its visible area reaches beyond its pixels; copy it again")
-    _check_signal(path, raw.raw_image_visible)
+    _check_signal(path, mosaic)
     black = np.array((list(raw.black_level_per_channel) + [0] * 4)[:4], np.float32)
+    if tags is not None and max(tags.black.shape) > 2:
+        black, further = dng_tags.black_of_dng(tags, raw.sizes, cfa)
+        if further is not None:
+            mosaic = dng_tags.subtract_tile(mosaic, further)
+            remarks.append(f"black level of {' x '.join(map(str, tags.black.shape))} pixels")
     white = float(raw.white_level) or None
     red, green, blue = raw.camera_whitebalance[:3]
     balance = (red / green, 1.0, blue / green) if min(red, green, blue) > 0 else (1.0, 1.0, 1.0)
@@ -206,7 +270,8 @@ def _read_raw(path, raw, keep, with_metadata):
     matrix = raw.rgb_xyz_matrix[:3] if with_metadata else np.zeros((3, 3))
     masked = measure_masked(raw.raw_image, raw.sizes, float(black.mean()), white) if with_metadata else None
     matrix = matrix.copy() if matrix.any() else None
-    return Frame(keep(raw.raw_image_visible), cfa, black, white, metadata, masked, balance, matrix)
+    mosaic, cfa = reading.cut(path, mosaic, cfa)
+    return Frame(keep(mosaic), cfa, black, white, metadata, masked, balance, matrix, remarks=remarks)
 
 
 def measure_masked(mosaic, sizes, black, white):
@@ -253,89 +318,62 @@ def _check_length(path):
         raise FrameError(f"{path} ends {lacking} bytes too early; copy it again")
 
 
-def _raw_cfa(raw, path):
+def _raw_cfa(raw, path, tags, remarks):
     """Colour filter array as seen from the first visible pixel.
 
     `raw_pattern` belongs to the full frame, and is garbage for X-Trans with a masked border (as is
     `raw_colors_visible`, rawpy 0.28); `raw_color` is right where it is asked for visible pixels.
     """
-    if raw.raw_type != rawpy.RawType.Flat or raw.raw_image_visible.ndim != 2:
-        raise FrameError(f"{path} holds no mosaic but several planes (a linear DNG or a scan); use the camera's raw")
-    if raw.raw_pattern is None:
-        if raw.num_colors != 1:
-            raise FrameError(f"{path} holds no mosaic (its colour pattern is unknown); use the camera's raw")
+    if raw.num_colors == 1:
         return ColorFilterArray(((0,),))
+    if raw.raw_pattern is None:
+        raise FrameError(f"{path} holds no mosaic (its colour pattern is unknown); use the camera's raw")
     if raw.color_desc.decode() not in ("RGBG", "RGB"):
         raise FrameError(f"{path} has the colours {raw.color_desc.decode()}; only red, green, blue are supported")
     p, top, left = raw.raw_pattern.shape[0], raw.sizes.top_margin, raw.sizes.left_margin
     cfa = ColorFilterArray(tuple(tuple(int(raw.raw_color(top + i, left + j)) for j in range(p)) for i in range(p)))
     if {CHANNEL_OF_COLOR[color] for _, _, color in cfa.phases()} != set(range(len(CHANNELS))):
-        raise FrameError(f"{path} is damaged: its colour pattern {cfa.name} lacks a colour; copy it again")
+        found = tags and dng_tags.pattern_of_dng(tags, raw.sizes)
+        if not found:
+            raise FrameError(
+                f"{path} has the colour pattern {cfa.name}, which lacks a colour: LibRaw does not know its sensor; "
+                "convert it to DNG, set the key `cfa`, or copy it again"
+            )
+        remarks.append("colour pattern of the DNG's own tags, as LibRaw has none")
+        return found
     return cfa
 
 
-def _read_fits(path, overscan, keep):
-    _check_axes(path)
-    with fits.open(path, memmap=False) as hdus:
-        hdu = next((hdu for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS") == 2), None)
-        if hdu is None:
-            raise FrameError(f"{path} holds no two-dimensional image; only single-plane FITS frames are supported")
-        if 0 in (hdu.verify_checksum(), hdu.verify_datasum()):
-            raise FrameError(f"{path} is damaged: its checksum is wrong; copy it again")
-        header, data = hdu.header, hdu.data
-    if data.dtype != np.uint16:
-        data = data.astype(np.float32)
-        if not np.isfinite(data).all():
-            raise FrameError(f"{path} holds pixels that are not finite; repair or take out the frame")
-    offset = _mean_overscan(data, header, path) if overscan else 0.0
-    rows, columns = _section(header, "TRIMSEC", data.shape, path) or (slice(0, None), slice(0, None))
+def _read_fits(path, reading, keep):
+    image = read_stored(path, reading.overscan)
+    data, header, shape = image.data, image.header, image.data.shape
+    metadata, offset = from_header(header), 0.0
+    if reading.overscan and not image.without_overscan:
+        offset = mean_overscan(data, header, path)
+    rows, columns = section(header, "TRIMSEC", shape, path) or (slice(0, shape[0]), slice(0, shape[1]))
     mosaic = data[rows, columns]
     _check_signal(path, mosaic)
-    cfa = _fits_cfa(header, data.shape, path).shifted(rows.start, columns.start)
-    white = header.get("SATURATE", 65535 if data.dtype == np.uint16 else None)
+    remarks, upward = list(image.remarks), metadata.row_order == "BOTTOM-UP"
+    if upward:
+        mosaic = mosaic[::-1]
+        remarks.append("rows put the right way round (BOTTOM-UP)")
+    if reading.cfa:
+        cfa = ColorFilterArray.from_name(reading.cfa)
+    else:
+        cfa, remark = pattern_of_header(header, path)
+        remarks += [remark] if remark else []
+        # the pattern is seen from the top row; sections count from the first row that is stored
+        top = shape[0] - rows.stop if upward else rows.start
+        cfa = cfa.shifted(top + _offset_of(header, "YBAYROFF"), columns.start + _offset_of(header, "XBAYROFF"))
+    zero_level = "overscan" if reading.overscan else "unknown"
+    if metadata.has_no_offset and zero_level == "unknown":
+        offset, zero_level = metadata.pedestal or 0.0, "pedestal"
+        remarks.append(f"its zero level was subtracted before; a pedestal of {offset:g} DN was taken off")
+    mosaic, cfa = reading.cut(path, mosaic, cfa)
     black = np.full(4, offset, np.float32)
-    return Frame(keep(mosaic), cfa, black, None if white is None else float(white), from_header(header))
+    return Frame(keep(mosaic), cfa, black, image.white, metadata, zero_level=zero_level, remarks=remarks)
 
 
-def _check_axes(path):
-    """Refuse numbers of axes beyond the standard (section 4.4.1), through which astropy would count one by one."""
-    content, start = read_content(path), -1
-    while (start := content.find(b"NAXIS   =", start + 1)) >= 0:
-        number = re.match(rb" *([0-9]+)", content[start + 9 : start + 80])
-        if number and int(number[1]) > MOST_AXES:
-            raise FrameError(f"{path} is damaged: it has NAXIS {int(number[1])}; copy it again")
-
-
-def _fits_cfa(header, shape, path):
-    """Colour filter array of the whole stored image; `BAYERPAT` describes it as seen with the top row first."""
-    name = str(header.get("BAYERPAT", "MONO"))
-    try:
-        cfa = ColorFilterArray.from_name(name)
-    except ValueError as error:
-        raise FrameError(f"{path}: BAYERPAT {error}") from error
-    cfa = cfa.shifted(int(header.get("YBAYROFF", 0)), int(header.get("XBAYROFF", 0)))
-    if str(header.get("ROWORDER", "")).strip().upper() == "BOTTOM-UP":
-        p = cfa.period
-        cfa = ColorFilterArray(tuple(cfa.tile[(shape[0] - 1 - i) % p] for i in range(p)))
-    return cfa
-
-
-def _section(header, name, shape, path):
-    """Row and column slices of a section card such as ``[18:1382,1:1370]`` (columns first, from 1)."""
-    if name not in header:
-        return None
-    match = re.fullmatch(r"\[(\d+):(\d+),(\d+):(\d+)\]", str(header[name]).replace(" ", ""))
-    left, right, bottom, top = map(int, match.groups()) if match else (0, 0, 0, 0)
-    if not (1 <= left <= right <= shape[1] and 1 <= bottom <= top <= shape[0]):
-        raise FrameError(f"{path}: {name} '{header[name]}' is not a section of its {shape[1]} x {shape[0]} pixels")
-    return slice(bottom - 1, top), slice(left - 1, right)
-
-
-def _mean_overscan(data, header, path):
-    """Mean of the overscan, bleeding and cosmic rays left out."""
-    section = _section(header, "BIASSEC", data.shape, path)
-    if section is None:
-        raise FrameError(f"{path} has no BIASSEC card, so that `overscan: true` cannot be done; take the key out")
-    values = data[section].astype(np.float64)
-    median, deviation = robust_deviation(values)
-    return values[np.abs(values - median) <= max(OVERSCAN_DEVIATIONS * deviation, 1.0)].mean()
+def _offset_of(header, name):
+    value = header.get(name, 0)
+    return int(value) if isinstance(value, int | float) else 0

@@ -1,5 +1,6 @@
 """Frames that were decoded before in a run, see `flatfield.files.scratch`."""
 
+import json
 from dataclasses import asdict
 
 import numpy as np
@@ -10,7 +11,7 @@ from flatfield.raw.decode import Frame, read_frame
 from flatfield.raw.metadata import Metadata
 
 
-def remember(sha256, path, state, content, frame):
+def remember(sha256, path, state, content, frame, reading):
     """Keep a decoded frame for later jobs.
 
     Parameters
@@ -23,8 +24,13 @@ def remember(sha256, path, state, content, frame):
     content : bytes
         Of the file.
     frame : Frame
+    reading : bool or dict
+        How it was read, see `flatfield.raw.decode.Reading`.
     """
     notes = {
+        "reading": reading,
+        "zero_level": frame.zero_level,
+        "remarks": list(frame.remarks),
         "tile": frame.cfa.tile,
         "black": [float(level) for level in frame.black],
         "white": frame.white,
@@ -36,7 +42,7 @@ def remember(sha256, path, state, content, frame):
     keep_pixels(sha256, path, state, content, frame.mosaic, **notes)
 
 
-def recall(sha256, path):
+def recall(sha256, path, reading):
     """A frame that was kept, its mosaic mapped into memory (read-only); None where it must be decoded.
 
     Parameters
@@ -44,9 +50,12 @@ def recall(sha256, path):
     sha256 : str
         That the file had when it was inspected.
     path : str
+    reading : bool or dict
+        How it is to be read.
     """
     entry = find_entry(sha256, path)
-    pixels = None if entry is None else map_pixels(entry, sha256)
+    same = entry is not None and json.dumps(entry["reading"]) == json.dumps(reading)
+    pixels = map_pixels(entry, sha256) if same else None
     if pixels is None:
         return None
     matrix = entry["color_matrix"]
@@ -59,9 +68,11 @@ def recall(sha256, path):
         entry["masked"],
         tuple(entry["white_balance"]),
         None if matrix is None else np.array(matrix, np.float32),
+        zero_level=entry["zero_level"],
+        remarks=entry["remarks"],
     )
 
 
 def read_again(path, sha256, overscan=False):
     """A frame that was inspected: as it was kept, or decoded again; see `flatfield.raw.decode.read_frame`."""
-    return recall(sha256, path) or read_frame(path, overscan)
+    return recall(sha256, path, overscan) or read_frame(path, overscan)

@@ -59,10 +59,13 @@ def conclude(sets, inventories, tables, light_tables, preset, demo):
             for pair in (
                 *[warning for each, frames in inventories.items() for warning in _left_out(each, frames)],
                 *[warning for each, frames in inventories.items() for warning in _black(each, frames)],
+                *[warning for each, frames in inventories.items() for warning in _no_zero_level(each, frames)],
+                *[warning for each, frames in inventories.items() for warning in _doubts(each, frames)],
                 *_angles(illumination),
                 *_drifts(drift),
                 *[warning for each, rows in noise.items() for warning in _too_few(each, rows)],
                 *_disagreements(light_tables["agreement"]),
+                *_unknown_optics(light_tables["agreement"]),
                 *_bad_corrections(light_tables["diagnosis"]),
             )
         ],
@@ -128,6 +131,35 @@ def _black(name, frames):
         return []
     remedy = "Give the set `bias` frames, which take the place of the black level of the metadata."
     return [(f"The black level of {name} is doubtful: covered pixels read {median(apart):+.3g} DN above it.", remedy)]
+
+
+def _no_zero_level(name, frames):
+    """Flats of which nothing tells the zero level."""
+    used = [frame for frame in frames if frame.used and frame.level_dn is not None]
+    if not used or any(frame.zero_level != "unknown" for frame in used):
+        return []
+    level = median(frame.level_dn for frame in used)
+    # a corner with half of the light has (l/2 + o) / (l + o) of the centre: o / l of its half too much, nearly
+    error = 100 * 100 / level if level > 0 else math.inf
+    return [
+        (
+            f"The zero level of {name} is not known: no offset frames, no overscan, no black level. Each 100 DN of it "
+            f"that stay in its flats of {level:.4g} DN make corners with half of the light {error:.2g} % too bright.",
+            "Give the set `bias` frames or flat-darks of its gain, or `overscan: true` where its frames have one.",
+        )
+    ]
+
+
+def _doubts(name, frames):
+    """What is odd about frames that are used, frames with the same doubt in one warning."""
+    doubtful = defaultdict(list)
+    for frame in frames:
+        for text in frame.doubt.split("; ") if frame.used and frame.doubt else ():
+            doubtful[text].append(frame.file)
+    return [
+        (f"In {name} {files[0]}{f' and {len(files) - 1} more' if len(files) > 1 else ''}: {text}.", "Look at them.")
+        for text, files in doubtful.items()
+    ]
 
 
 def _evenness(name, rows, tests):
@@ -335,6 +367,26 @@ def _disagreements(agreement):
         warnings.append(
             (f"The flat {verb} light {light}, {shown}: {quantity} {own} against {other} ({remark}).", remedy)
         )
+    return warnings
+
+
+#: Fields of which one must be known to say that a flat is of the optics of a light.
+OPTICS = ("lens", "telescope", "focal_length_mm")
+
+
+def _unknown_optics(agreement):
+    """Lights of which nothing says that their flat was taken through the same optics."""
+    warnings = []
+    for light, rows in agreement.items():
+        known = {row["quantity"]: row["agreement"] for row in rows}
+        if {known.get(name, "unknown") for name in OPTICS} == {"unknown"}:
+            warnings.append(
+                (
+                    f"Whether the flat of light {light} was taken through its optics is not known: lens and focal "
+                    "length are not recorded.",
+                    "Make sure that it was; lenses without contacts record nothing.",
+                )
+            )
     return warnings
 
 
