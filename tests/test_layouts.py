@@ -14,7 +14,7 @@ from flatfield.files.errors import FrameError, InventoryError
 from flatfield.files.frame_table import read_frames
 from flatfield.measure.layout import find_image, judge_layout
 from flatfield.raw.cfa import ColorFilterArray
-from flatfield.raw.decode import Reading, read_frame, read_shape
+from flatfield.raw.decode import Reading, read_frame
 from flatfield.raw.pattern_cards import pattern_of_header
 
 SHAPE = (96, 144)
