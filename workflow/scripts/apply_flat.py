@@ -45,7 +45,7 @@ def main(
         Smooth model of the flat.
     """
     light = read_light(frame, file, inventory, Offset(bias, dark, dark_inventory), overscan)
-    master, smooth = read_mosaic(flat, error=True), read_mosaic(model) if model else None
+    master, smooth = read_mosaic(flat, error=True), read_mosaic(model, error=True) if model else None
     names = {"bias": bias, "dark": dark, "flat": flat, "model": model}
     result = calibrate_light(light, master, smooth, read_table(noise), apply, regions["center"], names)
     debayered = interpolate_bilinear(result.mosaic.value, light.cfa)
