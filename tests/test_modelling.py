@@ -11,8 +11,9 @@ from numpy.polynomial import polynomial
 from test_workflow import table
 
 from flatfield.demo.simulation import coordinates, write_dng
+from flatfield.files.frame_table import FrameRecord
 from flatfield.measure import model_blocks, model_choice, models
-from flatfield.measure.lensfun import describe_vignetting
+from flatfield.measure.lensfun import RadialModel, describe_vignetting
 from flatfield.raw.cfa import ColorFilterArray
 
 ROWS, COLUMNS, NOISE = 32, 48, 5e-4
@@ -108,8 +109,10 @@ def test_dust_and_hot_pixels_do_not_count(cfa):
     mosaic = truth * dust * (1 + 0.005 * rng.standard_normal(shape))
     hot = rng.random(shape) < 2e-4
     mosaic[hot] *= 3
-    blocks = model_blocks.average_blocks(mosaic.astype(np.float32), np.zeros(shape, bool), cfa, 12)
-    assert not blocks.known[(np.hypot(blocks.x[0] - 0.3, blocks.y[0][:, None] + 0.2) < 0.025)].any()
+    blocks = model_blocks.average_blocks(mosaic.astype(np.float32), np.zeros(shape, bool), cfa, 36)
+    assert not blocks.known[
+        np.hypot(*np.ix_(blocks.y[0].mean(axis=0) + 0.2, blocks.x[0].mean(axis=0) - 0.3)) < 0.025
+    ].any()
     assert blocks.known.mean() > 0.9
     fits_, predictions = model_choice.fit_models(blocks)
     assert model_choice.choose_model(blocks, fits_, predictions) == models.LENSFUN
@@ -225,15 +228,18 @@ def test_lensfun_corrects_as_the_model(modelled):
 
 
 def test_lensfun_without_metadata_says_so():
-    unknown = dict.fromkeys(("maker", "camera", "lens", "focal_length_mm", "aperture", "distance_m"))
+    radial = RadialModel({"k1": 0.0, "k2": 0.0, "k3": 0.0}, 0.01, "")
     options = {"crop_factor": 1, "distance_m": 1000}
-    text = describe_vignetting([unknown], {"k1": 0.0, "k2": 0.0, "k3": 0.0}, (9, 9), options)
+    text = describe_vignetting([FrameRecord("F.dng")], radial, (9, 9), options)
     assert "do not tell: camera, lens, focal length, aperture" in text
     lensfunpy.Database(xml=text, load_common=False, load_bundled=False)
-    odd = {"camera": "<A&B>", "lens": '"--> x', "focal_length_mm": "14", "aperture": "2.8"}
-    text = describe_vignetting([unknown | odd], {"k1": 0.0, "k2": 0.0, "k3": 0.0}, (9, 9), options)
+    odd = FrameRecord("F.dng", camera="<A&B>", lens='"--> x', focal_length_mm=14, aperture=2.8)
+    text = describe_vignetting([odd], radial, (9, 9), options)
     (camera,) = lensfunpy.Database(xml=text, load_common=False, load_bundled=False).cameras
     assert camera.model == "<A&B>"
+    assert "standard error 0.01 %" in text
+    text = describe_vignetting([odd], RadialModel(None, 3.0, "no model describes this flat"), (9, 9), options)
+    assert "no entry, as no model describes this flat" in text and "<lens>" not in text
 
 
 def test_raw_powers_are_ill_conditioned():

@@ -41,11 +41,9 @@ def main(
     mosaic, rgb, tiff, dng, picture : str, optional
         Files to write, see `flatfield.report.light_products.write_products`.
     """
-    light, master = (
-        read_light(frame, file, inventory, Offset(bias, dark, dark_inventory), overscan),
-        read_mosaic(flat, True),
-    )
-    smooth, names = read_mosaic(model) if model else None, {"bias": bias, "dark": dark, "flat": flat, "model": model}
+    light = read_light(frame, file, inventory, Offset(bias, dark, dark_inventory), overscan)
+    master, smooth = read_mosaic(flat, error=True), read_mosaic(model, error=True) if model else None
+    names = {"bias": bias, "dark": dark, "flat": flat, "model": model}
     result = calibrate_light(light, master, smooth, read_table(noise), apply, regions["center"], names)
     if mosaic:
         write_mosaic(mosaic, result.mosaic, **MASK_MARKS)

@@ -33,7 +33,7 @@ def main(flat, inspected, models, model, detail, lensfun, crop_factor, distance_
     write_table(models, found.rows, MODEL_COLUMNS)
     for mosaic in (found.model, found.detail):
         mosaic.header.update(cite_file("FLAT", flat, "modelled"))
-        mosaic.header["MODEL"] = (found.name or "none: too few blocks are known", "of the flat")
+        mosaic.header["MODEL"] = (found.name or f"none: {found.reason}", "of the flat")
     write_mosaic(model, found.model)
     write_mosaic(detail, found.detail, unit="")
     options = {"crop_factor": crop_factor, "distance_m": distance_m}

@@ -37,7 +37,7 @@ def calibrate_light(light, flat, model, cameras, apply, center, names):
     flat : Mosaic
         With error.
     model : Mosaic or None
-        Its smooth model, where only colour or brightness is corrected.
+        Its smooth model with its error, where only colour or brightness is corrected.
     cameras : list of dict
         Rows of ``noise.tsv``.
     apply : dict
@@ -82,8 +82,11 @@ def calibrate_light(light, flat, model, cameras, apply, center, names):
         header["BUNIT"] = ("DN", "unit of the pixels")
         header.extend(camera["cards"])
         flat_error = calibration.normalise_mosaic(flat.error, cfa, norms)
-        if divisor is not whole:
-            flat_error *= calibration.divide(divisor, whole)
+        if divisor is not whole:  # the error of the colour is taken for that of the model of the channel
+            relative = calibration.divide(model.error, model.value)
+            if apply["correct"] == "brightness":
+                relative = np.hypot(relative, calibration.divide(flat.error, flat.value))
+            flat_error = divisor * relative
         error = calibration.light_error(
             light.signal, divisor, flat_error, cfa, camera["gains"], camera["read_noises"], light.offset_error
         )

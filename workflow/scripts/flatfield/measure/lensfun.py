@@ -1,20 +1,39 @@
 """The vignetting of a flat as an entry for lensfun, which darktable, RawTherapee and others correct lenses with."""
 
+from dataclasses import dataclass
 from xml.etree import ElementTree
 
 #: Name of the mount that camera and lens share; lensfun takes any lens of the same mount for a camera.
 MOUNT = "Generic"
 
 
-def describe_vignetting(frames, coefficients, shape, options):
+@dataclass(frozen=True)
+class RadialModel:
+    """The vignetting that lensfun can hold.
+
+    Attributes
+    ----------
+    coefficients : dict or None
+        k1, k2, k3 of 1 + k1 r^2 + k2 r^4 + k3 r^6, r = 1 in the corners; None if they do not describe the flat.
+    error_percent : float or None
+        Rms standard error of its values, percent.
+    reason : str
+        Why there are none.
+    """
+
+    coefficients: dict | None
+    error_percent: float | None
+    reason: str
+
+
+def describe_vignetting(frames, radial, shape, options):
     """Make a database with one camera, one lens and its vignetting.
 
     Parameters
     ----------
     frames : list of FrameRecord
         maker, camera, lens, focal_length_mm, aperture, distance_m are those of the first that knows.
-    coefficients : dict or None
-        k1, k2, k3 of 1 + k1 r^2 + k2 r^4 + k3 r^6, r = 1 in the corners; None if they are not known.
+    radial : RadialModel
     shape : tuple of int
         Of the frame; lensfun takes r = 1 at the centre of the pixel in the corner, not at its outer edge.
     options : dict
@@ -23,7 +42,8 @@ def describe_vignetting(frames, coefficients, shape, options):
     Returns
     -------
     str
-        XML. What lensfun needs and the frames do not tell is said in a comment, and there is no entry then.
+        XML. Where no radial model describes the flat, or the frames do not tell what lensfun needs, there is no entry
+        but a comment that says why.
     """
     told = {
         name: next((getattr(frame, name) for frame in frames if getattr(frame, name) is not None), None)
@@ -31,18 +51,21 @@ def describe_vignetting(frames, coefficients, shape, options):
     }
     needed = {"camera": "camera", "lens": "lens", "focal_length_mm": "focal length", "aperture": "aperture"}
     missing = [words for name, words in needed.items() if told[name] is None]
-    if coefficients is None:
-        missing.append("radial model")
     root = ElementTree.Element("lensdatabase", version="1")
-    if missing:
-        root.append(ElementTree.Comment(f" no entry, as the frames do not tell: {', '.join(missing)} "))
+    reasons = [radial.reason] if radial.coefficients is None else []
+    reasons += [f"the frames do not tell: {', '.join(missing)}"] if missing else []
+    if reasons:
+        root.append(ElementTree.Comment(f" no entry, as {'; '.join(reasons)} "))
         return _write(root)
     shrunk = sum((length - 1) ** 2 for length in shape) / sum(length**2 for length in shape)
     maker, crop = told["maker"] or str(told["camera"]).split()[0], f"{options['crop_factor']:g}"
     distance = told["distance_m"]
     assumed = "as the frames tell" if distance is not None else "assumed: the frames do not tell it"
     distance = options["distance_m"] if distance is None else distance
-    note = f" vignetting of a flat field; distance in m, {assumed}; crop factor as configured, mount to be adapted "
+    note = (
+        f" vignetting of a flat field, standard error {radial.error_percent:.2g} % rms; distance in m, {assumed}; "
+        "crop factor as configured, mount to be adapted "
+    )
     root.append(ElementTree.Comment(note))
     camera = ElementTree.SubElement(root, "camera")
     _add(camera, maker=maker, model=told["camera"], mount=MOUNT, cropfactor=crop)
@@ -58,7 +81,7 @@ def describe_vignetting(frames, coefficients, shape, options):
         "vignetting",
         {"model": "pa"}
         | {name: f"{value:g}" for name, value in settings.items()}
-        | {f"k{i}": f"{coefficients[f'k{i}'] * shrunk**i:.9g}" for i in (1, 2, 3)},
+        | {f"k{i}": f"{radial.coefficients[f'k{i}'] * shrunk**i:.9g}" for i in (1, 2, 3)},
     )
     return _write(root)
 

@@ -3,16 +3,26 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import binary_dilation, uniform_filter
+from scipy.ndimage import binary_dilation, label, median_filter
 
-from flatfield.measure.blocks import average_good, block_positions
-from flatfield.measure.models import DEGREES, _enough, fit_polynomial
+from flatfield.measure.models import DEGREES, _enough, fit_free_radial, fit_polynomial
+from flatfield.raw.cfa import CHANNEL_OF_COLOR
 from flatfield.raw.robust import SIGMA_PER_MAD
 
 #: Pixels this many standard deviations above (or below) all four neighbours of their colour are hot (or dead).
 HOT = 8.0
-#: Blocks this many robust standard deviations from a polynomial of degree 8 hold dust.
+#: Blocks this many robust standard deviations darker than a smooth surface may hold dust.
 DUSTY = 5.0
+#: Dust is local: groups of dark blocks that are larger, either way, are something else (vignetting, a shadow).
+DUST_BLOCKS = 4
+#: Blocks whose median is the surface that dust is darker than.
+AROUND = 9
+#: Share of the blocks that dust may take.
+MOST_DUST = 0.25
+#: A block is cut into so many cells either way, where it has the pixels, for what happens inside it.
+CELLS = 4
+#: Pixels of a block, from which the scatter of 5 x 5 blocks is enough; 9 x 9 otherwise.
+ENOUGH = 30
 
 
 @dataclass(frozen=True)
@@ -21,14 +31,19 @@ class Blocks:
 
     Attributes
     ----------
-    x, y : numpy.ndarray, ``(channels, columns)`` and ``(channels, rows)``
-        Half diagonals; see `flatfield.measure.blocks.block_positions`.
+    x, y : numpy.ndarray, ``(channels, nodes, columns)`` and ``(channels, nodes, rows)``
+        Half diagonals. The mean over two nodes, one standard deviation of the positions of the pixels of a channel left
+        and right of their mean, is that over the pixels, to third order. ``(channels, columns)`` are points.
     values : numpy.ndarray, ``(channels, rows, columns)``
         Means; 0 where not known.
     errors : numpy.ndarray, ``(channels, rows, columns)``
         Standard deviation of a mean: scatter of its pixels (noise and pixel response) over the root of their number.
     known : numpy.ndarray of bool, ``(rows, columns)``
         Blocks that are known in all channels, and free of dust.
+    dust : numpy.ndarray of bool, ``(rows, columns)``, optional
+        Blocks with dust.
+    cells : Blocks, optional
+        The cells that the blocks consist of, `CELLS` x `CELLS` each.
     """
 
     x: np.ndarray
@@ -36,6 +51,8 @@ class Blocks:
     values: np.ndarray
     errors: np.ndarray
     known: np.ndarray
+    dust: np.ndarray | None = None
+    cells: "Blocks | None" = None
 
     @property
     def weights(self):
@@ -61,17 +78,57 @@ def find_hot_pixels(mosaic, good, cfa):
         plane = mosaic[i::p, j::p]
         if min(plane.shape) < 3:
             continue
-        inner = plane[1:-1, 1:-1]
+        wide = np.pad(plane, 1, mode="reflect")  # at the border, the neighbours that are there
         step = np.abs(np.diff(plane[::3], axis=1))[good[i::p, j::p][::3, 1:]]
         scatter = SIGMA_PER_MAD * np.median(step) / np.sqrt(2) if step.size else 0
-        around = [plane[:-2, 1:-1], plane[2:, 1:-1], plane[1:-1, :-2], plane[1:-1, 2:]]
-        above = inner - np.maximum.reduce(around) > HOT * scatter
-        below = np.minimum.reduce(around) - inner > HOT * scatter
-        hot[i::p, j::p][1:-1, 1:-1] = above | below
+        around = [wide[:-2, 1:-1], wide[2:, 1:-1], wide[1:-1, :-2], wide[1:-1, 2:]]
+        above = plane - np.maximum.reduce(around) > HOT * scatter
+        below = np.minimum.reduce(around) - plane > HOT * scatter
+        hot[i::p, j::p] = above | below
     return hot
 
 
-def average_blocks(mosaic, mask, cfa, size):
+def _cuts(shape, cfa, across):
+    """First tile of each cell by rows and columns, and cells of a block either way; all of the frame is cut."""
+    tiles = [length // cfa.period for length in shape]
+    columns = min(across, tiles[1])
+    rows = min(max(round(columns * shape[0] / shape[1]), 1), tiles[0])
+    cells = CELLS if min(tiles[0] // rows, tiles[1] // columns) >= CELLS else 1
+    starts = [
+        np.round(np.linspace(0, tile, count * cells + 1)).astype(int)[:-1]
+        for tile, count in zip(tiles, (rows, columns), strict=True)
+    ]
+    return *starts, cells
+
+
+def _sum_cells(image, cfa, starts, dtype=np.float64):
+    """Sum of the pixels of each channel in cells, ``(channels, rows, columns)``."""
+    sums, p = np.zeros((len(cfa.channels), *map(len, starts))), cfa.period
+    for i in range(p):
+        lines = np.add.reduceat(image[i::p], starts[0], axis=0, dtype=dtype)
+        for j in range(p):
+            sums[CHANNEL_OF_COLOR[cfa.tile[i][j]]] += np.add.reduceat(lines[:, j::p], starts[1], axis=1)
+    return sums
+
+
+def _nodes(shape, cfa, starts):
+    """Nodes of cells: mean position of the pixels of each channel, less and plus their standard deviation."""
+    half, p, result = np.hypot(*shape) / 2, cfa.period, []
+    channels = cfa.channel_map((p, p))
+    for axis, sign in ((1, 1), (0, -1)):
+        place = sign * (np.arange(shape[axis]) + 0.5 - shape[axis] / 2) / half
+        nodes = []
+        for channel in range(len(cfa.channels)):
+            share = (channels == channel).sum(axis=1 - axis)[np.arange(shape[axis]) % p]
+            count, first, second = (np.add.reduceat(share * place**k, starts[axis] * p) for k in range(3))
+            mean = first / count
+            deviation = np.sqrt(np.maximum(second / count - mean**2, 0))
+            nodes.append([mean - deviation, mean + deviation])
+        result.append(np.array(nodes))
+    return result
+
+
+def average_blocks(mosaic, mask, cfa, across):
     """Means of a mosaic over blocks, without masked and hot pixels, and without dust.
 
     Parameters
@@ -80,50 +137,130 @@ def average_blocks(mosaic, mask, cfa, size):
     mask : numpy.ndarray of bool, ``(rows, columns)``
         Pixels that do not count.
     cfa : ColorFilterArray
-    size : int
-        Side of a block, pixels.
+    across : int
+        Blocks side by side. Their sides differ by a tile of the colour pattern, so that no border is left out.
 
     Returns
     -------
     Blocks
     """
+    *starts, cells = _cuts(mosaic.shape, cfa, across)
     good = ~mask & np.isfinite(mosaic)
     good &= ~find_hot_pixels(mosaic, good, cfa)
-    values, counts = average_good(mosaic, good, cfa, size)
-    x, y = block_positions(mosaic.shape, size, cfa)
-    p = cfa.period  # second differences: a gradient does not count
-    both, curve = np.zeros_like(good), np.zeros_like(mosaic)
-    both[:, p:-p] = good[:, p:-p] & good[:, : -2 * p] & good[:, 2 * p :]
-    curve[:, p:-p] = 2 * mosaic[:, p:-p] - mosaic[:, : -2 * p] - mosaic[:, 2 * p :]
-    scatter = average_good(curve * curve, both, cfa, size)[0] / 6
-    known = np.isfinite(values).all(axis=0) & (values > 0).all(axis=0) & np.isfinite(scatter).all(axis=0)
-    relative = np.where(known, scatter / np.where(known, values, 1) ** 2, 0)
-    share = uniform_filter(known.astype(float), 5)
-    near = np.array([uniform_filter(each, 5) for each in relative]) / np.where(known, share, 1)  # of few pixels: unsure
-    errors = np.where(known, values * np.sqrt(np.maximum(near, 1e-10) / np.maximum(counts, 1)), np.inf)
-    blocks = Blocks(x, y, np.where(known, values, 0), errors, known)
-    return Blocks(x, y, blocks.values, errors, known & ~find_dust(blocks))
+    counts, p = _sum_cells(good, cfa, starts, np.uint32), cfa.period
+    pixels = _count_pixels(mosaic.shape, cfa, starts)
+    sums = _sum_cells(np.where(good, mosaic, np.float32(0)), cfa, starts)
+    # second differences: a gradient does not count
+    both = good[:, p:-p] & good[:, : -2 * p] & good[:, 2 * p :]
+    curve = 2 * mosaic[:, p:-p] - mosaic[:, : -2 * p] - mosaic[:, 2 * p :]
+    curve[~both] = 0
+    curve *= curve
+    squares = _sum_cells(np.pad(curve, [(0, 0), (p, p)]), cfa, starts)
+    pairs = _sum_cells(np.pad(both, [(0, 0), (p, p)]), cfa, starts, np.uint32)
+    whole = [_join(each, cells) for each in (sums, counts, squares, pairs, pixels)]
+    values, known = _means(whole[0], whole[1], whole[4])
+    known &= (whole[3] > 0).all(axis=0)
+    scatter = _smooth_scatter(whole[2] / np.maximum(6 * whole[3], 1), values, whole[3], known)
+    nodes = _nodes(mosaic.shape, cfa, [each[::cells] for each in starts])
+    blocks = _make(nodes, values, scatter, whole[1], known)
+    inside = None
+    if cells > 1:
+        fine, fine_known = _means(sums, counts, pixels)
+        fine_known &= spread(known, cells)
+        inside = _make(_nodes(mosaic.shape, cfa, starts), fine, spread(scatter, cells), counts, fine_known)
+    dust = find_dust(blocks)
+    return Blocks(blocks.x, blocks.y, blocks.values, blocks.errors, known & ~dust, dust, inside)
+
+
+def _count_pixels(shape, cfa, starts):
+    """Pixels of each channel in cells."""
+    p, counts = cfa.period, np.zeros((len(cfa.channels), *map(len, starts)))
+    for i, j, color in cfa.phases():
+        sides = [np.diff([*start, -(-(n - k) // p)]) for start, n, k in zip(starts, shape, (i, j), strict=True)]
+        counts[CHANNEL_OF_COLOR[color]] += np.outer(*sides)
+    return counts
+
+
+def _join(sums, cells):
+    """Sums over the cells of each block."""
+    channels, rows, columns = sums.shape
+    return sums.reshape(channels, rows // cells, cells, columns // cells, cells).sum(axis=(2, 4))
+
+
+def spread(blocks, cells):
+    """What holds for blocks, for each of their `cells` x `cells` cells, ``(..., rows, columns)``."""
+    return blocks.repeat(cells, axis=-1).repeat(cells, axis=-2)
+
+
+def _means(sums, counts, pixels):
+    """Means, and where they are known in all channels: half of the pixels count."""
+    known = ((counts > 0) & (2 * counts >= pixels)).all(axis=0)
+    return np.where(known, sums / np.maximum(counts, 1), 0), known
+
+
+def _make(nodes, values, scatter, counts, known):
+    errors = np.where(known, np.sqrt(scatter / np.maximum(counts, 1)), np.inf)
+    return Blocks(*nodes, values, errors, known)
+
+
+def _smooth_scatter(scatter, values, pairs, known):
+    """Variance of a pixel in each block, DN^2, from the blocks around it, relative to their level."""
+    result = np.zeros(scatter.shape)
+    for channel in range(len(scatter)):
+        level = np.maximum(values[channel], 1e-3 * np.abs(values[channel]).max() + 1e-30)
+        relative = np.where(known, scatter[channel] / level**2, 0)
+        number = np.median(pairs[channel][known]) if known.any() else 0
+        typical = np.median(relative[known]) if known.any() else 0
+        window = 5 if number >= ENOUGH else 9
+        freedom = max(number / 2, 1)  # second differences of neighbours are correlated: 18 / 35
+        # an edge in a few blocks does not count; the median of chi^2 / n is below 1 (Wilson & Hilferty 1931)
+        near = median_filter(np.where(known, relative, typical), window) / (1 - 2 / (9 * freedom)) ** 3
+        result[channel] = level**2 * np.maximum(near, 1e-10)
+    return result
 
 
 def find_dust(blocks):
-    """Blocks that a polynomial of high degree, fitted without them, misses in any channel; and those beside them.
+    """Blocks with dust, and those beside them.
+
+    Dust is darker than what is around it, local and inside. A radial function times a polynomial of high degree is
+    taken off, then the median of `AROUND` x `AROUND` blocks. Groups of blocks below that are dust if they do not touch
+    the border, or a block that is not known, and are not larger than `DUST_BLOCKS` either way. Others stay, for the
+    model to follow or to miss.
 
     Returns
     -------
     numpy.ndarray of bool, ``(rows, columns)``
     """
     degree = max((each for each in DEGREES if _enough(blocks.known, (each + 1) * (each + 2) / 2)), default=None)
-    dusty = np.zeros(blocks.known.shape, bool)
+    dark = np.zeros(blocks.known.shape, bool)
     if degree is None:
-        return dusty
+        return dark
     for x, y, values, errors in zip(blocks.x, blocks.y, blocks.values, blocks.errors, strict=True):
-        kept = blocks.known.copy()
-        for _ in range(5):
+        kept = blocks.known
+        for _ in range(3):
             weights = np.where(kept, 1 / errors**2, 0)
-            fit = fit_polynomial(x, y, values, weights, degree)
-            rest = np.where(blocks.known, (values - fit.evaluate(x, y)) / errors, 0)
-            scatter = max(SIGMA_PER_MAD * np.median(np.abs(rest[kept])), 1.0)
-            kept = blocks.known & (np.abs(rest) < DUSTY * scatter)
-        dusty |= blocks.known & ~kept
-    dusty = binary_dilation(dusty, np.ones((3, 3), bool)) & blocks.known
-    return dusty if 2 * dusty.sum() < blocks.known.sum() else np.zeros_like(dusty)  # that many are not dust
+            radial = fit_free_radial(x, y, values, weights).evaluate(x, y)
+            radial = np.maximum(radial, 1e-3 * np.abs(values).max())
+            fit = fit_polynomial(x, y, values / radial, weights * radial**2, degree)
+            rest = np.where(blocks.known, (values - radial * fit.evaluate(x, y)) / errors, 0)
+            rest -= median_filter(rest, AROUND, mode="nearest")
+            scatter = max(SIGMA_PER_MAD * np.median(np.abs(rest[blocks.known])), 1.0)
+            below = blocks.known & (rest < -DUSTY * scatter)
+            kept = blocks.known & ~_local_groups(below, blocks.known)
+        dark |= below
+    dust = binary_dilation(_local_groups(dark, blocks.known), np.ones((3, 3), bool)) & blocks.known
+    return dust if dust.sum() <= MOST_DUST * blocks.known.sum() else np.zeros_like(dust)  # that many are not dust
+
+
+def _local_groups(marked, known):
+    """Groups of marked blocks that are small, and closed: all around them are blocks that are known and not marked."""
+    groups, count = label(marked, np.ones((3, 3), bool))
+    outside = np.pad(~known, 1, constant_values=True)
+    beside = binary_dilation(outside, np.ones((3, 3), bool))[1:-1, 1:-1]
+    local = np.zeros(marked.shape, bool)
+    for group in range(1, count + 1):
+        own = groups == group
+        rows, columns = np.nonzero(own)
+        if max(np.ptp(rows), np.ptp(columns)) < DUST_BLOCKS and not (own & beside).any():
+            local |= own
+    return local
