@@ -93,7 +93,7 @@ def test_size_of_a_pedestal(name):
 def test_a_small_gradient_is_there():
     """1 % along the diagonal is small; 3 % is named; neither is excluded, and the size is right."""
     camera = Camera(binned=6, level=3000.0)
-    x, y = camera.positions()
+    x, _ = camera.positions()
     rng = np.random.default_rng(4)
     for size, verdict in ((0.7, SMALL), (3.0, SUPPORTED)):
         electrons = camera.level * camera.sensitivity() * camera.lens() * (1 + size / 200 * x)

@@ -1,8 +1,7 @@
 """Causes of a light that is not even, weighed against each other and against skies of any smooth form.
 
-The sky that a camera records is L = T[A s V' + p]: s the sky, V' the flat, perhaps shifted or scaled or without the
-light source that it holds, p a pedestal, T what encodes the signal. Decoded and divided by V' this is linear in all
-but gamma, shift and scale, in which it is made linear about the most probable values (Laplace's approximation).
+The evidence of each combination of causes and each family of skies is integrated over its parameters: exactly over
+those that are linear, about the most probable values of the others (Laplace's approximation).
 """
 
 from dataclasses import dataclass
@@ -10,8 +9,8 @@ from itertools import product
 
 import numpy as np
 
-from flatfield.measure.encodings import decode, decoding_slope, encode
-from flatfield.measure.evidence import Projection, weigh
+from flatfield.measure.cause_model import MOVES, PEDESTAL_SIZES, PEDESTALS, PLAIN, Hypothesis, Linear, Point
+from flatfield.measure.evidence import weigh
 from flatfield.measure.models import fit_free_radial
 from flatfield.measure.sky_families import Family, sky_families
 
@@ -27,86 +26,20 @@ PICTURE_FLOOR = 0.01
 OUTLIER = 5.0
 #: Rounds in which they are found: a bright one hides others.
 OUTLIER_ROUNDS = 8
+#: Polynomials (of degree 2) from which bright compact things are found, rounds of their robust fit, and the share of
+#: the tiles that must be left.
+COMPACT, HUBER_ROUNDS, COMPACT_SHARE = 5, 12, 0.7
 #: Probabilities of the causes before the light was seen; a raw file is as good as never encoded, a picture always.
 PRIOR = {"pedestal": 0.1, "wrong flat": 0.1, "flat not flat": 0.3, "shutter": 0.5}
 ENCODED_RAW, ENCODED_PICTURE = 1e-6, 0.993
-#: Standard deviations of a pedestal, relative to the light's own level: small ones are as common as large ones.
-PEDESTAL_SIZES = (0.01, 0.04, 0.15)
-#: Of a pedestal: one number of DN for all channels (black level), of the colour of the light (flare), or any.
-PEDESTALS = {"equal": 0.4, "colour of the light": 0.4, "any": 0.2}
-#: Standard deviation of a shift (half diagonals) and of ln scale: focus and aim change, the lens is the same.
-SHIFT, SCALE = 0.05, 0.03
-#: Largest shift, and ln scale.
+#: Largest ln gamma, shift in x and y, and ln scale, either way.
 REACH = np.array([1.5, 0.3, 0.3, 0.1])
-#: Of a moved vignetting: shifted, shifted and scaled; only scaled it would look like a sky that is round.
-MOVES = {"shifted": 0.45, "shifted, scaled": 0.45, "scaled": 0.1}
-#: Standard deviation of ln gamma; and mean and standard deviation of that of a picture.
-LN_GAMMA, PICTURE_LN_GAMMA = 0.5, (np.log(2.2), 0.3)
-#: How pictures are encoded: by a power, or by a curve of the standards.
-PICTURE_CURVES = {None: 0.2, "sRGB": 0.4, "BT.709": 0.4}
-#: A parameter that is held has this precision.
-HELD = 1e12
-#: Change over the frame that the shutter of short exposures makes, standard deviation per half diagonal.
-SHUTTER = 0.06
 #: Rounds in which the nonlinear parameters are found.
 ROUNDS = 6
 #: Families in which they are found first.
 SIMPLE_SLOPE, SIMPLE_COLOR = 0.16, 0.5
-
-
-@dataclass(frozen=True)
-class Hypothesis:
-    """Causes that are at work together.
-
-    Attributes
-    ----------
-    curve : str or None
-        ``None``: not encoded, or by a power.
-    power : bool
-    source : bool
-        The flat holds its light source.
-    move : str or None
-        One of `MOVES`.
-    pedestal : str or None
-        One of `PEDESTALS`.
-    pedestal_size : float
-        One of `PEDESTAL_SIZES`.
-    shutter : bool
-        The flat holds the shutter.
-    """
-
-    curve: str | None = None
-    power: bool = False
-    source: bool = False
-    move: str | None = None
-    pedestal: str | None = None
-    pedestal_size: float = PEDESTAL_SIZES[-1]
-    shutter: bool = False
-
-    @property
-    def causes(self):
-        """Names of the causes. A scale alone is none: a round sky looks like it."""
-        at_work = {
-            "encoded": self.power or self.curve is not None,
-            "pedestal": self.pedestal is not None,
-            "flat not flat": self.source,
-            "wrong flat": self.move in ("shifted", "shifted, scaled"),
-            "shutter": self.shutter,
-        }
-        return frozenset(cause for cause, there in at_work.items() if there)
-
-
-#: What may be there before a nonlinear parameter is moved.
-PLAIN = Hypothesis(pedestal="any")
-
-
-@dataclass(frozen=True)
-class Point:
-    """Where the nonlinear parameters are made linear: curve, source, and ln gamma, shift in x and y, ln scale."""
-
-    curve: str | None
-    source: bool
-    values: np.ndarray
+#: How pictures are encoded: by a power, or by a curve of the standards.
+PICTURE_CURVES = {None: 0.2, "sRGB": 0.4, "BT.709": 0.4}
 
 
 @dataclass
@@ -129,86 +62,6 @@ class Weighed:
     point: list
     found: np.ndarray
     covariance: np.ndarray
-
-
-class Linear:
-    """The light, decoded and divided by the flat, and what its deviations are linear in.
-
-    Attributes
-    ----------
-    columns : numpy.ndarray, ``(channels, tiles, columns + 1)``
-        A constant a channel, a pedestal a channel, ln gamma, shift in x and y, ln scale, shutter (two); the data last.
-    level : numpy.ndarray, ``(channels,)``
-        Mean of what was divided: all columns are relative to it.
-    """
-
-    def __init__(self, fit, point, family=None):
-        self.point, self.ln_gamma = point, PICTURE_LN_GAMMA if fit.is_picture else (0.0, LN_GAMMA)
-        channels, gamma = fit.channels, float(np.exp(point.values[0]))
-        flat = fit.moved_flat(point.source, point.values[1:])
-        signal = decode(point.curve, gamma, fit.light)
-        slope = decoding_slope(point.curve, gamma, fit.light)
-        error = fit.error * slope / flat
-        divided = signal / flat
-        self.weights = np.where(fit.known, 1 / error**2, 0.0).reshape(channels, -1) / fit.noise_scale
-        divided = divided.reshape(channels, -1)
-        self.level = (self.weights * divided).sum(axis=1) / self.weights.sum(axis=1)
-        self.weights = self.weights * self.level[:, None] ** 2
-        data = divided / self.level[:, None] - 1
-        self.flat = flat.reshape(channels, -1)
-        inverse = 1 / self.flat
-        self.middle = inverse.mean(axis=1, keepdims=True)
-        columns = np.zeros((channels, data.shape[1], 2 * channels + 7))
-        for channel in range(channels):
-            columns[channel, :, channel] = 1
-            columns[channel, :, channels + channel] = inverse[channel] - self.middle[channel]
-        columns[..., -1] = np.where(self.weights > 0, data, 0)
-        columns[self.weights == 0] = 0
-        self.columns = columns
-        self.projection = Projection(fit.basis, fit.kernels, columns, self.weights)
-        # changes with the nonlinear parameters, of the light without its noise, which these must not explain
-        if family is None:
-            log_weight, _, _ = fit.weigh_at(self, self.projection.marginal(fit.families), PLAIN)
-            family = fit.families[int(np.argmax(log_weight))]
-        smooth = 1 + fit.most_probable(self, PLAIN, family)[1]
-        smooth = np.maximum(smooth, 1e-3)
-        recorded = encode(point.curve, gamma, smooth * self.level[:, None] * self.flat)
-        columns[..., 2 * channels] = -smooth * gamma * np.log(recorded)
-        for index, change in enumerate(fit.changes(point.source, point.values[1:])):
-            columns[..., 2 * channels + 1 + index] = smooth * change.reshape(channels, -1)
-        down = np.broadcast_to(fit.y[:, None], fit.light.shape[1:]).ravel()
-        columns[..., 2 * channels + 4] = -smooth * down
-        columns[..., 2 * channels + 5] = -smooth * (down**2 - np.mean(down**2))
-        columns[self.weights == 0] = 0
-        self.projection = self.projection.with_columns(fit.basis, columns, self.weights)
-
-    def prior(self, hypothesis):
-        """Transform of the columns, mean and precision of the coefficients of a hypothesis; see `evidence.weigh`."""
-        channels = len(self.level)
-        count = 2 * channels + 6
-        parts, mean, precision = [np.eye(count)[:, :channels]], [0.0] * channels, [1.0] * channels
-        if hypothesis.pedestal == "any":
-            parts.append(np.eye(count)[:, channels : 2 * channels])
-            mean, precision = mean + [0.0] * channels, precision + [hypothesis.pedestal_size**-2] * channels
-        elif hypothesis.pedestal:
-            share = self.level.mean() / self.level if hypothesis.pedestal == "equal" else np.ones(channels)
-            column = np.zeros((count, 1))
-            column[channels : 2 * channels, 0] = share
-            parts.append(column)
-            mean, precision = [*mean, 0.0], [*precision, hypothesis.pedestal_size**-2]
-        move = hypothesis.move or ""
-        free = [hypothesis.power, "shifted" in move, "shifted" in move, "scaled" in move]
-        priors = [self.ln_gamma, (0.0, SHIFT), (0.0, SHIFT), (0.0, SCALE)]
-        for index, (is_free, (middle, spread)) in enumerate(zip(free, priors, strict=True)):
-            start = self.point.values[index]
-            if is_free or start:
-                parts.append(np.eye(count)[:, [2 * channels + index]])
-                mean = [*mean, middle - start if is_free else -start]
-                precision = [*precision, spread**-2 if is_free else HELD]
-        if hypothesis.shutter:
-            parts.append(np.eye(count)[:, 2 * channels + 4 :])
-            mean, precision = [*mean, 0.0, 0.0], [*precision, SHUTTER**-2, (SHUTTER / 3) ** -2]
-        return np.concatenate(parts, axis=1), np.array(mean), np.array(precision)
 
 
 class CauseFit:
@@ -284,14 +137,13 @@ class CauseFit:
         """Take out tiles that even the richest sky misses, and set how much larger the scatter is than the noise."""
         index = max(range(len(self.kernels)), key=lambda each: self.kernels[each].functions.shape[1])
         rich = Family(index, 0.25, 0.5 if self.channels > 1 else 0.0, 0.0)
+        self._leave_out_compact()
         rest = np.zeros_like(self.light)
         for _ in range(OUTLIER_ROUNDS):
             line = self.linear(family=rich)
             _, model = self.most_probable(line, PLAIN, rich)
             rest = ((line.columns[..., -1] - model) * np.sqrt(line.weights)).reshape(self.light.shape)
-            spread = max(1.4826 * np.median(np.abs(rest[self.known])), 1.0)
-            outside = self.known & (np.abs(rest) > OUTLIER * spread)
-            outside = np.broadcast_to(outside.any(axis=0), outside.shape)
+            outside = self._outside(rest)
             if not outside.any() or (self.known & ~outside).mean() < 0.5:
                 break
             self.known = self.known & ~outside
@@ -303,15 +155,53 @@ class CauseFit:
         correlation = np.clip(correlation, 0, 0.95)
         self.noise_scale = scale * ((1 + correlation) / (1 - correlation)) ** 2
 
+    def _outside(self, rest):
+        """Tiles that are far off in any channel, by their residuals in standard errors."""
+        spread = max(1.4826 * np.median(np.abs(rest[self.known])), 1.0)
+        outside = self.known & (np.abs(rest) > OUTLIER * spread)
+        return np.broadcast_to(outside.any(axis=0), outside.shape)
+
+    def _leave_out_compact(self):
+        """Take out tiles that are far off a robust polynomial: bright stars and their reflections, edges, trees."""
+        design = np.concatenate([np.ones((len(self.basis), 1)), self.basis[:, :COMPACT]], axis=1)
+        rest = np.zeros_like(self.light)
+        for channel in range(self.channels):
+            divided = (self.light[channel] / self.flat[channel]).ravel()
+            error, known = (self.error[channel] / self.flat[channel]).ravel(), self.known[channel].ravel()
+            weights = known / error**2
+            for _ in range(HUBER_ROUNDS):
+                weighted = design.T * weights
+                off = (
+                    divided - design @ np.linalg.lstsq(weighted @ design, weighted @ divided, rcond=1e-12)[0]
+                ) / error
+                spread = max(1.4826 * np.median(np.abs(off[known])), 1e-9)
+                weights = known / error**2 * np.minimum(1, spread / np.maximum(np.abs(off), 1e-9)) ** 2
+            rest[channel] = off.reshape(rest[channel].shape)
+        outside = self._outside(rest)
+        if (self.known & ~outside).sum() >= COMPACT_SHARE * self.known.sum():
+            self.known = self.known & ~outside
+
     def most_probable(self, line, hypothesis, family):
         """Coefficients of the columns, and the data that they and the sky of a family make."""
         coefficients, sky, _ = line.projection.sky_of(family, *line.prior(hypothesis))
         return coefficients, line.columns[..., :-1] @ coefficients + sky @ self.basis.T
 
+    @property
+    def unexplained(self):
+        """What the richest sky leaves beyond the noise, relative, rms."""
+        relative = (self.error / self.light)[self.known]
+        return float(np.sqrt(max(self.noise_scale - 1, 0) * np.median(relative**2)))
+
+    def sky_rms(self, sky):
+        """Rms of a sky about its mean over the tiles that count, by its coefficients ``(channels, polynomials)``."""
+        values, known = sky @ self.basis[:, : sky.shape[1]].T, self.known.reshape(self.channels, -1)
+        return float(np.sqrt(np.mean([np.var(own[there]) for own, there in zip(values, known, strict=True)])))
+
     # Hypotheses
 
     def hypotheses(self):
         """All combinations of causes, with ln of their probability before the light was seen."""
+        encodings: list[tuple[str | None, bool, float]]
         encodings = [(None, False, 1 - ENCODED_RAW), (None, True, ENCODED_RAW)]
         if self.is_picture:
             encodings = [(None, False, 1 - ENCODED_PICTURE)]
@@ -320,6 +210,7 @@ class CauseFit:
         if self.source is not None:
             sources = [(False, 1 - PRIOR["flat not flat"]), (True, PRIOR["flat not flat"])]
         moves = [(None, 1 - PRIOR["wrong flat"])] + [(name, PRIOR["wrong flat"] * odds) for name, odds in MOVES.items()]
+        pedestals: list[tuple[str | None, float, float]]
         pedestals = [(None, PEDESTAL_SIZES[-1], 1 - PRIOR["pedestal"])]
         kinds = PEDESTALS if self.channels > 1 else {"any": 1.0}
         share = PRIOR["pedestal"] / len(PEDESTAL_SIZES)
@@ -353,7 +244,8 @@ class CauseFit:
         for hypothesis, log_prior in self.hypotheses():
             key = (hypothesis.curve, hypothesis.source, hypothesis.power, hypothesis.move is not None)
             groups.setdefault(key, []).append((hypothesis, log_prior))
-        starts, results = {}, []
+        starts: dict = {}
+        results = []
         linear = [index for index, kernel in enumerate(self.kernels) if kernel.kind == "linear"]
         simple = Family(linear[0], SIMPLE_SLOPE, SIMPLE_COLOR if self.channels > 1 else 0.0, 0.0)
         for (curve, source, power, moved), members in groups.items():
@@ -367,7 +259,7 @@ class CauseFit:
                 line = self._settle(start[0], widest, simple)
                 points = [(line, line.projection.marginal(self.families))]
                 # where a structured sky explains more, the parameters are others
-                log_weight, found, _ = self.weigh_at(*start, widest)
+                log_weight, found, _ = self.weigh_at(start[0], start[1], widest)
                 best = int(np.argmax(log_weight))
                 step = found[best][2 * self.channels : 2 * self.channels + 4]
                 line = self.linear(curve, source, np.clip(step, -REACH / 3, REACH / 3), self.families[best])
@@ -382,7 +274,7 @@ class CauseFit:
         return log_evidence + log_prior, found @ transform.T, transform @ covariance @ transform.T
 
     def _best_of(self, points, hypothesis, log_prior):
-        tried = [self.weigh_at(*point, hypothesis) for point in points]
+        tried = [self.weigh_at(line, marginal, hypothesis) for line, marginal in points]
         which = np.argmax([each[0] for each in tried], axis=0)
         rows = np.arange(len(which))
         weight, found, covariance = (np.stack(each)[which, rows] for each in zip(*tried, strict=True))

@@ -28,7 +28,7 @@ COLORS = (0.05, 0.5)
 SCALES, RADIAL_SCALES = (1.6, 0.8, 0.45, 0.28), (1.2, 0.5)
 #: Variance of the part of a displaced round sky that is odd, relative to the even part.
 DISPLACED = (0.3, 3.0)
-#: Odds, before the light was seen, of an even sky, one that is linear, of any form, and round about the middle (nearly).
+#: Odds, before the light was seen, of a sky that is even, linear, of any form, and (nearly) round about the middle.
 PRIORS = {"even": 0.3, "linear": 0.3, "free": 0.28, "near": 0.08, "round": 0.04}
 #: Smallest variance of a function that counts, relative to the largest.
 NEGLIGIBLE = 1e-9
@@ -156,5 +156,8 @@ def sky_families(x, y, channels):
     for kind, group in members.items():
         odds = np.array([RARE if kind in ("round", "near") and size == AMPLITUDES[-1] else 1.0 for _, size, _ in group])
         log_priors = np.log(PRIORS[kind] * odds / odds.sum())
-        families += [Family(*member, float(log_prior)) for member, log_prior in zip(group, log_priors, strict=True)]
+        families += [
+            Family(index, size, color, float(log_prior))
+            for (index, size, color), log_prior in zip(group, log_priors, strict=True)
+        ]
     return basis, kernels, families
