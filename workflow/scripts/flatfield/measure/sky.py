@@ -79,7 +79,32 @@ def read_source(flat, response, tests, flat_kind, known, cfa):
     return np.log(measure_mean(ratio, known & np.isfinite(ratio), cfa)[0]), ""
 
 
-def tile_sky(path, sky, flat, read_own_source):
+def tile_flat(flat):
+    """Level of a flat in tiles, the same for all lights that are divided by it.
+
+    Parameters
+    ----------
+    flat : Mosaic
+
+    Returns
+    -------
+    level, error : numpy.ndarray, float64, ``(channels, rows, columns)``
+        Relative to the middle of the frame.
+    middle : numpy.ndarray, ``(channels, 1, 1)``
+        The level there.
+    """
+    level, error = measure_mean(flat.value, known_pixels(flat), flat.cfa)
+    rows, columns = (slice(length // 2 - 1, length // 2 + 1) for length in level.shape[1:])
+    middle = np.nanmean(level[:, rows, columns], axis=(1, 2))[:, None, None]
+    return level / middle, error / middle, middle
+
+
+def known_pixels(flat):
+    """Pixels of a flat that count, bool, ``(rows, columns)``."""
+    return np.isfinite(flat.value) & (flat.value > 0)
+
+
+def tile_sky(path, sky, flat, read_own_source, flat_tiles=None):
     """Sky and flat in tiles.
 
     Parameters
@@ -92,6 +117,8 @@ def tile_sky(path, sky, flat, read_own_source):
         That lights are divided by.
     read_own_source : callable
         Takes the pixels of the flat that count, and returns what `read_source` does.
+    flat_tiles : tuple of numpy.ndarray, optional
+        As from `tile_flat`, where several lights share a flat.
 
     Returns
     -------
@@ -103,14 +130,18 @@ def tile_sky(path, sky, flat, read_own_source):
     """
     planes, good, own_cfa = sky
     check_shape(path, planes.shape[-2:], flat.shape)
-    known = np.isfinite(flat.value) & (flat.value > 0)
-    flat_level, flat_error = measure_mean(flat.value, known, flat.cfa)
-    middle = [slice(length // 2 - 1, length // 2 + 1) for length in flat_level.shape[1:]]
-    norm = np.nanmean(flat_level[:, *middle], axis=(1, 2))[:, None, None]
-    level, error = measure_sky(planes, good, own_cfa)
-    flats, errors = (_of_channels(each / norm, len(level)) for each in (flat_level, flat_error))
+    known, flat_tiles = known_pixels(flat), flat_tiles or tile_flat(flat)
+    if own_cfa is None:
+        level, error = measure_sky(planes, good)
+        flats, errors, _ = (_of_channels(each, len(level)) for each in flat_tiles)
+        relative = np.hypot(error, level * errors / flats)
+    else:
+        # of the quotient: what it scatters by holds the noise of both, and not their vignetting
+        flats, errors, middle = flat_tiles
+        divided = np.divide(planes, flat.value, out=np.zeros_like(planes), where=known)
+        level, error = (each * flats * middle for each in measure_sky(divided, good & known, own_cfa))
+        relative = error
     source, remark = read_own_source(known)
-    relative = np.hypot(error, level * errors / flats)
     x, y = tile_positions(planes.shape[-2:])
     tiles = Tiles(x, y, level, relative, flats, source if source is None else _of_channels(source, len(level)))
     return (

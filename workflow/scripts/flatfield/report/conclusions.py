@@ -400,18 +400,30 @@ REMEDIES = {
 }
 
 
+#: Verdict on a cause that something else explains as well.
+UNDECIDED = "not identifiable from these data"
+
+
 def _bad_corrections(diagnoses):
     """Supported causes of a wrong correction, frames of a light together."""
     frames = defaultdict(list)
     for light, rows in diagnoses.items():
         for row in rows:
-            if row["verdict"] == "supported":
+            if row["verdict"] == "supported" and row["cause"] in REMEDIES:
                 frames[light, row["cause"]].append(row)
     warnings = []
     for (light, cause), rows in frames.items():
         shown = rows[0]["frame"] if len(rows) == 1 else f"{len(rows)} frames"
         evidence = rows[0]["evidence"].split(";")[0]
         warnings.append((f"Light {light}, {shown}: {rows[0]['meaning']} ({evidence}).", REMEDIES[cause]))
+    for light, rows in diagnoses.items():
+        open_ = {(row["frame"], row["cause"]): row for row in rows if row["verdict"] == UNDECIDED}
+        exposed = [
+            row for (frame, cause), row in open_.items() if cause == "shutter" and (frame, "sky gradient") in open_
+        ]
+        if exposed:
+            text = f"Light {light}: the flat may hold the shutter of its short exposures, or the sky has a gradient"
+            warnings.append((f"{text} ({exposed[0]['evidence'].split(';')[0]}).", "Take flats of 1/100 s or longer."))
     return warnings
 
 
@@ -442,9 +454,12 @@ def _causes(rows):
     for row in rows:
         by_verdict[row["verdict"]].append(row)
     supported = [f"{row['meaning']} ({row['evidence'].split(';')[0]})" for row in by_verdict["supported"]]
-    open_ = [row["cause"] for row in by_verdict["not identifiable from these data"]]
+    open_ = [row["cause"] for row in by_verdict[UNDECIDED]]
+    small = [f"{row['cause']} ({row['evidence'].split(';')[0]})" for row in by_verdict["there, but small"]]
     parts = [f"Supported by its tiles: {'; '.join(supported)}"] if supported else []
-    if not supported and not open_:
+    if small:
+        parts.append(f"{'there' if parts else 'There'}, but small: {'; '.join(small)}")
+    if not parts and not open_:
         parts.append("None of the tested causes of a wrong correction is at work")
     if open_:
         parts.append(f"{'not' if parts else 'Not'} identifiable from these data: {', '.join(open_)}")
