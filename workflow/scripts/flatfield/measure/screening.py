@@ -24,6 +24,8 @@ COARSENINGS = (1, 4)
 ENOUGH = 3
 #: Beginning of the reason of a frame that fails a test and is used nevertheless.
 KEPT = "kept"
+#: In the reason of a copy.
+COPY = "same content as"
 
 
 @dataclass(frozen=True)
@@ -205,7 +207,7 @@ def find_copies(contents):
     for frame, content in contents.items():
         original = first.setdefault(content, frame)
         if original is not frame:
-            copies[frame] = f"same content as {original.file}"
+            copies[frame] = f"{COPY} {original.file}"
     return copies
 
 
