@@ -63,7 +63,7 @@ def combine_flat(selection, options, limits, band=None):
     if selection.bias:  # its noise is the same in all frames
         shared = read_image(selection.bias, "UNCERT")[0]
         error = np.hypot(error, shared[cut_band(len(shared), band)[0]])
-    mask = mask_pixels(stack, value, [frame.saturation_dn for frame in frames])
+    mask = mask_pixels(stack, value, [frame.saturations_dn for frame in frames])
     return {"value": value, "error": error, "used": used, "mask": mask}
 
 

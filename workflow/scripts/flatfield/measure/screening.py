@@ -36,8 +36,6 @@ class FrameStatistics:
     ----------
     snr : float or None
         Signal over noise of a pixel in the centre, of the noisiest channel; None where there is no noise.
-    saturated_percent : dict
-        Saturated pixels by channel.
     constant : float or None
         The value that all pixels have, DN.
     content : str
@@ -47,13 +45,12 @@ class FrameStatistics:
     """
 
     snr: float | None
-    saturated_percent: dict
     constant: float | None
     content: str
     map: np.ndarray
 
 
-def measure_frame(mosaic, black, cfa, saturation, bias=None):
+def measure_frame(mosaic, black, cfa, values, bias=None):
     """Measure the statistics of a frame.
 
     Parameters
@@ -61,8 +58,8 @@ def measure_frame(mosaic, black, cfa, saturation, bias=None):
     mosaic : numpy.ndarray, ``(rows, columns)``, DN
     black : numpy.ndarray, ``(4,)``, DN
     cfa : ColorFilterArray
-    saturation : float or None
-        Level from which pixels are saturated, DN.
+    values : flatfield.measure.saturation.ValueCounts
+        Of the mosaic.
     bias : numpy.ndarray, float32, ``(rows, columns)``, optional
 
     Returns
@@ -75,15 +72,9 @@ def measure_frame(mosaic, black, cfa, saturation, bias=None):
     means -= average_channels(tile, cfa, cfa.period)
     if bias is not None:
         means -= average_channels(bias, cfa, size)
-    low, high = mosaic.min(), mosaic.max()
-    saturated = dict.fromkeys(cfa.channels, 0.0)
-    if saturation is not None:
-        for index, channel in enumerate(cfa.channels):
-            pixels = cfa.pixels(mosaic, index)
-            saturated[channel] = 100 * float(np.count_nonzero(pixels >= saturation) / pixels.size)
+    low, high = values.range()
     return FrameStatistics(
         _snr_of_frame(mosaic, means, cfa),
-        saturated,
         float(low) if low == high else None,
         hashlib.sha256(means.tobytes()).hexdigest(),
         means.astype(np.float32),
