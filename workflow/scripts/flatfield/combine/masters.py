@@ -8,6 +8,7 @@ import numpy as np
 from flatfield.combine.bands import cut_band, join_bands
 from flatfield.combine.demosaicing import interpolate_variance
 from flatfield.combine.methods import combine_interpolated, combine_stack, warm_up
+from flatfield.combine.pooling import pool_errors
 from flatfield.combine.scaling import scale_factors
 from flatfield.combine.stack import (
     Stack,
@@ -171,11 +172,12 @@ def combine_offsets(selection, options, limits):
     if options["method"] == "ccd_clip":
         options = options | {"method": "sigma_clip"}
     value, error, used = combine_stack(stack, options)
+    error = pool_errors(error, stack.cfa, options["method"], len(frames), used)
     return Mosaic(value, stack.cfa, header, error, used=used)
 
 
-def describe_master(selection, parts, imagetyp):
-    """The mosaic of a combination, its header describing the frames.
+def describe_master(selection, parts, imagetyp, options):
+    """The mosaic of a combination, its header describing the frames; errors of few frames from those of neighbours.
 
     Parameters
     ----------
@@ -183,12 +185,15 @@ def describe_master(selection, parts, imagetyp):
     parts : dict or list of str
         What `combine_subset` or `combine_flat` return, or files with bands of it.
     imagetyp : str
+    options : dict
+        Section ``combine`` of the configuration.
     """
     frames, header = describe_used(selection)
     header["IMAGETYP"] = imagetyp
     arrays = parts if isinstance(parts, dict) else join_bands(parts)
     cfa = ColorFilterArray.from_name(frames[0].cfa)
-    return Mosaic(arrays["value"], cfa, header, arrays["error"], arrays.get("mask"), arrays.get("used"))
+    error = pool_errors(arrays["error"], cfa, options["method"], len(frames), arrays.get("used"))
+    return Mosaic(arrays["value"], cfa, header, error, arrays.get("mask"), arrays.get("used"))
 
 
 def planes_of(parts, channels):

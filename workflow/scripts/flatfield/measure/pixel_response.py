@@ -34,9 +34,9 @@ def measure_response(halves, shared, good, cfa, channel):
     Notes
     -----
     Each half of each colour is divided by its mean in boxes, which takes out vignetting and light source, whichever way
-    the camera was turned; from the quotient its own mean in boxes is subtracted. The noise of the halves is independent,
-    so that the mean product of both is the variance of the response times the sum of squares of that filter, whatever
-    the noise is like (of rows, correlated, of a median or not): nothing need be known of it.
+    the camera was turned; from the quotient its own mean in boxes is subtracted. The noise of the halves is
+    independent, so that the mean product of both is the variance of the response times the sum of squares of that
+    filter, whatever the noise is like (of rows, correlated, not normal): nothing need be known of it.
     """
     gain_of_filter, correlation = _describe_filter()
     products, noise, p = [], [], cfa.period
