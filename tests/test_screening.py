@@ -16,7 +16,7 @@ RGGB = ColorFilterArray.from_name("RGGB")
 SHAPE = (120, 180)
 TESTS = {
     "drift_percent": 10, "drift_sigma": 8, "dark_percent": 1, "snr": 5, "saturated_percent": 0.5,
-    "departure_percent": 1, "departure_sigma": 8,
+    "bands_percent": 0.1, "departure_percent": 1, "departure_sigma": 8,
 }  # fmt: skip
 
 

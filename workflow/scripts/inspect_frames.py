@@ -5,6 +5,7 @@ from flatfield.files.job import run
 from flatfield.measure.consistency import check_offsets, reject_mismatches
 from flatfield.measure.drift import write_maps
 from flatfield.measure.inspection import inspect_frames
+from flatfield.measure.scales import check_scales
 from flatfield.measure.screening import screen_frames
 from flatfield.raw.cfa import ColorFilterArray
 from flatfield.raw.mosaic import read_mosaic
@@ -37,6 +38,7 @@ def main(frames, inspected, maps, files, subsets, overscan, acceptance, threads,
     reject_mismatches(records, acceptance["exposure_span"], acceptance["mismatch"])
     if bias_inventory:
         check_offsets(records, read_frames(bias_inventory))
+    check_scales(records, statistics, acceptance["mismatch"])
     tests = (acceptance[key] for key in ("frame_tests", "min_frames", "bad_frames"))
     screen_frames(records, statistics, subsets, *tests)
     channels = ColorFilterArray.from_name(used_frames(records)[0].cfa).channels

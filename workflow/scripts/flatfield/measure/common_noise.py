@@ -64,7 +64,7 @@ def find_common_noise(tiles, full):
     mean, error = _mean_and_error(joint[:, found].sum(axis=1), mass) if found else (0, 0)
     sentence = (
         f"neighbouring pixels share {100 * mean:.2g} +- {100 * error:.1g} % of their noise (rows x columns apart: "
-        f"{listed}), as where charge spreads or noise was filtered; the gain takes that into account"
+        f"{listed}), as where charge spreads or noise was filtered, which the gain takes into account"
     )
     percents, errors = ([100 * float(pair[part]) for pair in each] for part in (0, 1))
     return CommonNoise(percents, errors, found, sums, hidden, sentence if found else "")

@@ -74,7 +74,7 @@ def measure_scatter(signal, cfa, gains, responses):
         Variance for each channel, DN^2; 0 where the light is so bright that it does not count, None where too few
         pixels tell it.
     """
-    found, p = [], cfa.period
+    p, found = cfa.period, []  # type: int, list[float | None]
     for channel in range(len(cfa.channels)):
         levels, variances = [], []
         for i, j, color in cfa.phases():

@@ -145,7 +145,7 @@ def describe_bend(of_sum, fit, full):
         size = of_sum.nonlinearity_of_response(full)
         found.append(
             f"the variance bends with the level ({of_sum.bend_sigma:.2g} sigma), as that of a sensor whose signal is "
-            f"{-size:+.2g} % off a straight line at saturation; the gain is that of faint light"
+            f"{-size:+.2g} % off a straight line at saturation, so that the gain is that of faint light"
         )
     percent, error = fit.nonlinearity_percent, fit.nonlinearity_error_percent
     if percent is not None and abs(percent) > NOT_LINEAR * error:

@@ -46,19 +46,19 @@ class _Half:
     """Mean of frames that come in any order; sums of integers do not depend on it."""
 
     def __init__(self):
-        self.lock, self.total, self.blacks = Lock(), None, {}
+        self.lock, self.total, self.blacks = Lock(), np.zeros((0, 0), np.uint32), {}
 
     def add(self, file, mosaic, black):
         with self.lock:
-            if self.total is None:
+            if not self.total.size:
                 self.total = np.zeros(mosaic.shape, np.uint32 if mosaic.dtype == np.uint16 else np.float64)
             self.total += mosaic
             self.blacks[file] = black
 
     def mean(self, cfa, master):
         """Mean signal, DN above black."""
-        black = np.mean([self.blacks[file] for file in sorted(self.blacks)], axis=0, dtype=np.float64)
-        mosaic = self.total / len(self.blacks)
+        black = np.array([self.blacks[file] for file in sorted(self.blacks)], np.float64).mean(axis=0)
+        mosaic = (self.total / len(self.blacks)).astype(np.float32)
         return signal(mosaic[None], black[None].astype(np.float32), cfa, master)[0]
 
 

@@ -72,10 +72,8 @@ def measure_tiles(first, second, factors, cfa):
     cut = tuple(slice(0, length // (p * side) * p * side) for length in first.shape)
     parts = {}
     for i, j, color in cfa.phases():
-        factor = np.float32(factors[:, CHANNEL_OF_COLOR[color]])
-        a, b = (
-            _tiles(frame[cut][i::p, j::p], side) * each for frame, each in zip((first, second), factor, strict=True)
-        )
+        factor = factors[:, CHANNEL_OF_COLOR[color]].astype(np.float32)
+        a, b = (_tiles(frame[cut][i::p, j::p], side) * factor[k] for k, frame in enumerate((first, second)))
         rest, variance, count = _clip(_flatten((a - b) / np.float32(np.sqrt(2)), side))
         parts[i, j] = (a.mean(axis=1) + b.mean(axis=1)) / 2, variance, count, rest.reshape(-1, side, side)
     covariances = _covariances(parts, p, side)
