@@ -4,6 +4,7 @@ import numpy as np
 
 from flatfield.files.names import is_fits
 from flatfield.files.tables import mark_undetermined
+from flatfield.measure.black_level import describe_black
 from flatfield.measure.boxes import locate_box
 from flatfield.measure.center_box import CenterBox, measure_frames, tabulate_depth
 from flatfield.measure.common_noise import find_common_noise, join_tiles
@@ -17,16 +18,8 @@ DISAGREEMENT = 5
 NOT_LINEAR = 4.0
 NOISE_COLUMNS = [
     *["channel", "pairs", "gain_e_per_dn", "gain_error", "read_noise_e", "read_noise_error", "prnu_percent"],
-    *[
-        "prnu_error",
-        "covariance_percent",
-        "covariance_error",
-        "saturation_dn",
-        "nonlinearity_percent",
-        "nonlinearity_error",
-        "snr_frame",
-        "snr_frame_error",
-    ],
+    *["prnu_error", "covariance_percent", "covariance_error", "saturation_dn", "nonlinearity_percent"],
+    *["nonlinearity_error", "black_left_dn", "black_left_error", "snr_frame", "snr_frame_error"],
     *["snr_master", "snr_master_error", "snr_predicted", "depth_slope", "depth_slope_error", "wanted_error_percent"],
     *["frames_needed", "adds_to_light_percent", "reason"],
 ]
@@ -36,7 +29,7 @@ DEPTH_COLUMNS = [
 ]
 
 
-def tabulate_noise(frames, seen, of_bias, flat, bias, options):
+def tabulate_noise(frames, seen, of_bias, flat, bias, blacks, options):
     """Rows of ``noise.tsv``, ``photon_transfer.tsv`` and ``depth.tsv``.
 
     Parameters
@@ -50,6 +43,8 @@ def tabulate_noise(frames, seen, of_bias, flat, bias, options):
         ``flat_cfa.fits``, with mask.
     bias : Mosaic or None
         Master of the offset frames, with error.
+    blacks : list of tuple of float, or None
+        What is left of the black level in each channel, see `flatfield.measure.black_level.measure_black`.
     options : dict
         combine (section of the configuration), center (box), wanted_error_percent, overscan.
 
@@ -75,7 +70,9 @@ def tabulate_noise(frames, seen, of_bias, flat, bias, options):
         if seen.halves:
             prnu, prnu_error, why = measure_response(seen.halves, shared, flat.good, flat.cfa, index)
         row.update(prnu_percent=prnu, prnu_error=prnu_error)
-        row["reason"] = "; ".join([*row["reason"], *filter(None, (why, why_not))])
+        if blacks[index] is not None:
+            row.update(dict(zip(("black_left_dn", "black_left_error"), blacks[index], strict=True)))
+        row["reason"] = "; ".join([*row["reason"], *filter(None, (why, why_not, describe_black(blacks[index])))])
         if row["snr_frame"] and row["snr_master"]:
             row["adds_to_light_percent"] = 100 * (np.hypot(1, row["snr_frame"] / row["snr_master"]) - 1)
         table.append(mark_undetermined(row))

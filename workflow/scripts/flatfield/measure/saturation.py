@@ -30,8 +30,9 @@ BRIGHTEST = 0.2
 FEWEST_VALUES = 6
 #: Standard deviations of a plateau below its centre from which on a pixel belongs to it.
 EDGE = 2.5
-#: Groups of four pixels of which the noise is taken, at most, of each place in the colour pattern.
-GROUPS = 10_000
+#: Groups of four pixels of which the noise is taken, at most, of each place in the colour pattern, and columns that
+#: these are apart: a multiple of the periods of all patterns (2, 4, 6), also of those that files do not tell of.
+GROUPS, APART = 10_000, 12
 #: Groups that are enough to tell the noise.
 ENOUGH_GROUPS = 50
 
@@ -163,13 +164,16 @@ def _noise_groups(mosaic, cfa, channel, values):
     The difference is free of gradients and curvature; both are uncorrelated in noise that is normal.
     """
     p, means, differences = cfa.period, [], []
+    apart = APART if mosaic.shape[1] >= 8 * APART else p
+    if mosaic.shape[1] < 4 * apart:
+        return np.zeros(0, np.float32), np.zeros(0, np.float32)
     for i, j, color in cfa.phases():
         if CHANNEL_OF_COLOR[color] != channel:
             continue
-        rows, width = len(range(i, mosaic.shape[0], p)), len(range(j, mosaic.shape[1], p)) // 4
-        every = max(rows * width // GROUPS, 1) * p
-        part = mosaic[i::every, j::p][:, : 4 * width].astype(np.float32)
-        a, b, c, d = (part[:, k::4] for k in range(4))
+        rows, width = len(range(i, mosaic.shape[0], p)), mosaic.shape[1] // (4 * apart)
+        every = max(rows * width * (apart // p) // GROUPS, 1) * p
+        part = mosaic[i::every, : 4 * width * apart].astype(np.float32).reshape(-1, width, 4, apart)[..., j::p]
+        a, b, c, d = (part[:, :, k] for k in range(4))
         means.append(((a + b + c + d) / 4).ravel())
         differences.append(((a - d + 3 * (c - b)) / np.float32(np.sqrt(20))).ravel())
     step = np.float32(values.step)

@@ -182,6 +182,9 @@ def _not_linear(name, rows):
 NOISE_REMEDIES = {
     "neighbouring pixels share": "Switch off noise reduction and lossy compression, if it is not the sensor's own.",
     "the variance bends": "Take flats at 20 to 40 % of saturation.",
+    "bright and faint frames differ in shape": (
+        "Give the set `bias` frames of its own; if they do not help, take flats and lights at one level."
+    ),
     "flats so bright are not linear": "Expose less: at most 60 % of saturation in the brightest channel.",
 }
 
