@@ -25,6 +25,7 @@ rule measure_noise:
     input:
         frames=ancient(of_set("frames")),
         inspected="<results>/{set}/inspected.tsv",
+        maps="<results>/{set}/maps.fits",
         bias_frames=ancient(of_set("bias_frames")),
         bias_inventory=of_set("bias_inventory"),
         bias=of_set("bias"),

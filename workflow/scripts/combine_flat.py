@@ -19,7 +19,8 @@ def main(frames, bands, inspected, flat, files, overscan, combine, limits, bias=
         clips the number of frames that count, ``NUSED``.
     """
     selection = Selection(frames, files, inspected, bias, overscan)
-    mosaic = describe_master(selection, bands or combine_flat(selection, combine, limits), "Master Flat")
+    parts = bands or combine_flat(selection, combine, limits)
+    mosaic = describe_master(selection, parts, "Master Flat", combine)
     mosaic.header.update(describe_combination(combine))
     write_mosaic(flat, mosaic, dark=(1, "value: not above black"), satur=(2, "value: saturated"))
 

@@ -36,7 +36,8 @@ def main(frames, bands, inspected, subset, files, overscan, rotation, combine, l
         Master of the offset frames.
     """
     selection = Selection(frames, files, inspected, bias, overscan)
-    mosaic = describe_master(selection, bands or combine_subset(selection, combine, limits), "Flat Field")
+    parts = bands or combine_subset(selection, combine, limits)
+    mosaic = describe_master(selection, parts, "Flat Field", combine)
     mosaic.header["SUBSET"] = (Path(subset).stem, "frames between two rotations")
     mosaic.header["ROTATION"] = (rotation, "[deg] counter-clockwise, from behind the camera")
     mosaic.header.update(describe_combination(combine))

@@ -1,6 +1,7 @@
 """Debayer each used frame of a set to linear RGB and combine the planes: the notebook's product."""
 
 from flatfield.combine.masters import combine_debayered, combine_developed, planes_of
+from flatfield.combine.pooling import pool_errors
 from flatfield.combine.stack import describe_used
 from flatfield.files.fits import describe_combination, write_planes
 from flatfield.files.frame_table import Selection
@@ -30,6 +31,8 @@ def main(frames, bands, inspected, flat, uncert, files, overscan, debayer, combi
     else:
         channels = CHANNELS
         planes, errors = combine_developed(selection, debayer["algorithm"], combine, limits)
+    cfa = ColorFilterArray.from_name(records[0].cfa)
+    errors = [pool_errors(plane, cfa, combine["method"], len(records)) for plane in errors]
     header.update(describe_combination(combine, debayer))
     write_planes(flat, planes, channels, header, "Master Flat")
     write_planes(uncert, errors, channels, header, "Standard Error")

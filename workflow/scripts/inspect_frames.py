@@ -6,6 +6,7 @@ from flatfield.measure.consistency import check_offsets, reject_mismatches
 from flatfield.measure.frame_maps import write_maps
 from flatfield.measure.inspection import inspect_frames
 from flatfield.measure.layout import check_layout, judge_layout
+from flatfield.measure.scales import check_scales
 from flatfield.measure.screening import screen_frames
 from flatfield.raw.cfa import ColorFilterArray
 from flatfield.raw.decode import black_beside_bias
@@ -40,6 +41,7 @@ def main(frames, inspected, maps, files, subsets, overscan, acceptance, threads,
     reject_mismatches(records, acceptance["exposure_span"], acceptance["mismatch"], guard=acceptance["guard"])
     if bias_inventory:
         check_offsets(records, read_frames(bias_inventory))
+    check_scales(records, statistics, acceptance["mismatch"])
     tests = (acceptance[key] for key in ("frame_tests", "min_frames", "bad_frames"))
     screen_frames(records, statistics, subsets, *tests)
     judge(records, frames, overscan, offset, bool(acceptance["cfa"]))

@@ -3,13 +3,15 @@
 from flatfield.files.frame_table import check_unchanged, read_frames, used_frames
 from flatfield.files.job import run
 from flatfield.files.tables import write_table
+from flatfield.measure.black_level import measure_black
+from flatfield.measure.frame_maps import read_maps
 from flatfield.measure.noise_table import DEPTH_COLUMNS, NOISE_COLUMNS, TRANSFER_COLUMNS, tabulate_noise
 from flatfield.measure.pairs import measure_offsets, measure_pairs
 from flatfield.raw.mosaic import read_mosaic
 
 
 def main(
-    frames, inspected, flat, noise, transfer, depth, files, subsets, bias_files, options, threads,
+    frames, inspected, maps, flat, noise, transfer, depth, files, subsets, bias_files, options, threads,
     bias_frames=(), bias_inventory=None, bias=None,
 ):  # fmt: skip
     """Write ``noise.tsv``, ``photon_transfer.tsv`` and ``depth.tsv``.
@@ -20,6 +22,8 @@ def main(
         Flats and offset frames.
     inspected, bias_inventory : str
         Their tables.
+    maps : str
+        Frames averaged in blocks, see `inspect_frames.main`.
     flat, bias : str
         ``flat_cfa.fits``, and the master of the offset frames.
     noise, transfer, depth : str
@@ -33,7 +37,8 @@ def main(
     threads : int
     """
     owners, paths = dict(zip(files, subsets, strict=True)), dict(zip(files, frames, strict=True))
-    records = {record.file: record for record in used_frames(read_frames(inspected))}
+    listed = read_frames(inspected)
+    records = {record.file: record for record in used_frames(listed)}
     for file, record in records.items():
         record.subset = owners[file]
     master = read_mosaic(flat, error=True, mask=True)
@@ -42,7 +47,9 @@ def main(
     check_unchanged([paths[file] for file in records], list(records.values()), inspected)
     offsets = dict(zip(bias_files, bias_frames, strict=True))
     of_bias = measure_offsets(bias_inventory, offsets, master.cfa, options["overscan"], threads)
-    tables = tabulate_noise(records, seen, of_bias, master, offset, options)
+    coarse = read_maps(maps)[0][[record.used for record in listed]]
+    blacks = measure_black(coarse, [owners[file] for file in records], list(records.values()), master.cfa.channels)
+    tables = tabulate_noise(records, seen, of_bias, master, offset, blacks, options)
     for path, rows, columns in zip(
         (noise, transfer, depth), tables, (NOISE_COLUMNS, TRANSFER_COLUMNS, DEPTH_COLUMNS), strict=True
     ):

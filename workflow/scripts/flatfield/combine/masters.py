@@ -8,6 +8,7 @@ import numpy as np
 from flatfield.combine.bands import cut_band, join_bands
 from flatfield.combine.demosaicing import interpolate_variance
 from flatfield.combine.methods import combine_interpolated, combine_stack, warm_up
+from flatfield.combine.pooling import pool_errors
 from flatfield.combine.scaling import scale_factors
 from flatfield.combine.stack import (
     Stack,
@@ -23,6 +24,7 @@ from flatfield.files.frame_table import check_unchanged
 from flatfield.files.memory import HALO
 from flatfield.files.reading import read_each
 from flatfield.raw.cfa import ColorFilterArray
+from flatfield.raw.decode import Reading
 from flatfield.raw.develop import develop
 from flatfield.raw.mosaic import Mosaic
 from flatfield.raw.robust import robust_deviation
@@ -64,7 +66,7 @@ def combine_flat(selection, options, limits, band=None):
     if selection.bias:  # its noise is the same in all frames
         shared = read_image(selection.bias, "UNCERT")[0]
         error = np.hypot(error, shared[cut_band(len(shared), band)[0]])
-    mask = mask_pixels(stack, value, [frame.saturation_dn for frame in frames])
+    mask = mask_pixels(stack, value, [frame.saturations_dn for frame in frames])
     return {"value": value, "error": error, "used": used, "mask": mask}
 
 
@@ -165,13 +167,14 @@ def combine_offsets(selection, options, limits):
     warm_up(combine_stack)
     stack, frames = read_used_stack(selection, "none", limits)
     header = describe_frames(frames)
-    if not selection.overscan:
+    if not Reading.of(selection.overscan).overscan:
         stack = replace(stack, blacks=np.zeros_like(stack.blacks))
         header["BLACKLVL"] = (0, "[DN] nothing subtracted")
         header.remove("BLACK[0-3]", ignore_missing=True, remove_all=True)
     if options["method"] == "ccd_clip":
         options = options | {"method": "sigma_clip"}
     value, error, used = combine_stack(stack, options)
+    error = pool_errors(error, stack.cfa, options["method"], len(frames), used)
     if len(frames) == 1:
         error = np.full_like(value, scatter_of_neighbours(value, stack.cfa.period))
         header["HISTORY"] = "UNCERT is the scatter between neighbours of one frame, its fixed pattern included"
@@ -190,8 +193,8 @@ def scatter_of_neighbours(value, period):
     return robust_deviation(value[:, period:] - value[:, :-period])[1] / np.sqrt(2)
 
 
-def describe_master(selection, parts, imagetyp):
-    """The mosaic of a combination, its header describing the frames.
+def describe_master(selection, parts, imagetyp, options):
+    """The mosaic of a combination, its header describing the frames; errors of few frames from those of neighbours.
 
     Parameters
     ----------
@@ -199,12 +202,15 @@ def describe_master(selection, parts, imagetyp):
     parts : dict or list of str
         What `combine_subset` or `combine_flat` return, or files with bands of it.
     imagetyp : str
+    options : dict
+        Section ``combine`` of the configuration.
     """
     frames, header = describe_used(selection)
     header["IMAGETYP"] = imagetyp
     arrays = parts if isinstance(parts, dict) else join_bands(parts)
     cfa = ColorFilterArray.from_name(frames[0].cfa)
-    return Mosaic(arrays["value"], cfa, header, arrays["error"], arrays.get("mask"), arrays.get("used"))
+    error = pool_errors(arrays["error"], cfa, options["method"], len(frames), arrays.get("used"))
+    return Mosaic(arrays["value"], cfa, header, error, arrays.get("mask"), arrays.get("used"))
 
 
 def planes_of(parts, channels):

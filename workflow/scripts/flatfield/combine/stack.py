@@ -15,12 +15,14 @@ from flatfield.files.fits import cite_file, describe_frames, read_image
 from flatfield.files.frame_table import check_unchanged
 from flatfield.files.memory import affordable_threads, band_rows, bytes_of_pixel, least_mb, needed_mb
 from flatfield.files.reading import read_each
-from flatfield.raw.cfa import ColorFilterArray
+from flatfield.raw.cfa import CHANNEL_OF_COLOR, ColorFilterArray
 from flatfield.raw.decode import black_beside_bias, read_frame
 from flatfield.raw.decoded import recall
 
 #: Values of the pixels of ``MASK``.
 MASK_DARK, MASK_SATURATED = 1, 2
+#: Part of the values of a pixel that may be saturated: more bias the mean, and any average of the rest.
+MOST_SATURATED = 0.02
 #: Pixels of a frame that a thread works on at a time where all frames are in memory.
 BAND_PIXELS = 1 << 18
 #: The same where they are mapped, and copied to a buffer first.
@@ -300,24 +302,28 @@ def mask_pixels(stack, value, saturations):
     stack : Stack
     value : numpy.ndarray, float32, ``(rows, columns)``, DN above black
         The master.
-    saturations : list of float
-        Measured saturation level of each frame, DN; None where it has no saturated pixel.
+    saturations : list of dict
+        Saturation level by channel of each frame, DN, of channels that saturate.
 
     Returns
     -------
     numpy.ndarray, uint8, ``(rows, columns)``
-        Sum of `MASK_DARK` (not above black, or not finite) and `MASK_SATURATED` (saturated in half of the
+        Sum of `MASK_DARK` (not above black, or not finite) and `MASK_SATURATED` (saturated in `MOST_SATURATED` of the
         frames or more).
     """
     mask = np.empty(value.shape, np.uint8)
-    levels = [(index, level) for index, level in enumerate(saturations) if level is not None]
+    channels, p = stack.cfa.channels, stack.cfa.period
+    fewest = max(int(np.ceil(MOST_SATURATED * len(saturations))), 1)
 
     def work(rows, block, first):
-        saturated = np.zeros(value[rows].shape, np.uint16)
-        for index, level in levels:
-            saturated += block[index, rows.start - first : rows.stop - first] >= level
+        saturated, start = np.zeros(value[rows].shape, np.uint16), rows.start - first
+        for index, levels in enumerate(saturations):
+            for i, j, color in stack.cfa.shifted(rows.start, 0).phases() if levels else ():
+                level = levels.get(channels[CHANNEL_OF_COLOR[color]])
+                if level is not None:
+                    saturated[i::p, j::p] += block[index, start : rows.stop - first][i::p, j::p] >= level
         mask[rows] = np.where(value[rows] > 0, 0, MASK_DARK)
-        mask[rows] += np.where(2 * saturated >= len(saturations), np.uint8(MASK_SATURATED), np.uint8(0))
+        mask[rows] += np.where(saturated >= fewest, np.uint8(MASK_SATURATED), np.uint8(0))
 
     stack.work_in_bands(work)
     return mask

@@ -51,7 +51,9 @@ class FrameRecord:
     levels_dn : dict
         The same by channel.
     saturation_dn : float
-        Level from which pixels are saturated, DN.
+        Least level from which pixels of a channel are saturated, DN.
+    saturations_dn : dict
+        Such levels by channel, of those that saturate.
     saturated : float
         Fraction of such pixels.
     saturated_percent : dict
@@ -110,6 +112,7 @@ class FrameRecord:
     level_dn: float | None = None
     levels_dn: dict = field(default_factory=dict)
     saturation_dn: float | None = None
+    saturations_dn: dict = field(default_factory=dict)
     saturated: float | None = None
     saturated_percent: dict = field(default_factory=dict)
     snr: float | None = None
@@ -141,7 +144,11 @@ class FrameRecord:
 
 
 #: Columns by channel: beginning and end of their names.
-BY_CHANNEL = {"levels_dn": ("level_", "_dn"), "saturated_percent": ("saturated_", "_percent")}
+BY_CHANNEL = {
+    "levels_dn": ("level_", "_dn"),
+    "saturations_dn": ("saturation_", "_dn"),
+    "saturated_percent": ("saturated_", "_percent"),
+}
 #: Columns of frames that have a place in a set, and of flats, which are tested.
 PLACE, TESTS = ("subset", "rotation_deg"), ("saturated_percent", "snr", "departure_percent", "departure_sigma")
 

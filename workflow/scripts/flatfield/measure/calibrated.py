@@ -8,7 +8,8 @@ import numpy as np
 from flatfield.combine.demosaicing import interpolate_bilinear, interpolate_box
 from flatfield.files.fits import describe_mosaic
 from flatfield.measure import calibration
-from flatfield.measure.light import describe_light, describe_noise, norms_of_mosaic
+from flatfield.measure.light import describe_light, norms_of_mosaic
+from flatfield.measure.light_noise import describe_noise
 from flatfield.raw.mosaic import Mosaic
 
 
@@ -67,15 +68,13 @@ def calibrate_light(light, flat, model, cameras, apply, center, names):
         brightness = interpolate_bilinear(smooth, cfa).mean(axis=0)
         divisor = calibration.part_colors(whole, smooth, brightness, apply["correct"])
     value = calibration.divide(light.signal, divisor)
-    saturated, level = np.zeros(value.shape, bool), light.saturated_signal
-    if level is not None:
-        saturated = light.frame.mosaic >= light.saturation
-        value[saturated] = np.fmax(value[saturated], np.float32(level))
+    saturated, levels = light.raise_saturated(value), light.saturated_signals
+    level = float(np.nanmin(levels)) if np.isfinite(levels).any() else None
     mask = calibration.mask_light(value, whole, saturated, apply["lowest_flat"])
     header = describe_light(
         light.record, names["bias"], names["dark"], name, apply["normalise"], apply["correct"], level
     )
-    camera = describe_noise(cameras, flat.header.get("ISOSPEED"), light.frame.metadata.iso)
+    camera = describe_noise(cameras, flat.header.get("ISOSPEED"), light)
     error = None
     if camera:
         header.update(describe_mosaic(cfa.name))

@@ -1,6 +1,7 @@
 """Applying a flat: light / normalised flat, per channel."""
 
 import numpy as np
+from scipy.ndimage import uniform_filter
 
 from flatfield.files.errors import CalibrationError
 from flatfield.measure.boxes import locate_box
@@ -129,10 +130,50 @@ def divide(light, flat):
     return np.divide(light, flat, out=np.full(light.shape, np.nan, np.float32), where=flat > 0)
 
 
+#: Side of the box, in pixels of one colour, whose mean is the signal that photon noise is taken from.
+SMOOTHING = 5
+#: Standard deviations by which a pixel differs from its neighbours where its own signal counts (stars, defects).
+DIFFERENT = 5.0
+#: Signal, electrons, below which no error is known without the noise of reading.
+FAINT = 50.0
+
+
+def expected_signal(signal, cfa, variance_of):
+    """Signal that the noise of each pixel is taken from: the mean of its neighbours, unless it differs from them.
+
+    The error of a pixel must not depend on its own noise, or means weighted with 1 / error^2 would favour pixels that
+    are too low. So it is the mean of the other pixels of a box of 5 x 5 of its colour. Where the pixel is further from
+    that than `DIFFERENT` standard deviations, it is no noise, and its own signal counts.
+
+    Parameters
+    ----------
+    signal : numpy.ndarray, float32, ``(rows, columns)``
+    cfa : ColorFilterArray
+    variance_of : callable
+        Takes a signal and a channel, and returns the variance of a pixel.
+
+    Returns
+    -------
+    numpy.ndarray, float32, ``(rows, columns)``
+        In the unit of `signal`, not below 0.
+    """
+    result, p, inside = np.empty_like(signal, np.float32), cfa.period, SMOOTHING**2
+    for i, j, color in cfa.phases():
+        own = signal[i::p, j::p].astype(np.float32)
+        near = (inside * uniform_filter(own, SMOOTHING) - own) / np.float32(inside - 1)
+        near = np.maximum(near, 0)
+        scatter = variance_of(near, CHANNEL_OF_COLOR[color])
+        with np.errstate(invalid="ignore"):
+            differs = (own - near) ** 2 > DIFFERENT**2 * scatter
+        result[i::p, j::p] = np.where(differs, np.maximum(own, 0), near)
+    return result
+
+
 def light_error(signal, flat, flat_error, cfa, gains, read_noises, offset_error=None):
     """Standard error of a calibrated light: photon and read noise of the light, and the error of the flat.
 
-    sqrt((sigma_S / F)^2 + (S / F sigma_F / F)^2), sigma_S^2 = read_noise^2 + max(S, 0) / gain + sigma_offset^2, in DN.
+    sqrt((sigma_S / F)^2 + (S / F sigma_F / F)^2), sigma_S^2 = read_noise^2 + S / gain + sigma_offset^2, in DN, with the
+    signal S of `expected_signal`.
 
     Parameters
     ----------
@@ -144,22 +185,30 @@ def light_error(signal, flat, flat_error, cfa, gains, read_noises, offset_error=
     gains : sequence of float
         Of each channel, e-/DN.
     read_noises : sequence of float
-        Of each channel, e-.
+        Of each channel, e-; NaN where not known, so that no error is known below `FAINT` electrons.
     offset_error : numpy.ndarray, float32, ``(rows, columns)``, optional
         Standard error of the master bias or dark that was subtracted, DN.
 
     Returns
     -------
     numpy.ndarray, float32, ``(rows, columns)``
-        DN; NaN where the flat is not above 0.
+        DN; NaN where the flat is not above 0, or the noise of reading is needed and not known.
     """
-    variance, p = np.maximum(signal, 0), cfa.period
+
+    def variance_of(level, channel):
+        gain, read_noise = gains[channel], np.nan_to_num(read_noises[channel])
+        return level / np.float32(gain) + np.float32((read_noise / gain) ** 2)
+
+    expected, p = expected_signal(signal, cfa, variance_of), cfa.period
+    variance = np.empty_like(expected)
     for i, j, color in cfa.phases():
-        gain, read_noise = gains[CHANNEL_OF_COLOR[color]], read_noises[CHANNEL_OF_COLOR[color]]
-        variance[i::p, j::p] = variance[i::p, j::p] / np.float32(gain) + np.float32((read_noise / gain) ** 2)
+        channel, part = CHANNEL_OF_COLOR[color], np.s_[i::p, j::p]
+        variance[part] = variance_of(expected[part], channel)
+        if np.isnan(read_noises[channel]):
+            variance[part][expected[part] * gains[channel] < FAINT] = np.nan
     if offset_error is not None:
         variance += offset_error**2
-    variance += (divide(signal, flat) * flat_error) ** 2
+    variance += (divide(expected, flat) * flat_error) ** 2
     return divide(np.sqrt(variance), flat)
 
 

@@ -1,19 +1,14 @@
 """Differences of two subsets: in percent, in standard errors, and whether the light source was even."""
 
 import numpy as np
-from scipy.ndimage import uniform_filter
-from scipy.special import chdtri
 
+from flatfield.combine.pooling import pool_variance
 from flatfield.measure.blocks import average_channels, block_side
 from flatfield.measure.gradients import measure_map
 from flatfield.raw.cfa import CHANNEL_OF_COLOR
 
 #: Difference maps are averaged over blocks, about so many across, so that pixel noise does not count.
 BLOCKS_ACROSS = 24
-#: Side of the box, in pixels of one colour, over which the variances of neighbours are averaged.
-NEIGHBOURS = 15
-#: Probability above which the scatter of a pixel is put down to chance, so that the variance of its neighbours counts.
-CHANCE = 1e-4
 
 
 def percent_difference(a, b):
@@ -46,19 +41,12 @@ def significance(a, b, errors, counts, cfa):
         NaN where the errors are not known.
     """
     z, p = np.full(a.shape, np.nan, np.float32), cfa.period
-    freedom = max(min(counts) - 1, 1)  # at least (Welch)
-    limit = chdtri(freedom, CHANCE) / freedom
     for i, j, _ in cfa.phases():
         part = np.s_[i::p, j::p]
         own = sum(error[part].astype(np.float64) ** 2 for error in errors)
         if not np.isfinite(own).all() or not own.size:
             continue
-        usual = np.ones(own.shape, bool)
-        for _ in range(2):
-            weight = uniform_filter(usual.astype(np.float64), NEIGHBOURS)
-            near = uniform_filter(np.where(usual, own, 0), NEIGHBOURS) / np.maximum(weight, 1e-9)
-            usual = own <= limit * near
-        variance = np.where(usual, near, own)
+        variance = pool_variance(own, min(counts) - 1)  # at least (Welch)
         known = variance > 0
         if not known.any():
             continue

@@ -63,7 +63,7 @@ def compare_halves(maps, size, shape):
     if len(maps) < 2 * ENOUGH:
         unknown = dict.fromkeys(measure_map(np.full((1, 1), np.nan), np.zeros((1, 1)), size, shape))
         return [unknown | {"reason": f"fewer than {2 * ENOUGH} frames"} for _ in range(maps.shape[1])]
-    level = np.median(maps, axis=(2, 3), keepdims=True)
+    level = np.mean(maps, axis=(2, 3), keepdims=True)
     relative = maps / np.where(level > 0, level, 1)
     half, usual = len(maps) // 2, np.maximum(np.median(relative, axis=0), 1e-6)
     difference = (relative[half:].mean(axis=0) - relative[:half].mean(axis=0)) / usual

@@ -8,16 +8,12 @@ import numpy as np
 from flatfield.files.errors import FrameError, InventoryError
 from flatfield.files.frame_table import FrameRecord
 from flatfield.files.reading import read_content, read_each, state_of
+from flatfield.measure.saturation import count_values, measure_saturation
 from flatfield.measure.screening import measure_frame
 from flatfield.raw.cfa import CHANNEL_OF_COLOR
 from flatfield.raw.decode import black_beside_bias, read_frame, signal
 from flatfield.raw.decoded import remember
 from flatfield.raw.metadata import COLUMNS
-
-#: DN below the top of the histogram with which the topmost value is compared to see pixels pile up there.
-PILE_UP_WINDOW = 50
-#: How many times more pixels at the topmost value than in a usual bin below it are a pile-up.
-PILE_UP_RATIO = 10
 
 
 def inspect_frames(paths, files, overscan=False, offset_of=None, threads=1, screened=False):
@@ -76,7 +72,9 @@ def _inspect(path, file, state, overscan, offset_of, screened):
         raise InventoryError(f"{path} has {_size(frame.mosaic)} pixels, but its bias frames have {_size(offset)}")
     black = black_beside_bias(frame.black, offset is not None, overscan)
     level, levels = measure_levels(frame.mosaic, black, frame.cfa, offset)
-    saturation, saturated = measure_saturation(frame.mosaic, frame.white)
+    values = count_values(frame.mosaic, frame.cfa)
+    saturations, fractions = measure_saturation(frame.mosaic, frame.cfa, frame.white, values)
+    pixels = dict(zip(frame.cfa.channels, values.counts.sum(axis=1) / frame.mosaic.size, strict=True))
     record = FrameRecord(
         file,
         time=meta.time,
@@ -91,15 +89,17 @@ def _inspect(path, file, state, overscan, offset_of, screened):
         white_dn=frame.white,
         level_dn=level,
         levels_dn=levels,
-        saturation_dn=saturation,
-        saturated=saturated,
+        saturation_dn=min(saturations.values(), default=None),
+        saturations_dn=saturations,
+        saturated=sum(fractions[channel] * pixels[channel] for channel in frame.cfa.channels),
         remark="; ".join(frame.remarks),
         sha256=digest,
     )
     if not screened:
         return record, None
-    statistics = measure_frame(frame.mosaic, black, frame.cfa, saturation, offset)
-    record.snr, record.saturated_percent = statistics.snr, statistics.saturated_percent
+    record.saturated_percent = {channel: 100 * fraction for channel, fraction in fractions.items()}
+    statistics = measure_frame(frame.mosaic, black, frame.cfa, values, offset)
+    record.snr = statistics.snr
     return record, statistics
 
 
@@ -168,30 +168,3 @@ def _median_of_counts(counts):
     upto = np.cumsum(ordered[:, 2])
     middle = [(upto[-1] - 1) // 2, upto[-1] // 2]
     return float(ordered[np.searchsorted(upto, middle, side="right"), 1].mean(dtype=np.float32))
-
-
-def measure_saturation(mosaic, white):
-    """Level at which pixels saturate, and the fraction of pixels that do.
-
-    Saturation is where pixels pile up at the topmost value of the frame, whatever the camera says, or the white
-    level of the metadata where that is reached.
-
-    Parameters
-    ----------
-    mosaic : numpy.ndarray, uint16 or float32, ``(rows, columns)``, DN
-    white : float or None
-        White level of the metadata, DN.
-
-    Returns
-    -------
-    level : float or None
-        DN; None where nothing is saturated.
-    fraction : float
-    """
-    top = mosaic.max()
-    below = np.count_nonzero((mosaic < top) & (mosaic >= top - PILE_UP_WINDOW)) / PILE_UP_WINDOW
-    piled = np.count_nonzero(mosaic == top) > PILE_UP_RATIO * max(below, 1)
-    levels = [float(level) for level, holds in ((top, piled), (white, white is not None and top >= white)) if holds]
-    if not levels:
-        return None, 0.0
-    return min(levels), np.count_nonzero(mosaic >= min(levels)) / mosaic.size

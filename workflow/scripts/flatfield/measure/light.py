@@ -9,9 +9,10 @@ from flatfield.combine.demosaicing import interpolate_bilinear, interpolate_box
 from flatfield.files.errors import CalibrationError
 from flatfield.files.fits import cite_file, describe_frames
 from flatfield.files.frame_table import FrameRecord, check_unchanged, find_frame, read_frames
-from flatfield.files.tables import number_of
 from flatfield.measure import calibration
 from flatfield.measure.boxes import locate_box
+from flatfield.measure.light_noise import frame_variances
+from flatfield.raw.cfa import CHANNEL_OF_COLOR
 from flatfield.raw.decode import Frame, black_beside_bias, signal
 from flatfield.raw.decoded import read_again
 from flatfield.raw.mosaic import read_mosaic
@@ -44,6 +45,13 @@ class Offset:
         bias, dark = ((each.value, each.error) if each else None for each in self.masters)
         return calibration.master_offset(bias, dark, exposure, self.dark_exposure)
 
+    def noise(self, iso):
+        """Variance of one offset frame for each channel, DN^2, where these were taken at an ISO; None otherwise."""
+        for master in self.masters:
+            if master and master.header.get("ISOSPEED") == iso:
+                return frame_variances(master)
+        return None
+
 
 @dataclass
 class LightFrame:
@@ -59,6 +67,8 @@ class LightFrame:
         DN above black.
     offset, offset_error : numpy.ndarray, float32, ``(rows, columns)``, or None
         What was subtracted instead of the black level of the metadata, and its standard error, DN.
+    read_variances : list of float, or None
+        Noise of one of the offset frames for each channel, DN^2, where they are of the ISO of the light.
     """
 
     frame: Frame
@@ -66,28 +76,51 @@ class LightFrame:
     signal: np.ndarray
     offset: np.ndarray | None
     offset_error: np.ndarray | None
+    read_variances: list | None = None
 
     @property
     def cfa(self):
         return self.frame.cfa
 
     @cached_property
-    def saturation(self):
-        """Level at which pixels saturate, DN: where they pile up, or the white level; None if neither is known.
+    def saturations(self):
+        """Level at which each channel saturates, DN: measured, or the white level; None where neither is known.
 
         A dark or blank frame piles up near black, which is no saturation.
         """
-        piled_up, white, black = self.record.saturation_dn, self.frame.white, float(np.mean(self.frame.black))
-        if piled_up is not None and (white is None or piled_up - black > BLANK * (white - black)):
-            return piled_up
-        return white
+        white, black, levels = self.frame.white, float(np.mean(self.frame.black)), []
+        for channel in self.cfa.channels:
+            measured = self.record.saturations_dn.get(channel)
+            real = measured is not None and (white is None or measured - black > BLANK * (white - black))
+            levels.append(measured if real else white)
+        return levels
 
     @property
-    def saturated_signal(self):
-        """The same above black; None if it is not known."""
-        if self.saturation is None:
-            return None
-        return float(self.saturation - (np.mean(self.frame.black) if self.offset is None else np.median(self.offset)))
+    def saturated_signals(self):
+        """The same above black; NaN where it is not known."""
+        zero = np.mean(self.frame.black) if self.offset is None else np.median(self.offset)
+        return np.array([np.nan if level is None else level - zero for level in self.saturations], np.float32)
+
+    def raise_saturated(self, value):
+        """Set saturated pixels of a calibrated light to at least the signal at saturation, and tell which they are.
+
+        Parameters
+        ----------
+        value : numpy.ndarray, float32, ``(rows, columns)``
+            Changed in place.
+
+        Returns
+        -------
+        numpy.ndarray of bool, ``(rows, columns)``
+        """
+        saturated, p = np.zeros(value.shape, bool), self.cfa.period
+        for i, j, color in self.cfa.phases():
+            channel, part = CHANNEL_OF_COLOR[color], np.s_[i::p, j::p]
+            if self.saturations[channel] is not None:
+                saturated[part] = self.frame.mosaic[part] >= self.saturations[channel]
+                raised = np.fmax(value[part], self.saturated_signals[channel])
+                value[part] = np.where(saturated[part], raised, value[part])
+        return saturated
 
 
 def read_light(path, file, inventory, offset, overscan):
@@ -117,7 +150,8 @@ def read_light(path, file, inventory, offset, overscan):
     check_unchanged([path], [record], inventory)
     value, error = (None, None) if frame.metadata.has_no_offset else offset.at(frame.metadata.exposure)
     black = black_beside_bias(frame.black, value is not None, overscan)
-    return LightFrame(frame, record, signal(frame.mosaic[None], black[None], frame.cfa, value)[0], value, error)
+    recorded = signal(frame.mosaic[None], black[None], frame.cfa, value)[0]
+    return LightFrame(frame, record, recorded, value, error, offset.noise(frame.metadata.iso))
 
 
 def check_inspected(path, file, inventory):
@@ -190,37 +224,3 @@ def describe_light(record, bias, dark, flat, normalise, correct, level):
     if level is not None:
         header["SATURATE"] = (level, "[DN] saturated pixels are at least this")
     return header
-
-
-def describe_noise(cameras, flat_iso, light_iso):
-    """Gain and read noise of a light, from those that the flats tell.
-
-    Parameters
-    ----------
-    cameras : list of dict
-        ``noise.tsv``.
-    flat_iso, light_iso : float or None
-
-    Returns
-    -------
-    dict or None
-        gains (e-/DN, scaled with ISO) and read_noises (e-, 0 where not determined) of the channels, and cards for
-        the header; None where a gain is not determined, or one ISO is known and the other is not.
-    """
-    gains = [number_of(row["gain_e_per_dn"]) for row in cameras]
-    if None in gains or (flat_iso is None) != (light_iso is None):
-        return None
-    ratio = flat_iso / light_iso if flat_iso else 1.0
-    read_noises = [number_of(row["read_noise_e"]) for row in cameras]
-    cards = []
-    for row, gain, read_noise in zip(cameras, gains, read_noises, strict=True):
-        letter = row["channel"][0]
-        how = "of the flats" if ratio == 1 else "of the flats, scaled with ISO"
-        cards.append((f"GAIN_{letter}", gain * ratio, f"[e-/DN] {row['channel']}, {how}"))
-        if read_noise is not None:
-            cards.append((f"RDNOIS_{letter}", read_noise, f"[e-] {row['channel']}, of the flats"))
-    return {
-        "gains": [gain * ratio for gain in gains],
-        "read_noises": [read_noise or 0.0 for read_noise in read_noises],
-        "cards": cards,
-    }

@@ -1,6 +1,7 @@
 """Pairs of consecutive frames of a set: what their differences and their centres tell of noise."""
 
 from dataclasses import dataclass, field
+from threading import Lock
 
 import numpy as np
 
@@ -8,7 +9,10 @@ from flatfield.files.frame_table import read_frames, used_frames
 from flatfield.files.reading import read_each
 from flatfield.measure import noise
 from flatfield.measure.boxes import locate_box
-from flatfield.raw.decode import read_signal
+from flatfield.measure.photon_transfer import EQUAL_LEVEL
+from flatfield.measure.screening import COPY
+from flatfield.measure.tile_noise import DISTANCES, measure_tiles
+from flatfield.raw.decode import black_beside_bias, read_signal, signal
 from flatfield.raw.decoded import recall
 
 #: Pixels of pairs of frames that photon transfer takes, all in all; more pairs add time and no certainty that counts.
@@ -25,20 +29,62 @@ class PairStatistics:
     ----------
     boxes : dict
         Pixels of the box `center` by file, a list of one array a channel, DN above black, not scaled.
-    tiles : list of flatfield.measure.noise.TileNoise
+    tiles : list of flatfield.measure.tile_noise.TileNoise
         Of pairs of frames at one level.
     box_variances : list
         For each channel: level, variance and number of pixels of the box in each of those pairs.
+    halves : tuple of numpy.ndarray, float32, ``(rows, columns)``, or None
+        Mean signal of two groups of frames that share none, DN above black; None of a single frame.
     """
 
     boxes: dict = field(default_factory=dict)
     tiles: list = field(default_factory=list)
     box_variances: list = field(default_factory=list)
+    halves: tuple | None = None
+
+
+class _Half:
+    """Mean of frames that come in any order; sums of integers do not depend on it."""
+
+    def __init__(self):
+        self.lock, self.total, self.blacks = Lock(), np.zeros((0, 0), np.uint32), {}
+
+    def add(self, file, mosaic, black):
+        with self.lock:
+            if not self.total.size:
+                self.total = np.zeros(mosaic.shape, np.uint32 if mosaic.dtype == np.uint16 else np.float64)
+            self.total += mosaic
+            self.blacks[file] = black
+
+    def mean(self, cfa, master):
+        """Mean signal, DN above black."""
+        black = np.array([self.blacks[file] for file in sorted(self.blacks)], np.float64).mean(axis=0)
+        mosaic = (self.total / len(self.blacks)).astype(np.float32)
+        return signal(mosaic[None], black[None].astype(np.float32), cfa, master)[0]
 
 
 def measure_pairs(frames, paths, cfa, master, options, threads):
-    """Read every used frame once: its centre, and the noise of pairs."""
+    """Read every used frame once: its centre, the noise of pairs, and the mean of each half of the frames.
+
+    Parameters
+    ----------
+    frames : dict
+        `FrameRecord` of each used flat by file.
+    paths : dict
+        Path by file.
+    cfa : ColorFilterArray
+    master : numpy.ndarray, float32, ``(rows, columns)``, or None
+        Master of the offset frames, DN.
+    options : dict
+        center (box), overscan.
+    threads : int
+
+    Returns
+    -------
+    PairStatistics
+    """
     pairs = pair_frames(frames)
+    halves, alone = (_Half(), _Half()), [pair for pair in pairs if len(pair) == 1]
     at_one_level = [pair for pair in pairs if len(pair) == 2 and levels_agree(frames[pair[0]], frames[pair[1]], cfa)]
     shape = next(iter(frames.values())).shape
     pixels = shape[0] * shape[1]
@@ -49,14 +95,15 @@ def measure_pairs(frames, paths, cfa, master, options, threads):
 
     def work(index):
         pair = pairs[index]
-        signals = [
-            read_signal(
-                paths[file], master, options["overscan"], recall(frames[file].sha256, paths[file], options["overscan"])
-            )[0]
-            for file in pair
-        ]
-        for file, signal in zip(pair, signals, strict=True):
-            seen.boxes[file] = cut_channels(signal, cfa, where)
+        signals = []
+        for position, file in enumerate(pair):
+            kept = recall(frames[file].sha256, paths[file], options["overscan"])
+            values, frame = read_signal(paths[file], master, options["overscan"], kept)
+            seen.boxes[file] = cut_channels(values, cfa, where)
+            if COPY not in frames[file].reason:  # whose noise is that of its original
+                half = halves[alone.index(pair) % 2 if len(pair) == 1 else position]
+                half.add(file, frame.mosaic, black_beside_bias(frame.black, master is not None, options["overscan"]))
+            signals.append(values)
         if pair not in measured:
             return None
         levels = np.array([channel_levels(frames[file], cfa) for file in pair])
@@ -69,12 +116,14 @@ def measure_pairs(frames, paths, cfa, master, options, threads):
         for a, b in zip(*boxes, strict=True):
             variance, count = noise.variance_of(a - b)
             inside.append(((a.mean() + b.mean()) / 2, variance / 2, count))
-        return noise.measure_tiles(signals[0], signals[1], factors, cfa), inside
+        return measure_tiles(signals[0], signals[1], factors, cfa), inside
 
     found = [each for each in read_each([paths[pair[0]] for pair in pairs], work, threads) if each]
     if any(has_noise(tiles) for tiles, _ in found):  # copies of a frame tell nothing
         found = [each for each in found if has_noise(each[0])]
     seen.tiles, seen.box_variances = [each[0] for each in found], [each[1] for each in found]
+    if all(half.blacks for half in halves):
+        seen.halves = tuple(half.mean(cfa, master) for half in halves)
     return seen
 
 
@@ -101,7 +150,7 @@ def channel_levels(frame, cfa):
 def levels_agree(first, second, cfa):
     """Whether two frames are at one level, so that their difference has the noise of that."""
     levels = np.array([channel_levels(first, cfa), channel_levels(second, cfa)])
-    return bool((levels > 0).all() and (np.abs(levels[0] / levels[1] - 1) <= noise.EQUAL_LEVEL).all())
+    return bool((levels > 0).all() and (np.abs(levels[0] / levels[1] - 1) <= EQUAL_LEVEL).all())
 
 
 def cut_channels(mosaic, cfa, where):
@@ -126,7 +175,8 @@ def measure_offsets(inventory, paths, cfa, overscan, threads):
     Returns
     -------
     variances : list of tuple, or None
-        For each channel the variance and its error, DN^2; None without two frames that tell it.
+        For each channel the variance, its error, and the covariances with neighbours at each of
+        `flatfield.measure.tile_noise.DISTANCES`, ``(tiles, distances)``, DN^2; None without two frames that tell it.
     reason : str
         Why there are none, where the set has offset frames.
     """
@@ -141,7 +191,7 @@ def measure_offsets(inventory, paths, cfa, overscan, threads):
         read = [read_signal(paths[file], None, overscan) for file in pairs[index]]
         piled = max(np.mean(frame.mosaic == frame.mosaic.min()) for _, frame in read)
         (first, _), (second, _) = read
-        tiles = noise.measure_tiles(first, second, np.ones((2, len(cfa.channels))), cfa)
+        tiles = measure_tiles(first, second, np.ones((2, len(cfa.channels))), cfa)
         return tiles, piled
 
     found = read_each([paths[pair[0]] for pair in pairs], work, threads)
@@ -152,9 +202,11 @@ def measure_offsets(inventory, paths, cfa, overscan, threads):
         return None, "read noise: bias frames are cut off at their lowest value, or it is below the digital step"
     variances = []
     for channel in range(len(cfa.channels)):
-        variance, count = (
-            np.concatenate([getattr(tiles, name)[channel] for tiles, _ in found]) for name in ("variance", "count")
+        variance, count, covariance = (
+            np.concatenate([getattr(tiles, name)[channel] for tiles, _ in found])
+            for name in ("variance", "count", "covariance")
         )
         mean = float(np.average(variance, weights=count - 1))
-        variances.append((mean, max(mean, 1e-9) * float(np.sqrt(2 / (count - 1).sum()))))
+        error = max(mean, 1e-9) * float(np.sqrt(2 / (count - 1).sum()))
+        variances.append((mean, error, covariance.reshape(-1, len(DISTANCES))))
     return variances, ""

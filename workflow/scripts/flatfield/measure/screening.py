@@ -8,7 +8,9 @@ import numpy as np
 
 from flatfield.files.errors import InventoryError
 from flatfield.files.names import is_fits
+from flatfield.measure.bands import find_bands
 from flatfield.measure.blocks import average_channels, block_average
+from flatfield.measure.scales import step_of_values
 from flatfield.raw.cfa import CHANNEL_OF_COLOR
 from flatfield.raw.robust import SIGMA_PER_MAD
 
@@ -24,6 +26,8 @@ COARSENINGS = (1, 4)
 ENOUGH = 3
 #: Beginning of the reason of a frame that fails a test and is used nevertheless.
 KEPT = "kept"
+#: In the reason of a copy, and of a frame whose light flickered.
+COPY, BANDS = "same content as", "bands"
 
 
 @dataclass(frozen=True)
@@ -34,24 +38,28 @@ class FrameStatistics:
     ----------
     snr : float or None
         Signal over noise of a pixel in the centre, of the noisiest channel; None where there is no noise.
-    saturated_percent : dict
-        Saturated pixels by channel.
     constant : float or None
         The value that all pixels have, DN.
     content : str
         Digest of the map: the same in copies.
     map : numpy.ndarray, float32, ``(channels, rows, columns)``
         Mean signal in blocks, DN above black.
+    rows, columns : numpy.ndarray, float64
+        Mean signal of each row and column, DN above black.
+    step : float
+        That the values are multiples of, DN.
     """
 
     snr: float | None
-    saturated_percent: dict
     constant: float | None
     content: str
     map: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+    step: float = 1.0
 
 
-def measure_frame(mosaic, black, cfa, saturation, bias=None):
+def measure_frame(mosaic, black, cfa, values, bias=None):
     """Measure the statistics of a frame.
 
     Parameters
@@ -59,8 +67,8 @@ def measure_frame(mosaic, black, cfa, saturation, bias=None):
     mosaic : numpy.ndarray, ``(rows, columns)``, DN
     black : numpy.ndarray, ``(4,)``, DN
     cfa : ColorFilterArray
-    saturation : float or None
-        Level from which pixels are saturated, DN.
+    values : flatfield.measure.saturation.ValueCounts
+        Of the mosaic.
     bias : numpy.ndarray, float32, ``(rows, columns)``, optional
 
     Returns
@@ -73,18 +81,16 @@ def measure_frame(mosaic, black, cfa, saturation, bias=None):
     means -= average_channels(tile, cfa, cfa.period)
     if bias is not None:
         means -= average_channels(bias, cfa, size)
-    low, high = mosaic.min(), mosaic.max()
-    saturated = dict.fromkeys(cfa.channels, 0.0)
-    if saturation is not None:
-        for index, channel in enumerate(cfa.channels):
-            pixels = cfa.pixels(mosaic, index)
-            saturated[channel] = 100 * float(np.count_nonzero(pixels >= saturation) / pixels.size)
+    low, high = values.range()
+    zero = float(tile.mean()) + (0.0 if bias is None else float(np.median(bias)))
     return FrameStatistics(
         _snr_of_frame(mosaic, means, cfa),
-        saturated,
         float(low) if low == high else None,
         hashlib.sha256(means.tobytes()).hexdigest(),
         means.astype(np.float32),
+        values.rows - zero,
+        values.columns - zero,
+        step_of_values(values),
     )
 
 
@@ -144,7 +150,7 @@ def screen_frames(frames, statistics, owners, tests, min_frames, bad_frames):
         for frame in members:
             reason = _judge_alone(frame, measured[frame], tests) or copies.get(frame)
             reasons |= {frame: reason} if reason else {}
-        for judge in (_judge_drift, _judge_departure):
+        for judge in (_judge_drift, _judge_bands, _judge_gradient, _judge_departure):
             good = [frame for frame in members if frame not in reasons]
             if len(good) >= ENOUGH:
                 found = judge(good, measured, tests)
@@ -205,7 +211,7 @@ def find_copies(contents):
     for frame, content in contents.items():
         original = first.setdefault(content, frame)
         if original is not frame:
-            copies[frame] = f"same content as {original.file}"
+            copies[frame] = f"{COPY} {original.file}"
     return copies
 
 
@@ -224,6 +230,45 @@ def _judge_drift(frames, _, tests):
         for frame, each in zip(frames, deviation, strict=True)
         if abs(each) > limit
     }
+
+
+def _judge_bands(frames, measured, tests):
+    """Bands of light that flickers."""
+    reasons = {}
+    for axis, words in (("columns", "columns"), ("rows", "rows")):
+        found = find_bands(np.array([getattr(measured[frame], axis) for frame in frames]))
+        for frame, bands in zip(frames, found, strict=True):
+            if bands and bands[0] > tests["bands_percent"]:
+                reasons[frame] = (
+                    f"{BANDS} of {bands[0]:.2g} % with a period of {bands[1]:.0f} {words}: the lamp flickers"
+                )
+    return reasons
+
+
+def _judge_gradient(frames, measured, tests):
+    """Gradients that the neighbours in the subset have not, as a cloud or a person makes them."""
+    maps = np.array([measured[frame].map for frame in frames], np.float64)
+    usual = np.maximum(np.median(_relative(maps), axis=0), 1e-6)
+    slopes = np.array([_slope(each) for each in (_relative(maps) / usual).mean(axis=1)])
+    near = range(-NEIGHBOURS, NEIGHBOURS + 1)
+    expected = [
+        np.median([slopes[index + step] for step in near if step and 0 <= index + step < len(slopes)], axis=0)
+        for index in range(len(slopes))
+    ]
+    percent = 200 * np.abs(slopes - expected).sum(axis=1)  # over the whole frame, from -1 to 1
+    limit = max(tests["departure_percent"], tests["departure_sigma"] * SIGMA_PER_MAD * np.median(percent))
+    return {
+        frame: f"departs from the others by a gradient of {each:.2g} % across the frame"
+        for frame, each in zip(frames, percent, strict=True)
+        if each > limit
+    }
+
+
+def _relative(maps):
+    """Maps in units of their level, which is told by all of their blocks, as where the light falls off one is noisy."""
+    usual = np.maximum(np.median(maps, axis=0), 1e-6)
+    levels = np.median(maps / usual, axis=(2, 3)) * np.mean(usual, axis=(1, 2))
+    return maps / np.where(levels > 0, levels, 1)[:, :, None, None]
 
 
 def _judge_departure(frames, measured, tests):
@@ -270,8 +315,7 @@ def coarsen(planes, step):
 
 def _find_departures(maps, limits):
     """Percent, sigma and place of the largest departure of each map."""
-    levels = np.array([np.median(each, axis=(1, 2)) for each in maps])
-    relative = [each / np.where(level > 0, level, 1)[:, None, None] for each, level in zip(maps, levels, strict=True)]
+    relative = list(_relative(np.array(maps, np.float64)))
     usual = np.maximum(np.median(relative, axis=0), 1e-6)
     # noise of a block, were its level 1: photon noise falls with the root of the level
     steps = [_scatter((a - b) / np.sqrt(usual)) for a, b in zip(relative, relative[1:] + relative[:1], strict=True)]
@@ -296,12 +340,23 @@ def _scatter(planes):
 
 
 def _flatten(plane):
-    """A plane without its level and linear gradient; what is more than 3 robust deviations off decides them little."""
+    """A plane without its level and linear gradient."""
+    return _fit_plane(plane)[0]
+
+
+def _slope(plane):
+    """Linear gradient of a plane, to the right and down, over half of its width and height."""
+    return _fit_plane(plane)[1]
+
+
+def _fit_plane(plane):
+    """What a linear gradient leaves of a plane, and that; what is more than 3 robust deviations off decides little."""
     y, x = (np.linspace(-1, 1, length) for length in plane.shape)
-    y, rest = y[:, None], plane - np.median(plane)
+    y, rest, slope = y[:, None], plane - np.median(plane), np.zeros(2)
     for _ in range(2):
         limit = 3 * SIGMA_PER_MAD * np.median(np.abs(rest))
         drawn_in = np.clip(rest, -limit, limit)
-        rest = rest - drawn_in.mean(axis=0) @ x / (x @ x) * x - drawn_in.mean(axis=1) @ y / (y * y).sum() * y
+        step = np.array([drawn_in.mean(axis=0) @ x / (x @ x), (drawn_in.mean(axis=1) @ y / (y * y).sum()).item()])
+        rest, slope = rest - step[0] * x - step[1] * y, slope + step
         rest -= np.median(rest)
-    return rest
+    return rest, slope

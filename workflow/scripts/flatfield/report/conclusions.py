@@ -10,6 +10,10 @@ from flatfield.files.tables import number_of
 EVEN_PERCENT = 3.0
 #: Covered pixels further from the black level of the metadata, DN, are worth a warning.
 WRONG_BLACK = 3.0
+#: In the reason of frames whose light flickered, see `flatfield.measure.screening`.
+BANDED = "the lamp flickers"
+#: Exposures up to this, s, show how the shutter runs.
+SHORT_EXPOSURE = 1 / 1000
 #: Warnings that a run ends with; all are in the report.
 SHOWN_WARNINGS = 6
 
@@ -58,9 +62,11 @@ def conclude(sets, inventories, tables, light_tables, preset, demo):
             list(pair)
             for pair in (
                 *[warning for each, frames in inventories.items() for warning in _left_out(each, frames)],
+                *[warning for each, frames in inventories.items() for warning in _short_exposures(each, frames)],
                 *[warning for each, frames in inventories.items() for warning in _black(each, frames)],
                 *[warning for each, frames in inventories.items() for warning in _no_zero_level(each, frames)],
                 *[warning for each, frames in inventories.items() for warning in _doubts(each, frames)],
+                *[warning for each, rows in noise.items() for warning in _not_linear(each, rows)],
                 *_angles(illumination),
                 *_drifts(drift),
                 *[warning for each, rows in noise.items() for warning in _too_few(each, rows)],
@@ -102,9 +108,19 @@ def _frames(inventories):
 
 def _left_out(name, frames):
     """Warnings of frames that are not used, and of those that failed a test and are used nevertheless."""
-    unused = [frame for frame in frames if not frame.used]
-    kept = [frame for frame in frames if frame.used and frame.reason]
+    flickered = [frame for frame in frames if BANDED in frame.reason]
+    unused = [frame for frame in frames if not frame.used and frame not in flickered]
+    kept = [frame for frame in frames if frame.used and frame.reason and frame not in flickered]
     warnings = []
+    if flickered:
+        left_out = sum(not frame.used for frame in flickered)
+        warnings.append(
+            (
+                f"The light of {name} flickered: {len(flickered)} of {len(frames)} frames have bands ({left_out} are "
+                f"left out), for example {flickered[0].file}: {flickered[0].reason}.",
+                "Expose 1/10 s or longer, with the mechanical shutter, or take another lamp; dim it by distance.",
+            )
+        )
     if unused:
         are = "frame is" if len(unused) == 1 else "frames are"
         warnings.append(
@@ -150,6 +166,24 @@ def _no_zero_level(name, frames):
     ]
 
 
+def _short_exposures(name, frames):
+    """Exposures so short that they show the shutter."""
+    short = [
+        frame for frame in frames if frame.used and frame.exposure_s and frame.exposure_s <= 1.001 * SHORT_EXPOSURE
+    ]
+    if not short:
+        return []
+    least = min(frame.exposure_s for frame in short)
+    return [
+        (
+            f"{len(short)} of {len(frames)} frames of {name} were exposed for 1/{1 / least:.0f} s: shutters run "
+            "unevenly in so short a time, by percents from edge to edge; that turns with the camera and stays in "
+            "the flat and no rotation tells it; lights of longer exposure do not have it.",
+            "Dim the light, so that flats take 1/100 s or longer.",
+        )
+    ]
+
+
 def _doubts(name, frames):
     """What is odd about frames that are used, frames with the same doubt in one warning."""
     doubtful = defaultdict(list)
@@ -160,6 +194,31 @@ def _doubts(name, frames):
         (f"In {name} {files[0]}{f' and {len(files) - 1} more' if len(files) > 1 else ''}: {text}.", "Look at them.")
         for text, files in doubtful.items()
     ]
+
+
+def _not_linear(name, rows):
+    """What the variances of a set say of its sensor, once for all channels."""
+    found = defaultdict(list)
+    for row in rows:
+        for text in (row["reason"] or "").split("; "):
+            kind = next((words for words in NOISE_REMEDIES if words in text), None)
+            if kind:
+                found[kind].append((row["channel"], text))
+    return [
+        (f"In {name}, {', '.join(channel for channel, _ in texts)}: {texts[0][1]}.", NOISE_REMEDIES[kind])
+        for kind, texts in found.items()
+    ]
+
+
+#: What to do about what variances tell, by words of its reason in ``noise.tsv``.
+NOISE_REMEDIES = {
+    "neighbouring pixels share": "Switch off noise reduction and lossy compression, if it is not the sensor's own.",
+    "the variance bends": "Take flats at 20 to 40 % of saturation.",
+    "bright and faint frames differ in shape": (
+        "Give the set `bias` frames of its own; if they do not help, take flats and lights at one level."
+    ),
+    "flats so bright are not linear": "Expose less: at most 60 % of saturation in the brightest channel.",
+}
 
 
 def _evenness(name, rows, tests):

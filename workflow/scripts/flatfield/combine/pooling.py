@@ -1,0 +1,72 @@
+"""Variances of few frames, steadied by those of neighbouring pixels."""
+
+import numpy as np
+from scipy.ndimage import uniform_filter
+from scipy.special import chdtri
+
+#: Side of the box, in pixels of one colour, over which the variances of neighbours are averaged.
+NEIGHBOURS = 15
+#: Probability above which the scatter of a pixel is put down to chance, so that the variance of its neighbours counts.
+CHANCE = 1e-4
+#: Frames from which on the scatter of a pixel itself tells its error: 3 errors then cover 99.6 % instead of 99.7 %.
+ENOUGH = 30
+#: The same of means that reject values, whose scatter is cut short where it is small.
+ENOUGH_CLIPPED = 100
+
+
+def pool_variance(own, freedom):
+    """Variance of each pixel from its neighbours, unless its own is larger than chance explains (hot pixels).
+
+    The variance of a pixel from n frames is itself uncertain by sqrt(2 / (n - 1)), so that deviations in units of its
+    root have the tails of Student's distribution (27 % beyond 3 for a clipped mean of 3 frames); that of the neighbours
+    is not.
+
+    Parameters
+    ----------
+    own : numpy.ndarray, ``(rows, columns)``
+        Variances of the pixels of one colour; NaN where not known.
+    freedom : int
+        Degrees of freedom of each.
+
+    Returns
+    -------
+    numpy.ndarray, ``(rows, columns)``
+        NaN where neither it nor a neighbour is known.
+    """
+    limit, known = chdtri(max(freedom, 1), CHANCE) / max(freedom, 1), np.isfinite(own)
+    usual = known
+    for _ in range(2):
+        share = uniform_filter(usual.astype(own.dtype), NEIGHBOURS, mode="nearest")
+        mean = uniform_filter(np.where(usual, own, own.dtype.type(0)), NEIGHBOURS, mode="nearest")
+        near = np.where(share > 1e-3, mean / np.maximum(share, own.dtype.type(1e-3)), np.nan)
+        usual = known & ~(own > limit * near)
+    return np.where((usual | ~known) & np.isfinite(near), near, own)
+
+
+def pool_errors(error, cfa, method, count, used=None):
+    """Standard errors of a master, of few frames from those of neighbours.
+
+    Parameters
+    ----------
+    error : numpy.ndarray, float32, ``(rows, columns)``
+        From the scatter of each pixel over the frames; NaN where fewer than two count.
+    cfa : ColorFilterArray
+    method : str
+        Of the combination.
+    count : int
+        Frames.
+    used : numpy.ndarray, int16, ``(rows, columns)``, optional
+        Frames that count at each pixel, of a method that rejects some.
+
+    Returns
+    -------
+    numpy.ndarray, float32, ``(rows, columns)``
+    """
+    clipped = used is not None and used.size > 0
+    if count >= (ENOUGH_CLIPPED if clipped or method == "minmax" else ENOUGH) or not np.isfinite(error).any():
+        return error
+    freedom = int(np.median(used) if clipped else count) - 1
+    result, p = np.empty_like(error), cfa.period
+    for i, j, _ in cfa.phases():
+        result[i::p, j::p] = np.sqrt(pool_variance(error[i::p, j::p] ** 2, freedom))
+    return result
