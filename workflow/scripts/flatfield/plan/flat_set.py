@@ -100,6 +100,11 @@ class FlatSet:
         return [subset.rotation for subset in self.found.subsets.values()]
 
     @property
+    def aims(self):
+        """Of the camera in the subsets, half diagonals, or ``free``."""
+        return [subset.aim for subset in self.found.subsets.values()]
+
+    @property
     def pairs(self):
         """The two subsets of each pair, by its name."""
         return {f"{a}-{b}": (a, b) for a, b in combinations(self.found.subsets, 2)}
@@ -161,7 +166,8 @@ class FlatSet:
     def products(self):
         """All that is made of the set."""
         fits = ("flat_cfa", "flat", "models/model", "models/detail", "illumination", "response", "response_rgb")
-        tables = ("flat_check", "stats", "noise", "uniformity", "models", "drift", "illumination", "illumination_tests")
+        tables = ("flat_check", "stats", "noise", "uniformity", "models", "drift")
+        tables += ("illumination", "illumination_tests", "geometry")
         return [
             *self.tables(*tables),
             *(
@@ -217,7 +223,7 @@ class FlatSet:
         """What the combination of a subset needs."""
         subset = self.found.subsets[name]
         files = [self.found.labels[path] for path in subset.frames]
-        return {**self.combining, "files": files, "rotation": subset.rotation}
+        return {**self.combining, "files": files, "rotation": subset.rotation, "aim": subset.aim}
 
     @property
     def debayering(self):
@@ -225,7 +231,9 @@ class FlatSet:
 
     @property
     def separating(self):
-        return {"names": self.subset_names, "rotations": self.rotations, **self.config["illumination"]}
+        poses = {"names": self.subset_names, "rotations": self.rotations, "aims": self.aims}
+        own = {key: self.options[key] for key in ("aim_of", "trust_angles")}
+        return {**poses, **own, "crop_factor": self.config["models"]["crop_factor"], **self.config["illumination"]}
 
     @property
     def comparing(self):
