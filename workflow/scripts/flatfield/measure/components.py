@@ -98,7 +98,7 @@ def minus_two_log(normal, sizes, scale, groups):
     return float(value), np.array([*slopes, of_scale])
 
 
-def fit_sizes(normal, base, groups, starts):
+def fit_sizes(normal, base, groups, starts, bounds=None):
     """Sizes of random parts, and the scale of the noise, that make the data most likely.
 
     Parameters
@@ -111,6 +111,8 @@ def fit_sizes(normal, base, groups, starts):
     starts : list of dict
         First guesses of the sizes by name, and of the scale of the noise, ``noise``: the likelihood may have several
         maxima.
+    bounds : dict, optional
+        Smallest and largest size of some groups.
 
     Returns
     -------
@@ -130,7 +132,7 @@ def fit_sizes(normal, base, groups, starts):
     def cost(logs):
         return minus_two_log(normal, sizes_of(logs), np.exp(logs[-1]), list(groups.values()))
 
-    bounds = [(np.log(SMALLEST), np.log(LARGEST))] * len(groups) + [(0.0, 20.0)]
+    bounds = [tuple(np.log((bounds or {}).get(name, (SMALLEST, LARGEST)))) for name in groups] + [(0.0, 20.0)]
     best = None
     for start in starts:
         first = np.clip(np.log([start[name] for name in names]), *np.array(bounds).T)
@@ -140,7 +142,12 @@ def fit_sizes(normal, base, groups, starts):
     return dict(zip(names, np.exp(best.x).tolist(), strict=True)), float(best.fun)
 
 
-def widen_sizes(normal, base, groups, sizes):
+def value_of(normal, base, groups, sizes):
+    """-2 ln of the likelihood of some sizes."""
+    return minus_two_log(normal, apply_sizes(base, groups, sizes), sizes["noise"], [])[0]
+
+
+def widen_sizes(normal, base, groups, sizes, largest):
     """Sizes made larger for their own uncertainty: few columns that the data tell make it large.
 
     A variance from nu degrees of freedom makes deviations follow Student's distribution, which is wider; here nu is the
@@ -152,7 +159,7 @@ def widen_sizes(normal, base, groups, sizes):
         normal.matrix * np.outer(unit, unit) / sizes["noise"] + np.diag(np.where(np.isinf(whole), 0.0, 1.0))
     )
     told = {name: max(float((1 - np.diag(prior)[columns]).sum()), 1.0) for name, columns in groups.items()}
-    return sizes | {name: sizes[name] * np.sqrt(1 + 2 / told[name]) for name in groups}
+    return sizes | {name: min(sizes[name] * np.sqrt(1 + 2 / told[name]), largest.get(name, np.inf)) for name in groups}
 
 
 def apply_sizes(base, groups, sizes):

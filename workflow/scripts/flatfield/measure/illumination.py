@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import chdtrc
 
-from flatfield.measure.components import SMALLEST, Normal, apply_sizes, estimate, fit_sizes, widen_sizes
+from flatfield.measure.components import SMALLEST, Normal, apply_sizes, estimate, fit_sizes, value_of, widen_sizes
 from flatfield.measure.lamp_model import Model, correlation, normal_of
 from flatfield.measure.lamp_terms import hidden_sizes, told_terms
 from flatfield.measure.poses import Poses
@@ -22,11 +22,15 @@ ITERATIONS, LARGEST_STEP, SMALL_STEP = 12, 2.0, 1e-5
 #: First sizes of the random parts: something changed between the subsets, or the source has fine structure. What is
 #: smallest is kept so for the first steps.
 CHANGED = [
-    {"finer": SMALLEST, "light": 1e-3, "vignetting": 1e-5, "noise": 1.0},
-    {"finer": SMALLEST, "light": 1e-5, "vignetting": 3e-3, "noise": 1.0},
+    {"finer": SMALLEST, "light": 1e-3, "vignetting": 1e-5, "angles": 1.0, "aims": 1.0, "noise": 1.0},
+    {"finer": SMALLEST, "light": 1e-5, "vignetting": 3e-3, "angles": 1.0, "aims": 1.0, "noise": 1.0},
 ]
-FINE = [{"finer": 1e-3, "light": 1e-5, "vignetting": SMALLEST, "noise": 1.0}]
+FINE = [{"finer": 1e-3, "light": 1e-5, "vignetting": SMALLEST, "angles": 1.0, "aims": 1.0, "noise": 1.0}]
 KEPT = 3
+#: Angles and aims that the subsets show to be as given are so to this part of their priors at best.
+SURE = 0.02
+#: Gain in -2 ln of the likelihood from which on the subsets show it.
+SHOWN = 2.0
 #: Difference of -2 ln of the likelihood below which the solution with the larger errors is taken.
 ALIKE = 60.0
 
@@ -139,7 +143,10 @@ def _iterate(blocks, model, first):
     """Gauss-Newton, from sizes of the random parts that are kept for the first steps: there may be several maxima."""
     state, coefficients = model.poses, np.zeros(len(model.source))
     priors, given, geometry, index = state.priors, state.vector, model.columns["geometry"], model.columns["told"]
-    groups = {name: model.columns[name] for name in ("finer", "light", "vignetting")}
+    groups = {name: model.columns[name] for name in ("finer", "light", "vignetting")} | held_alike(
+        model.poses, geometry
+    )
+    bounds = {name: (SURE, 1.0) for name in ("angles", "aims") if name in groups}
     spread = priors[1:]
     scales = hidden_sizes(model.told, np.zeros(len(index)), np.ones(len(index)), model.hidden)
     sizes = first[0]
@@ -150,9 +157,13 @@ def _iterate(blocks, model, first):
         kept = {name: sizes[name] for name in groups if step < KEPT and sizes[name] <= SMALLEST}
         fitted = {name: columns for name, columns in groups.items() if name not in kept}
         starts = first if step < KEPT else [sizes]
-        sizes, likelihood = fit_sizes(normal, apply_sizes(base, groups, kept), fitted, starts)
+        sizes, likelihood = fit_sizes(normal, apply_sizes(base, groups, kept), fitted, starts, bounds)
         sizes |= kept
-        wider = widen_sizes(normal, base, groups, sizes)
+        for name in bounds:  # only what the subsets show
+            loose = sizes | {name: 1.0}
+            if value_of(normal, base, groups, loose) - value_of(normal, base, groups, sizes) < SHOWN:
+                sizes = loose
+        wider = widen_sizes(normal, base, groups, sizes, dict.fromkeys(bounds, 1.0))
         found = estimate(normal, apply_sizes(base, groups, wider), sizes["noise"])
         errors = np.sqrt(np.diag(found.covariance))
         target = found.values[geometry].reshape(-1, 3)
@@ -170,6 +181,23 @@ def _iterate(blocks, model, first):
         if step > KEPT and np.abs(change).max() < SMALL_STEP:
             break
     return state, found, normal, rows, sizes, scales, likelihood
+
+
+def held_alike(poses, columns):
+    """Columns of angles that were given, and of aims that are those of the first subset: each have one precision.
+
+    Where the subsets show that all of them are as given, they are so to a part of their priors.
+    """
+    columns, groups = columns.reshape(-1, 3), {}
+    if len({round(angle % 360, 3) for angle in poses.rotations}) < 3 and not poses.aim_span:
+        return {}  # nothing checks two angles
+    angles = [columns[k - 1, 0] for k in range(1, len(poses)) if not poses.free[k, 0]]
+    same = [k for k in range(1, len(poses)) if not poses.free[k, 1] and np.allclose(poses.aims[k], poses.aims[0])]
+    if angles:
+        groups["angles"] = np.array(angles)
+    if same:
+        groups["aims"] = np.concatenate([columns[k - 1, 1:] for k in same])
+    return groups
 
 
 def _finish(blocks, model, state, found, normal, rows, sizes, scales, _):

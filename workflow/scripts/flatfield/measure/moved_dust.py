@@ -55,7 +55,8 @@ def find_moved(subsets, good, cfa):
     with np.errstate(all="ignore"):
         logs = [np.log(average_good(each.value, good, cfa, size)[0]) for each in subsets.values()]
     logs = np.array(logs) - np.nanmedian(logs, axis=(2, 3), keepdims=True)
-    apart = np.nanmean(logs - np.nanmedian(logs, axis=0), axis=1) if len(logs) > 2 else _of_two(logs)
+    share = len(logs) / (len(logs) - 1)  # the mean holds a part of the spot
+    apart = share * np.nanmean(logs - logs.mean(axis=0), axis=1)
     found = np.zeros(apart.shape, bool)
     for index, plane in enumerate(apart):
         filled = np.where(np.isfinite(plane), plane, 0)
@@ -77,9 +78,3 @@ def find_moved(subsets, good, cfa):
     wide = np.kron(binary_dilation(chosen, np.ones((3, 3))), np.ones((size, size), bool))
     none[: wide.shape[0], : wide.shape[1]] = wide
     return none, sorted(spots, key=lambda spot: -abs(spot.depth))
-
-
-def _of_two(logs):
-    """Of two subsets each differs from the other by as much."""
-    difference = np.nanmean(logs[1] - logs[0], axis=0)
-    return np.array([-difference / 2, difference / 2])
