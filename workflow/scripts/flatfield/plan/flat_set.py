@@ -134,6 +134,13 @@ class FlatSet:
         return [self.path(f"subsets/{name}.fits") for name in self.found.subsets]
 
     @property
+    def unaimed(self):
+        """Combined mosaics of the subsets with the aim of the first, where others have another one."""
+        aims = dict(zip(self.subset_names, self.aims, strict=True))
+        same = [self.path(f"subsets/{name}.fits") for name, aim in aims.items() if aim == self.aims[0]]
+        return same if len(same) < len(aims) else []
+
+    @property
     def differences(self):
         return [self.path(f"differences/{pair}.fits") for pair in self.pairs]
 
