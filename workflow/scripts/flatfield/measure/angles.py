@@ -81,7 +81,7 @@ def fit_poses(blocks, poses, degree, steps=STEPS):
     return Fit(float(chi2), (count - 1) * (blocks.x.size - 1) - n, state, n)
 
 
-def thin(blocks, most=500):
+def thin(blocks, most=300):
     """Every n-th block, where many would only cost time."""
     step = max(blocks.x.size // most, 1)
     return replace(

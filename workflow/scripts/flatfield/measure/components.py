@@ -133,12 +133,12 @@ def fit_sizes(normal, base, groups, starts, bounds=None):
         return minus_two_log(normal, sizes_of(logs), np.exp(logs[-1]), list(groups.values()))
 
     bounds = [tuple(np.log((bounds or {}).get(name, (SMALLEST, LARGEST)))) for name in groups] + [(0.0, 20.0)]
-    best = None
+    fits = []
     for start in starts:
         first = np.clip(np.log([start[name] for name in names]), *np.array(bounds).T)
         options = {"maxiter": 30, "ftol": 1e-10}
-        found = minimize(cost, first, jac=True, bounds=bounds, method="L-BFGS-B", options=options)
-        best = found if best is None or found.fun < best.fun else best
+        fits.append(minimize(cost, first, jac=True, bounds=bounds, method="L-BFGS-B", options=options))
+    best = min(fits, key=lambda fit: fit.fun)
     return dict(zip(names, np.exp(best.x).tolist(), strict=True)), float(best.fun)
 
 

@@ -184,7 +184,7 @@ def run_tests(solution, singles, blocks, poses, names, weights, options):
         )
     of_solution, of_hidden = response_errors(solution, x, y, weights)
     noise = float(np.sqrt(np.mean((weights[:, None] * blocks.errors) ** 2) * len(weights)))
-    parts = (noise, float(np.sqrt(of_solution.mean())), float(np.sqrt(of_hidden.mean())))
+    parts = [noise, float(np.sqrt(of_solution.mean())), float(np.sqrt(of_hidden.mean()))]
     part_words = "noise {:.2g}, solution {:.2g}, hidden part of the light source {:.2g} %".format(
         *(100 * part for part in parts)
     )
@@ -195,7 +195,7 @@ def run_tests(solution, singles, blocks, poses, names, weights, options):
     divided = angles["verdict"] in ("as given", "found", "do not explain the subsets")
     if not divided:
         mean = sum(w * solution.log_source(x, y, k) for k, w in enumerate(weights))
-        parts = (*parts, float(mean.std()))
+        parts.append(float(mean.std()))
         part_words += f", light source that was not divided out {100 * parts[-1]:.2g} %"
     rows = [
         verdict("light source uneven", "yes" if chance < SIGNIFICANT else "no", words, seen, whole),

@@ -65,18 +65,17 @@ def hidden_sizes(told, coefficients, variances, hidden):
     numpy.ndarray
         Standard deviations of the coefficients.
     """
-    power = {}
-    for n in {n for n, _ in (*told, *hidden)}:
+    power: dict[int, float] = {}
+    for n in sorted({n for n, _ in told}):
         squares = [
             max(value**2 - variance, 0) * unit_size(term) ** 2
             for term, value, variance in zip(told, coefficients, variances, strict=True)
             if term[0] == n
         ]
-        power[n] = float(np.mean(squares)) if squares else None
-    lowest = next((power[n] for n in sorted(power) if power[n] is not None), 0.0)
+        power[n] = float(np.mean(squares))
+    lowest = next(iter(power.values()), 0.0)
     sizes = []
     for term in hidden:
-        own = power[term[0]] if power[term[0]] is not None else lowest
         floor = 0.0 if term[1] else UNKNOWN_RADIAL / 4 ** (term[0] // 2 - 1)
-        sizes.append(np.sqrt(own + floor**2) / unit_size(term))
+        sizes.append(np.sqrt(power.get(term[0], lowest) + floor**2) / unit_size(term))
     return np.array(sizes)

@@ -110,9 +110,9 @@ def separate(subsets, flat, bias, poses, degree, trust_angles=False):
         tests = unsolved(blocks, poses, reason)
     tests.append(_judge_dust(spots))
     found = {row["test"]: row["verdict"] for row in tests}
-    divided = solution is not None and found["divided out"] == "yes"
-    value, error = flat.value, flat.error
-    if divided:
+    value, error, divided = flat.value, flat.error, False
+    if solution and found["divided out"] == "yes":
+        divided = True
         own = [solution.coefficients]
         if found["channels differ"] == "yes":
             mean = np.mean([each for each, _ in singles], axis=0)
@@ -124,13 +124,16 @@ def separate(subsets, flat, bias, poses, degree, trust_angles=False):
     header["IMAGETYP"] = "Response"
     header["ILLUMIN"] = (degree if divided else 0, "degree of the source divided out")
     mask = flat.mask | np.where(moved, np.uint8(MASKED_MOVED), np.uint8(0)) if spots else flat.mask
+    source, source_error, hidden = _draw_source(solution, weights, shape)
     logs, errors, *_ = average_logs(value, error, good, cfa)
     return Separation(
         describe_terms(solution, singles, degree, poses, cfa.channels, reason),
         tests,
         cross_check(maps, subsets, solution if divided else None, value, cfa),
         describe_geometry(solution, names) if solution else [],
-        *_draw_source(solution, weights, shape),
+        source,
+        source_error,
+        hidden,
         Mosaic(value, cfa, header, error, mask),
         (logs, errors),
     )

@@ -173,8 +173,8 @@ class FlatSet:
     def products(self):
         """All that is made of the set."""
         fits = ("flat_cfa", "flat", "models/model", "models/detail", "illumination", "response", "response_rgb")
-        tables = ("flat_check", "stats", "noise", "uniformity", "models", "drift")
-        tables += ("illumination", "illumination_tests", "geometry")
+        measured = ("flat_check", "stats", "noise", "uniformity", "models", "drift")
+        tables = (*measured, "illumination", "illumination_tests", "geometry")
         return [
             *self.tables(*tables),
             *(
