@@ -11,29 +11,45 @@ from flatfield.measure import verdict
 
 
 def rows(**sets):
-    base = {"optics": "a lens", "uneven_error": 0.01, "noise_percent": 0.1, "saturated_percent": 0, "angles": True}
+    base = {"optics": "a lens", "noise_percent": 0.1, "saturated_percent": 0, "angles": True}
     return [{"set": name, **base, **own} for name, own in sets.items()]
 
 
 @pytest.mark.parametrize(
     ("sets", "expected"),
     [
-        ({"a": {"uneven_percent": 1.0}, "b": {"uneven_percent": 0.2}}, {"a": "not the best", "b": "use"}),
-        ({"a": {"uneven_percent": 0.21}, "b": {"uneven_percent": 0.2}}, {"a": "equal", "b": "equal"}),
         (
-            {"a": {"uneven_percent": 0.21}, "b": {"uneven_percent": 0.2, "noise_percent": 0.2}},
+            {"a": {"response_error_percent": 1.0}, "b": {"response_error_percent": 0.2}},
+            {"a": "not the best", "b": "use"},
+        ),
+        ({"a": {"response_error_percent": 0.21}, "b": {"response_error_percent": 0.2}}, {"a": "equal", "b": "equal"}),
+        (
+            {"a": {"response_error_percent": 0.21}, "b": {"response_error_percent": 0.2, "noise_percent": 0.2}},
             {"a": "use", "b": "not the best"},
         ),
-        ({"a": {"uneven_percent": None}, "b": {"uneven_percent": 0.2}}, {"a": "cannot be judged", "b": "use"}),
         (
-            {"a": {"uneven_percent": 0.1, "angles": False}, "b": {"uneven_percent": 0.2}},
+            {
+                "a": {"response_error_percent": 0.21, "disagrees": True},
+                "b": {"response_error_percent": 0.2, "noise_percent": 0.2, "disagrees": True},
+            },
+            {"a": "equal", "b": "equal"},
+        ),
+        (
+            {"a": {"response_error_percent": None}, "b": {"response_error_percent": 0.2}},
             {"a": "cannot be judged", "b": "use"},
         ),
         (
-            {"a": {"uneven_percent": 0.1, "saturated_percent": 2}, "b": {"uneven_percent": 0.2}},
+            {"a": {"response_error_percent": 0.1, "angles": False}, "b": {"response_error_percent": 0.2}},
             {"a": "cannot be judged", "b": "use"},
         ),
-        ({"a": {"uneven_percent": 0.1}, "b": {"uneven_percent": 0.2, "optics": "other"}}, {"a": "only", "b": "only"}),
+        (
+            {"a": {"response_error_percent": 0.1, "saturated_percent": 2}, "b": {"response_error_percent": 0.2}},
+            {"a": "cannot be judged", "b": "use"},
+        ),
+        (
+            {"a": {"response_error_percent": 0.1}, "b": {"response_error_percent": 0.2, "optics": "other"}},
+            {"a": "only", "b": "only"},
+        ),
     ],
 )
 def test_verdicts(sets, expected):
@@ -41,6 +57,55 @@ def test_verdicts(sets, expected):
     verdict.judge(made, doubtful=set())
     assert {row["set"]: row["verdict"] for row in made} == expected
     assert all(row["reason"] for row in made)
+
+
+def responses(hidden, noise=1e-4, shape=(3, 32, 48)):
+    """ln of the responses of one lens before lamps that hide a radial part of this rms, and their errors."""
+    rng, (x, y) = np.random.default_rng(2), coordinates(*shape[1:])
+    radial = x * x + y * y
+    radial = (radial - radial.mean()) / radial.std()
+    pixels = 0.001 * rng.standard_normal(shape)
+    return {
+        name: (-2 * np.log1p(0.8 * (x * x + y * y)) + size * radial + pixels + noise * rng.standard_normal(shape),
+               np.full(shape, noise))
+        for name, size in hidden.items()
+    }  # fmt: skip
+
+
+def compared(true, expected, aside=0.01):
+    """Rows after the sets have judged each other: true and expected hidden part of each, percent."""
+    made = rows(**{name: {"hidden_percent": size, "aside": aside} for name, size in expected.items()})
+    verdict.cross_judge(made, responses({name: size / 100 for name, size in true.items()}))
+    verdict.judge(made, doubtful=set())
+    return {row["set"]: row for row in made}
+
+
+def test_two_lamps_that_agree_close():
+    found = compared({"a": 0.0, "b": 0.0}, {"a": 0.5, "b": 0.5})
+    for row in found.values():
+        assert row["verdict"] == "equal" and row["closure_percent"] < 0.02
+    assert found["a"]["closure_with"] == "b"
+
+
+def test_a_set_that_hides_nothing_is_the_measure_of_the_others():
+    """An even lamp with a radial part, and an uneven one with a subset aimed aside: the second is right."""
+    found = compared({"panel": -1.13, "sky": 0.0}, {"panel": 0.5, "sky": 0.0})
+    assert found["sky"]["verdict"] == "use" and found["panel"]["verdict"] == "not the best"
+    assert found["panel"]["response_error_percent"] == pytest.approx(1.13, abs=0.03)
+    assert found["panel"]["closure_percent"] == pytest.approx(1.13, abs=0.03)
+
+
+def test_of_two_sets_that_disagree_neither_is_recommended():
+    """The lamp that is even in all that turns may be the wrong one."""
+    found = compared({"panel": -1.13, "sky": 0.0}, {"panel": 0.5, "sky": 0.55})
+    assert {row["verdict"] for row in found.values()} == {"equal"}
+    assert all(row["response_error_percent"] > 0.5 for row in found.values())
+
+
+def test_of_three_sets_the_one_apart_is_wrong():
+    found = compared({"panel": -1.6, "sky": 0.0, "wall": 0.05}, {"panel": 0.5, "sky": 0.5, "wall": 0.5})
+    assert found["panel"]["verdict"] == "not the best"
+    assert {found[name]["verdict"] for name in ("sky", "wall")} == {"equal"}
 
 
 def test_sets_of_one_source_are_equal(tmp_path):
@@ -62,10 +127,12 @@ def test_sets_of_one_source_are_equal(tmp_path):
             values = log_source({term: source[term] for term in terms}, x, y, 0)
             rms, error = (float(found[name][f"{column}_{part}"]) for part in ("percent", "error"))
             assert rms == pytest.approx(100 * values.std(), abs=4 * error + 0.01 * rms)
+        assert float(found[name]["response_error_percent"]) > float(found[name]["hidden_percent"]) > 0.3
     for row in found.values():
         assert float(row["repeat_percent"]) < 4 * float(row["repeat_error"])
     verdict = project.conclusions()["verdict"][0]
-    assert "Use first or second for" in verdict and "cannot be told apart" in verdict
+    assert "Use first or second for" in verdict and "no difference from second that counts" in verdict
+    assert any("first and second agree on the lens" in text for text in project.conclusions()["verdict"])
 
 
 def only(source, order):

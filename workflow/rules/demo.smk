@@ -15,6 +15,19 @@ rule simulate_flats:
         "../scripts/simulate_flats.py"
 
 
+rule simulate_aimed_flats:
+    """Raw flats (DNG) of one more subset of the best set, with the simulated camera aimed aside."""
+    output:
+        frames=demo.aimed_files("<resources>/demo", config["demo"]["frames"]),
+    log:
+        "<logs>/demo/simulate_aimed_flats.log",
+    priority: 200
+    params:
+        options={"demo": config["demo"]},
+    script:
+        "../scripts/simulate_aimed_flats.py"
+
+
 rule simulate_lights:
     """Raw lights of the simulated camera (DNG), and the true scenes."""
     output:
@@ -37,6 +50,7 @@ rule compare_truth:
         responses=[each.path("response.fits") for each in PLAN.demo_sets],
         noise=[each.path("noise.tsv") for each in PLAN.demo_sets],
         truths=[each.truth for each in PLAN.demo_sets],
+        unaimed=[path for each in PLAN.demo_sets for path in each.unaimed],
         lights=PLAN.demo_lights,
         scenes="<resources>/demo/truth/lights.fits" if PLAN.demo_lights else [],
         sets="<results>/sets.tsv",

@@ -108,7 +108,7 @@ rule debayer_flat:
 
 
 rule solve_illumination:
-    """The light source told from the camera by the angles of the subsets, and the flat without it."""
+    """The light source, separated from the camera by angles and aims of the subsets, and the flat without it."""
     input:
         subsets=of_set("subsets"),
         flat="<results>/{set}/flat_cfa.fits",
@@ -117,6 +117,8 @@ rule solve_illumination:
         terms="<results>/{set}/illumination.tsv",
         tests="<results>/{set}/illumination_tests.tsv",
         cross="<results>/{set}/cross.tsv",
+        geometry="<results>/{set}/geometry.tsv",
+        blocks="<results>/{set}/response_blocks.fits",
         source="<results>/{set}/illumination.fits",
         response="<results>/{set}/response.fits",
         rgb="<results>/{set}/response_rgb.fits",

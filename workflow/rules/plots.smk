@@ -44,10 +44,11 @@ rule plot_differences:
 
 
 rule plot_illumination:
-    """The light source as each subset saw it, what was solved for, and what is left over."""
+    """The light source as each subset saw it, what was found, what remains, and what is not known."""
     input:
         subsets=of_set("subsets"),
         terms="<results>/{set}/illumination.tsv",
+        geometry="<results>/{set}/geometry.tsv",
         source="<results>/{set}/illumination.fits",
         response="<results>/{set}/response.fits",
         truth=of_set("truth"),

@@ -101,13 +101,14 @@ rule model_flat:
 
 
 rule compare_sets:
-    """A row a set: how much its subsets differ, its S/N, and whether it is the most uniform."""
+    """A row a set: the error of its response, how far sets of one lens agree, its S/N, and which set to use."""
     input:
         inventories=PLAN.of_sets("frames.tsv"),
         stats=PLAN.of_sets("stats.tsv"),
         uniformity=PLAN.of_sets("uniformity.tsv"),
         noise=PLAN.of_sets("noise.tsv"),
         sources=PLAN.of_sets("illumination_tests.tsv"),
+        responses=PLAN.of_sets("response_blocks.fits"),
     output:
         sets="<results>/sets.tsv",
     log:

@@ -9,7 +9,7 @@ from flatfield.files.job import run
 from flatfield.raw.mosaic import write_mosaic
 
 
-def main(frames, bands, inspected, subset, files, overscan, rotation, combine, limits, bias=None):
+def main(frames, bands, inspected, subset, files, overscan, rotation, aim, combine, limits, bias=None):
     """Write the combined mosaic of a subset.
 
     Parameters
@@ -26,8 +26,10 @@ def main(frames, bands, inspected, subset, files, overscan, rotation, combine, l
     files : list of str
         Names of the frames in the table.
     overscan : bool
-    rotation : float
-        Of the camera, degrees counter-clockwise seen from behind it.
+    rotation : float or None
+        Of the camera, degrees counter-clockwise seen from behind it; None where it is not known.
+    aim : list of float or str
+        Half diagonals of the frame to the right and down, or ``free``.
     combine : dict
         Section of the configuration.
     limits : dict
@@ -39,7 +41,11 @@ def main(frames, bands, inspected, subset, files, overscan, rotation, combine, l
     parts = bands or combine_subset(selection, combine, limits)
     mosaic = describe_master(selection, parts, "Flat Field", combine)
     mosaic.header["SUBSET"] = (Path(subset).stem, "frames between two rotations")
-    mosaic.header["ROTATION"] = (rotation, "[deg] counter-clockwise, from behind the camera")
+    if rotation is not None:
+        mosaic.header["ROTATION"] = (rotation, "[deg] counter-clockwise, from behind the camera")
+    if aim != [0, 0]:
+        text = aim if aim == "free" else ", ".join(f"{value:g}" for value in aim)
+        mosaic.header["AIM"] = (text, "half diagonals to the right, down")
     mosaic.header.update(describe_combination(combine))
     write_mosaic(subset, mosaic)
 

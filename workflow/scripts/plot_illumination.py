@@ -1,21 +1,21 @@
-"""Plot the light source as each subset saw it, what was solved for, and what is left."""
+"""Plot the light source as each subset saw it, what was found, what remains, and what is not known."""
 
 from flatfield.files.job import run
 from flatfield.files.tables import read_table
-from flatfield.measure.illumination_maps import map_subsets, map_truth
+from flatfield.measure.illumination_maps import map_subsets, map_truth, map_unknown
 from flatfield.raw.mosaic import read_mosaic
 from flatfield.report.plotting import plot_rows, plotted_size
 
 
-def main(subsets, terms, source, response, plot, title, truth=None):
+def main(subsets, terms, geometry, source, response, plot, title, truth=None):
     """Write a PNG.
 
     Parameters
     ----------
     subsets : list of str
         Combined mosaics.
-    terms, source, response : str
-        ``illumination.tsv``, ``illumination.fits`` and ``response.fits``.
+    terms, geometry, source, response : str
+        ``illumination.tsv``, ``geometry.tsv``, ``illumination.fits`` and ``response.fits``.
     plot : str
         PNG to write.
     title : str
@@ -25,12 +25,17 @@ def main(subsets, terms, source, response, plot, title, truth=None):
     """
     flat = read_mosaic(response)
     size, channel = plotted_size(flat.shape, flat.cfa), len(flat.cfa.channels) // 2  # green has the least noise
-    rows = map_subsets(map(read_mosaic, subsets), flat, read_table(terms), size, channel)
+    rows = map_subsets(map(read_mosaic, subsets), flat, read_table(terms), read_table(geometry), size, channel)
+    unknown = map_unknown(source, flat.cfa, size, channel)
     if truth:
         rows.append(map_truth(source, truth, flat.cfa, size, channel))
     style = {"unit": "percent", "signed": True, "shared": True, "shape": flat.shape}
     of_channel = f", {flat.cfa.channels[channel]}" if len(flat.cfa.channels) > 1 else ""
-    plot_rows(plot, f"{title}: the light source{of_channel}", [{"panels": panels, **style} for panels in rows])
+    plot_rows(
+        plot,
+        f"{title}: the light source{of_channel}",
+        [{"panels": panels, **style} for panels in rows] + [{"panels": unknown, **style, "signed": False}],
+    )
 
 
 if "snakemake" in globals():

@@ -2,7 +2,7 @@
 
 from flatfield.files.job import run
 from flatfield.raw.mosaic import read_mosaic
-from flatfield.report.plotting import describe_exposure, plot_rows
+from flatfield.report.plotting import describe_exposure, describe_pose, plot_rows
 
 
 def main(subsets, plot, title):
@@ -18,8 +18,10 @@ def main(subsets, plot, title):
         Of the set.
     """
     mosaics = [read_mosaic(path) for path in subsets]
-    labels = "{0[SUBSET]}: {0[NCOMBINE]} frames, camera at {0[ROTATION]:g}°"
-    panels = [(labels.format(each.header), each.value) for each in mosaics]
+    panels = [
+        (f"{each.header['SUBSET']}: {each.header['NCOMBINE']} frames, {describe_pose(each.header)}", each.value)
+        for each in mosaics
+    ]
     title = ", ".join(filter(None, [title, describe_exposure(mosaics[0].header)]))
     plot_rows(plot, title, [{"panels": panels, "unit": "DN above black", "signed": False, "shared": True}])
 

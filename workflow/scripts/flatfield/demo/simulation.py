@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from flatfield.demo.names import ROTATIONS, SETS
+from flatfield.demo.names import AIM, ROTATIONS, SETS
 from flatfield.raw import dng
 from flatfield.raw.cfa import ColorFilterArray
 
@@ -46,6 +46,8 @@ class SourceAndLens:
         Light source in its own frame: relative change from the centre to the edge.
     direction : float
         Direction in which the source gets brighter, degrees counter-clockwise from the right.
+    radial : float
+        Light source: relative change from the middle to the corner, in all directions alike.
     """
 
     aperture: float
@@ -55,12 +57,13 @@ class SourceAndLens:
     gradient: float
     curvature: float
     direction: float
+    radial: float = 0.0
 
 
 LIGHT_SET = "outdoors"  # the lights were taken with the lens and aperture of this set
 OPTICS = {
     "indoors": SourceAndLens(2.8, "1/30", 8500, (3.5, 3.3, 3.4), 0.03, -0.02, 70),
-    "outdoors": SourceAndLens(2.8, "1/500", 9000, (3.5, 3.3, 3.4), 0.004, -0.002, 20),
+    "outdoors": SourceAndLens(2.8, "1/500", 9000, (3.5, 3.3, 3.4), 0.004, -0.002, 20, -0.03),
     "outdoors_f4": SourceAndLens(4.0, "1/250", 9000, (2.3, 2.2, 2.25), 0.010, -0.004, 45),
 }
 
@@ -95,11 +98,12 @@ def response(optics, rows, columns, seed):
     return result
 
 
-def source(optics, rotation, rows, columns):
+def source(optics, rotation, rows, columns, aim=(0.0, 0.0)):
     """Light source as the camera sees it when turned by `rotation` degrees counter-clockwise (seen from behind).
 
     A direction p of the camera then points to the direction p turned counter-clockwise in the source, so
-    that what was brighter at the top at 0 is brighter at the right at 90.
+    that what was brighter at the top at 0 is brighter at the right at 90. Aimed to the right and down by half
+    diagonals, it sees what lay there before in the middle.
 
     Returns
     -------
@@ -109,8 +113,10 @@ def source(optics, rotation, rows, columns):
     x, y = coordinates(rows, columns)
     angle = np.radians(rotation)
     u, v = x * np.cos(angle) - y * np.sin(angle), x * np.sin(angle) + y * np.cos(angle)
+    u, v = u + aim[0], v - aim[1]
     along = u * np.cos(np.radians(optics.direction)) + v * np.sin(np.radians(optics.direction))
-    return 1 + optics.gradient * along + optics.curvature * (along**2 + 0.5 * u * v)
+    turning = optics.gradient * along + optics.curvature * (along**2 + 0.5 * u * v)
+    return 1 + turning + optics.radial * (u * u + v * v)
 
 
 def expose(electrons, gain, read_noise, rng):
@@ -156,15 +162,26 @@ def simulate_flats(name, size, seed, frames):
     metadata : dict
         EXIF fields.
     """
+    yield from _simulate_subsets(name, size, seed, frames, [(each, (0.0, 0.0)) for each in ROTATIONS], 0)
+
+
+def simulate_aimed_flats(name, size, seed, frames):
+    """Simulate the flats of one more subset, with the camera aimed aside; as `simulate_flats`."""
+    yield from _simulate_subsets(name, size, seed, frames, [(0, AIM)], len(ROTATIONS))
+
+
+def _simulate_subsets(name, size, seed, frames, poses, first):
+    """Frames of subsets at these angles and aims; `first` subsets were taken before."""
     optics, number = OPTICS[name], SETS.index(name) + 1
-    rng = np.random.default_rng([seed, number])
+    rng = np.random.default_rng([seed, number] + [first] * bool(first))
     start = datetime(2026, 5, number, 10)
     rows, columns = size
     camera = response(optics, rows, columns, seed) * np.array(SENSITIVITY)[CFA.channel_map(size)] * optics.level * GAIN
-    for index in range(frames * len(ROTATIONS)):
+    for index in range(frames * first, frames * (first + len(poses))):
         subset = index // frames
+        rotation, aim = poses[subset - first]
         drift = 1 + DRIFT * np.sin(2 * np.pi * index / (1.7 * frames)) + JITTER * rng.standard_normal()
-        electrons = camera * source(optics, ROTATIONS[subset], rows, columns) * drift
+        electrons = camera * source(optics, rotation, rows, columns, aim) * drift
         time = start + timedelta(seconds=4 * index + 300 * subset)
         yield expose(electrons, GAIN, READ_NOISE, rng), _exif(optics.aperture, optics.exposure, 100, time)
 

@@ -9,12 +9,15 @@ from flatfield.files.fits import read_planes
 from flatfield.files.tables import number_of
 from flatfield.measure.blocks import block_average
 from flatfield.measure.calibration import compare_regions, cut_planes
+from flatfield.measure.poses import Poses
+from flatfield.measure.separation import separate
 from flatfield.raw.mosaic import read_mosaic
 
 #: Side of the blocks in which the shape of a flat is compared, pixels.
 BLOCK = 12
 SHAPE = f"shape of the master, rms error over {BLOCK} x {BLOCK} pixels"
 RESPONSE = "the same, light source divided out"
+UNAIMED = "the same, without the subset that is aimed aside"
 VIGNETTING, LIGHT = "vignetting, centre / corner", "calibrated light, centre / corner"
 CAMERA = {
     ("gain_e_per_dn", "gain, e-/DN"): GAIN,
@@ -31,10 +34,40 @@ def compare_flat(name, flat, master, response, truth, regions):
     true_planes = interpolate_bilinear(true.value, true.cfa)
     rows = _compare_ratios(name, VIGNETTING, planes, true_planes, channels, regions)
     for quantity, path in ((SHAPE, master), (RESPONSE, response)):
-        found = interpolate_bilinear(read_mosaic(path).value, true.cfa)
-        for channel, plane, true_plane in zip(channels, found, true_planes, strict=True):
-            ratio = block_average(plane / true_plane, BLOCK)
-            rows.append(row_of_truth(name, channel, quantity, "", "", 100 * float(ratio.std() / ratio.mean())))
+        rows += _compare_shape(name, quantity, read_mosaic(path).value, true)
+    return rows
+
+
+def compare_unaimed(name, subsets, flat, truth, options):
+    """Shape of the response as it would be without the subsets that are aimed aside.
+
+    Parameters
+    ----------
+    name : str
+        Of the set.
+    subsets : list of str
+        Combined mosaics of the subsets with the aim of the first.
+    flat, truth : str
+        ``flat_cfa.fits`` and the true response.
+    options : dict
+        degree, angle_error_deg, aim_error.
+    """
+    parts = [read_mosaic(path, error=True) for path in subsets]
+    poses = Poses.make(
+        [each.header["ROTATION"] for each in parts], None, options["angle_error_deg"], options["aim_error"]
+    )
+    named = {each.header["SUBSET"]: each for each in parts}
+    found = separate(named, read_mosaic(flat, error=True, mask=True), None, poses, options["degree"])
+    return _compare_shape(name, UNAIMED, found.response.value, read_mosaic(truth))
+
+
+def _compare_shape(name, quantity, value, true):
+    """Rms error of the shape of a mosaic over blocks, for each channel."""
+    rows = []
+    planes = zip(*(interpolate_bilinear(each, true.cfa) for each in (value, true.value)), strict=True)
+    for channel, (plane, true_plane) in zip(true.cfa.channels, planes, strict=True):
+        ratio = block_average(plane / true_plane, BLOCK)
+        rows.append(row_of_truth(name, channel, quantity, "", "", 100 * float(ratio.std() / ratio.mean())))
     return rows
 
 

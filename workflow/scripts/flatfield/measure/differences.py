@@ -65,7 +65,7 @@ def describe_difference(a, b):
     a, b : astropy.io.fits.Header
     """
     header = a.copy(strip=True)
-    for name in ("SUBSET", "ROTATION"):
+    for name in ("SUBSET", "ROTATION", "AIM"):
         header.remove(name, ignore_missing=True)
     dates = [each[name] for each in (a, b) for name in ("DATE-OBS", "DATE-END") if name in each]
     if dates:

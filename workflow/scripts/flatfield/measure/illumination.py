@@ -1,302 +1,264 @@
 """The light source told from the camera: what turned between the subsets was the lamp, what stayed is the flat.
 
-For the subsets k of a set, with the camera turned by t_k, ln C_k = ln R + ln I(turned by t_k) + const_k. ln I is a sum
-of Zernike terms in the frame of the source, solved for by least squares with a value of ln R for each block of pixels.
-Terms that look the same at all angles are part of R as much as of I; they are left in R.
+For the subsets k of a set, ln C_k = ln R + ln I(seen at angle and aim k) + const_k. ln I is a sum of Zernike terms in
+the frame of the source, solved for by least squares with a value of ln R for each block of pixels. Angles and aims are
+unknowns with priors (Gauss-Newton). What this cannot hold - a lamp or vignetting that changed between the subsets,
+structure finer than the degree - is in the model as random parts, whose sizes the data tell, so that errors hold it.
 """
 
 from dataclasses import dataclass
-from itertools import product
-from math import factorial
 
 import numpy as np
-from numpy.polynomial.legendre import legvander
 from scipy.special import chdtrc
 
-from flatfield.measure.blocks import average_good, block_positions, block_side
+from flatfield.measure.components import SMALLEST, Normal, apply_sizes, estimate, fit_sizes, value_of, widen_sizes
+from flatfield.measure.lamp_model import Model, correlation, normal_of
+from flatfield.measure.lamp_terms import hidden_sizes, told_terms
+from flatfield.measure.poses import Poses
+from flatfield.measure.zernike import evaluate_terms
 
-#: Subset maps are averaged over blocks, about so many across.
-BLOCKS_ACROSS = 48
-#: Least change of a term over the angles (1 is most) for which it is solved for: below, errors of the angles rule.
-VISIBLE = 0.1
-#: Subsets up to which all quarter turns are tried, and the gain in chi^2 a term that makes other angles better.
-MOST_TURNED, BETTER = 4, 10.0
-
-
-def zernike_terms(degree):
-    """Zernike terms up to a degree but the constant: ``(n, m)``, m > 0 for cos(m phi), m < 0 for sin(|m| phi).
-
-    Examples
-    --------
-    >>> zernike_terms(2)
-    [(1, 1), (1, -1), (2, 0), (2, 2), (2, -2)]
-    """
-    orders = [(n, m) for n in range(1, degree + 1) for m in range(n % 2, n + 1, 2)]
-    return [(n, each) for n, m in orders for each in ((m, -m) if m else (0,))]
-
-
-def evaluate_term(term, x, y):
-    """A Zernike term, between -1 and 1 in the unit circle.
-
-    Parameters
-    ----------
-    term : tuple of int
-        See `zernike_terms`.
-    x, y : numpy.ndarray
-        To the right and up, half diagonals of the frame.
-
-    Returns
-    -------
-    numpy.ndarray
-        R_n^|m|(r) cos(m phi) or sin(|m| phi) (Born & Wolf, Principles of Optics, 9.2.1).
-    """
-    n, m = term[0], abs(term[1])
-    square = x * x + y * y
-    radial = sum(
-        (-1) ** k
-        * factorial(n - k)
-        / (factorial(k) * factorial((n + m) // 2 - k) * factorial((n - m) // 2 - k))
-        * square ** ((n - m) // 2 - k)
-        for k in range((n - m) // 2 + 1)
-    )
-    around = (x + 1j * y) ** m
-    return radial * (around.imag if term[1] < 0 else around.real)
-
-
-def turn(x, y, rotation):
-    """Where points of the frame lie in the source, with the camera turned counter-clockwise, seen from behind, degrees.
-
-    A direction p of the camera then points to p turned counter-clockwise in the source.
-    """
-    cos, sin = np.cos(np.radians(rotation)), np.sin(np.radians(rotation))
-    return x * cos - y * sin, x * sin + y * cos
-
-
-def visible_terms(degree, rotations):
-    """Terms that change when the camera is turned by these angles, with how much they do.
-
-    A term of angular order m only turns its phase by m t. What is the same for all angles cannot be told from the flat.
-
-    Parameters
-    ----------
-    degree : int
-    rotations : sequence of float
-        Degrees.
-
-    Returns
-    -------
-    visible, hidden : dict
-        For each term 0 (never changes) to 1 (its phases cancel): sqrt(1 - |mean exp(i m t)|^2).
-
-    Examples
-    --------
-    >>> [len(visible_terms(degree, (0, 90, 180))[0]) for degree in (1, 2, 3, 4)]
-    [2, 4, 8, 10]
-    >>> [len(visible_terms(degree, (0, 180))[0]) for degree in (1, 2, 3, 4)]
-    [2, 2, 6, 6]
-    """
-    turned = np.exp(1j * np.radians(np.asarray(rotations, float)))
-    change = {
-        term: float(np.sqrt(max(1 - abs(np.mean(turned ** abs(term[1]))) ** 2, 0))) for term in zernike_terms(degree)
-    }
-    visible = {term: each for term, each in change.items() if each >= VISIBLE}
-    return visible, {term: each for term, each in change.items() if term not in visible}
+#: Steps of Gauss-Newton; the largest step in units of the prior; and the step that ends it.
+ITERATIONS, LARGEST_STEP, SMALL_STEP = 12, 2.0, 1e-5
+#: First sizes of the random parts: something changed between the subsets, or the source has fine structure. What is
+#: smallest is kept so for the first steps.
+CHANGED = [
+    {"finer": SMALLEST, "light": 1e-3, "vignetting": 1e-5, "angles": 1.0, "aims": 1.0, "noise": 1.0},
+    {"finer": SMALLEST, "light": 1e-5, "vignetting": 3e-3, "angles": 1.0, "aims": 1.0, "noise": 1.0},
+]
+FINE = [{"finer": 1e-3, "light": 1e-5, "vignetting": SMALLEST, "angles": 1.0, "aims": 1.0, "noise": 1.0}]
+KEPT = 3
+#: Angles and aims that the subsets show to be as given are so to this part of their priors at best.
+SURE = 0.02
+#: Gain in -2 ln of the likelihood from which on the subsets show it.
+SHOWN = 2.0
+#: Difference of -2 ln of the likelihood below which the solution with the larger errors is taken.
+ALIKE = 60.0
 
 
 @dataclass(frozen=True)
 class Illumination:
-    """A light source, as far as the angles tell it.
+    """A light source, as far as the subsets tell it.
 
     Attributes
     ----------
-    terms : list of tuple
-        See `zernike_terms`.
-    coefficients : numpy.ndarray, ``(terms,)``
-        Of ln I.
-    covariance : numpy.ndarray, ``(terms, terms)``
-        Widened by chi^2 where that is above its expectation.
+    model : Model
+        Told terms, hidden terms, and which columns are which.
+    given, poses : Poses
+        As given, and as found.
+    pose_errors : numpy.ndarray, ``(subsets, 3)``
+        Of the angles found, degrees, and of the aims, half diagonals.
+    values : numpy.ndarray, ``(columns,)``
+        Best estimates of all columns of the model about `poses`.
+    covariance : numpy.ndarray, ``(columns, columns)``
+        Of these, what the terms cannot hold included.
+    sizes : dict
+        Of the random parts finer, light and vignetting; and noise, the variance in units of the expected one.
+    hidden : numpy.ndarray
+        Sizes that the coefficients of hidden terms may have.
+    level : numpy.ndarray
+        Of ln R, see `Blocks`.
     chi2, freedom : float
-        Of the fit.
+        Of terms and geometry alone.
     chi2_even : float
         Of an even source.
+    residuals : numpy.ndarray, ``(subsets, blocks)``
+        What the terms and the geometry alone do not explain.
     """
 
-    terms: list
-    coefficients: np.ndarray
+    model: Model
+    given: Poses
+    poses: Poses
+    pose_errors: np.ndarray
+    values: np.ndarray
     covariance: np.ndarray
+    sizes: dict
+    hidden: np.ndarray
+    level: np.ndarray
     chi2: float
     freedom: int
     chi2_even: float
+    residuals: np.ndarray
 
-    def log_ratio(self, x, y, rotation):
-        """ln I at points of the frame (half diagonals) with the camera turned."""
-        return design(self.terms, x, y, rotation) @ self.coefficients
+    @property
+    def terms(self):
+        """Told terms."""
+        return self.model.told
 
-    def variance_of_mean(self, x, y, rotations, weights):
-        """Variance of the mean of ln I over subsets with these weights: that of a flat which it was divided out of."""
-        mean = sum(weight * design(self.terms, x, y, each) for each, weight in zip(rotations, weights, strict=True))
-        return np.einsum("...i,ij,...j->...", mean, self.covariance, mean)
+    @property
+    def coefficients(self):
+        """Of the told terms."""
+        return self.values[self.model.columns["told"]]
 
+    @property
+    def errors(self):
+        """Standard errors of the told terms."""
+        told = self.model.columns["told"]
+        return np.sqrt(np.diag(self.covariance)[told])
 
-def design(terms, x, y, rotation):
-    """Values of terms at points of the frame, ``(..., terms)``."""
-    turned = turn(x, y, rotation)
-    return np.stack([evaluate_term(term, *turned) for term in terms], axis=-1)
+    @property
+    def source(self):
+        """Coefficients of all terms of the source, hidden ones 0."""
+        found = self.values[: len(self.model.source)].copy()
+        found[self.model.columns["hidden"]] = 0
+        return found
 
+    def log_source(self, x, y, subset=None, told=None):
+        """ln I in its own frame, or as a subset saw it; with other coefficients of the told terms, if given."""
+        at, source = (x, y) if subset is None else self.poses.place(x, y, subset), self.source
+        if told is not None:
+            source[self.model.columns["told"]] = told
+        return evaluate_terms(self.model.source, *at) @ source
 
-def normal_equations(logs, errors, rotations, terms, x, y):
-    """Normal equations of the terms after ln R of each block and a constant of each subset are eliminated.
-
-    Parameters
-    ----------
-    logs, errors : numpy.ndarray, ``(subsets, blocks)``
-        ln C and its standard error.
-    rotations : sequence of float
-    terms : list
-    x, y : numpy.ndarray, ``(blocks,)``
-
-    Returns
-    -------
-    matrix, right, square, freedom
-        Of the terms; and the weighted sum of squares and the degrees of freedom without any term.
-    """
-    count, blocks = logs.shape
-    weight = 1 / errors**2
-    columns = [np.stack([design(terms, x, y, rotation) for rotation in rotations])] if terms else []
-    constants = np.zeros((count, blocks, count - 1))
-    for k in range(1, count):
-        constants[k, :, k - 1] = 1
-    values = np.concatenate([*columns, constants, logs[..., None]], axis=2)
-    values = values - np.average(values, axis=0, weights=np.broadcast_to(weight[..., None], values.shape))
-    flat = (values * np.sqrt(weight)[..., None]).reshape(count * blocks, -1)
-    whole = flat.T @ flat
-    n = len(terms)
-    keep = [*range(n), whole.shape[0] - 1]
-    inner = slice(n, whole.shape[0] - 1)
-    reduced = whole[np.ix_(keep, keep)] - whole[keep, inner] @ np.linalg.solve(
-        whole[inner, inner], whole[inner][:, keep]
-    )
-    return reduced[:n, :n], reduced[:n, n], float(reduced[n, n]), (count - 1) * blocks - (count - 1)
+    @property
+    def drawn_degree(self):
+        """Degree of the polynomial that draws ln I at all pixels."""
+        return self.model.finer[-1][0] if not self.poses.field else self.model.finer[-1][0] + 6
 
 
-def solve_illumination(channels, rotations, degree):
+def solve_illumination(blocks, poses, degree):
     """Solve for the light source.
 
     Parameters
     ----------
-    channels : list of tuple
-        For each channel logs, errors, x and y as for `normal_equations`; their R are independent, their I is one.
-    rotations : sequence of float
+    blocks : Blocks
+    poses : Poses
+        As given.
     degree : int
+        Of the Zernike terms.
 
     Returns
     -------
     Illumination
-        Without terms where none can be seen (all subsets at one angle).
     """
-    terms = list(visible_terms(degree, rotations)[0])
-    parts = [normal_equations(logs, errors, rotations, terms, x, y) for logs, errors, x, y in channels]
-    matrix, right, square, freedom = (sum(values) for values in zip(*parts, strict=True))
-    covariance = np.linalg.inv(matrix)
-    coefficients = covariance @ right
-    left, freedom = square - right @ coefficients, freedom - len(terms)
-    widened = covariance * max(left / freedom, 1.0)
-    return Illumination(terms, coefficients, widened, left, freedom, square)
+    told, hidden = told_terms(degree, poses, blocks.x, blocks.y)
+    model = Model(told, hidden, degree, poses)
+    tries = [_iterate(blocks, model, first) for first in (CHANGED, FINE)]
+    best = min(each[-1] for each in tries)
+    index = model.columns["told"]
+    alike = [each for each in tries if each[-1] - best < ALIKE]
+    return _finish(blocks, model, *max(alike, key=lambda each: np.trace(each[1].covariance[np.ix_(index, index)])))
 
 
-def unevenness(solution, x, y, chosen=lambda term: True):
-    """How uneven a light source is: rms of ln I over points of the frame, about its mean.
+def _iterate(blocks, model, first):
+    """Gauss-Newton, from sizes of the random parts that are kept for the first steps: there may be several maxima."""
+    state, coefficients = model.poses, np.zeros(len(model.source))
+    priors, given, geometry, index = state.priors, state.vector, model.columns["geometry"], model.columns["told"]
+    groups = {name: model.columns[name] for name in ("finer", "light", "vignetting")} | held_alike(
+        model.poses, geometry
+    )
+    bounds = {name: (SURE, 1.0) for name in ("angles", "aims") if name in groups}
+    spread = priors[1:]
+    scales = hidden_sizes(model.told, np.zeros(len(index)), np.ones(len(index)), model.hidden)
+    sizes = first[0]
+    for step in range(ITERATIONS):
+        offsets = (state.vector - given)[1:].ravel()
+        normal, rows = normal_of(model, blocks, state, coefficients, offsets)
+        base = model.sizes(scales, priors, spread)
+        kept = {name: sizes[name] for name in groups if step < KEPT and sizes[name] <= SMALLEST}
+        fitted = {name: columns for name, columns in groups.items() if name not in kept}
+        starts = first if step < KEPT else [sizes]
+        sizes, likelihood = fit_sizes(normal, apply_sizes(base, groups, kept), fitted, starts, bounds)
+        sizes |= kept
+        for name in bounds:  # only what the subsets show
+            loose = sizes | {name: 1.0}
+            if value_of(normal, base, groups, loose) - value_of(normal, base, groups, sizes) < SHOWN:
+                sizes = loose
+        wider = widen_sizes(normal, base, groups, sizes, dict.fromkeys(bounds, 1.0))
+        found = estimate(normal, apply_sizes(base, groups, wider), sizes["noise"])
+        errors = np.sqrt(np.diag(found.covariance))
+        target = found.values[geometry].reshape(-1, 3)
+        largest = LARGEST_STEP * priors[1:]
+        change = np.clip(target - offsets.reshape(-1, 3), -largest, largest)
+        vector = state.vector
+        vector[1:] += change
+        state = state.moved(vector)
+        coefficients = found.values[: len(model.source)].copy()
+        coefficients[model.columns["hidden"]] = 0
+        scales = hidden_sizes(model.told, found.values[index], errors[index] ** 2, model.hidden)
+        spread = np.minimum(np.hypot(target, errors[geometry].reshape(-1, 3)), 10 * priors[1:])
+        if step < KEPT:
+            sizes = {name: max(value, 3 * SMALLEST) if name not in kept else value for name, value in sizes.items()}
+        if step > KEPT and np.abs(change).max() < SMALL_STEP:
+            break
+    return state, found, normal, rows, sizes, scales, likelihood
+
+
+def held_alike(poses, columns):
+    """Columns of angles that were given, and of aims that are those of the first subset: each have one precision.
+
+    Where the subsets show that all of them are as given, they are so to a part of their priors.
+    """
+    columns, groups = columns.reshape(-1, 3), {}
+    if len({round(angle % 360, 3) for angle in poses.rotations}) < 3 and not poses.aim_span:
+        return {}  # nothing checks two angles
+    angles = [columns[k - 1, 0] for k in range(1, len(poses)) if not poses.free[k, 0]]
+    same = [k for k in range(1, len(poses)) if not poses.free[k, 1] and np.allclose(poses.aims[k], poses.aims[0])]
+    if angles:
+        groups["angles"] = np.array(angles)
+    if same:
+        groups["aims"] = np.concatenate([columns[k - 1, 1:] for k in same])
+    return groups
+
+
+def _finish(blocks, model, state, found, normal, rows, sizes, scales, _):
+    """Put the solution together, with chi^2 of what is no random part, and errors that hold correlated residuals."""
+    told, geometry, priors = model.columns["told"], model.columns["geometry"], model.poses.priors[1:].ravel()
+    fit = estimate(_some(normal, [*told, *geometry]), np.concatenate([np.full(len(told), np.inf), priors]))
+    plain = rows[..., -1] - rows[..., [*told, *geometry]] @ fit.values
+    residuals = rows[..., -1] - rows[..., :-1] @ found.values
+    covariance = found.covariance.copy()
+    if len(told):
+        wider = correlation(blocks, rows[..., told], residuals, sizes["noise"]) - 1
+        covariance[np.ix_(told, told)] += wider * sizes["noise"] * np.linalg.inv(normal.matrix[np.ix_(told, told)])
+    errors = np.vstack([np.zeros(3), np.sqrt(np.diag(found.covariance)[geometry]).reshape(-1, 3)])
+    errors[:, 0] = np.degrees(errors[:, 0])
+    return Illumination(
+        model,
+        model.poses,
+        state,
+        errors,
+        found.values,
+        covariance,
+        sizes,
+        scales,
+        blocks.level,
+        float((plain**2).sum()),
+        normal.freedom - len(told),
+        normal.square,
+        plain * blocks.errors,
+    )
+
+
+def _some(normal, columns):
+    """Normal equations of some of the columns."""
+    return Normal(normal.matrix[np.ix_(columns, columns)], normal.right[columns], normal.square, normal.freedom)
+
+
+def solve_channel(solution, blocks):
+    """Told terms of one channel, with the geometry of the common solution, and their covariance for noise alone.
 
     Parameters
     ----------
     solution : Illumination
-    x, y : numpy.ndarray
-        Points, half diagonals.
-    chosen : callable
-        Says of each term whether it counts.
+        Common to all channels.
+    blocks : Blocks
+        Of the channel.
 
     Returns
     -------
-    rms, error : float
-        What the noise of the coefficients adds to the square is taken off.
+    coefficients, covariance : numpy.ndarray
+        The covariance is widened by chi^2 and by the correlation of what is left.
     """
-    which = [index for index, term in enumerate(solution.terms) if chosen(term)]
-    if not which:
-        return 0.0, 0.0
-    values = design([solution.terms[index] for index in which], x, y, 0).reshape(-1, len(which))
-    values = values - values.mean(axis=0)
-    gram, covariance = values.T @ values / len(values), solution.covariance[np.ix_(which, which)]
-    coefficients = solution.coefficients[which]
-    square, noise = coefficients @ gram @ coefficients, float(np.trace(gram @ covariance))
-    rms = float(np.sqrt(max(square - noise, 0)))
-    slope = gram @ coefficients
-    return rms, float(np.sqrt(slope @ covariance @ slope)) / rms if square > 4 * noise else float(np.sqrt(noise))
-
-
-def left_over(solution, noise):
-    """What the subsets differ by that neither source nor noise explains, rms, and its error.
-
-    Parameters
-    ----------
-    solution : Illumination
-    noise : float
-        Rms standard error of a block.
-    """
-    fit = solution.chi2 / max(solution.freedom, 1)
-    uncertain = np.sqrt(2 / max(solution.freedom, 1))
-    excess = max(fit - 1, 0)
-    return noise * np.sqrt(excess), noise * uncertain / (2 * np.sqrt(max(excess, uncertain)))
-
-
-def average_logs(value, error, good, cfa):
-    """ln C of blocks of each channel, its standard error, and where the blocks lie.
-
-    Parameters
-    ----------
-    value, error : numpy.ndarray, float32, ``(rows, columns)``
-        Combined mosaic of a subset and its standard error, DN above black.
-    good : numpy.ndarray of bool, ``(rows, columns)``
-        Pixels that count.
-    cfa : ColorFilterArray
-
-    Returns
-    -------
-    logs, errors : numpy.ndarray, ``(channels, block rows, block columns)``
-        NaN where less than half of a block is good, or it is not brighter than black.
-    x, y : numpy.ndarray, ``(channels, block rows, block columns)``
-        To the right and up from the centre of the frame, half diagonals.
-    """
-    size = block_side(value.shape, cfa, BLOCKS_ACROSS)
-    mean, counts = average_good(value, good, cfa, size)
-    variance, _ = average_good(error.astype(np.float64) ** 2, good, cfa, size)
-    with np.errstate(all="ignore"):
-        logs = np.where(mean > 0, np.log(mean), np.nan)
-        errors = np.sqrt(variance / counts) / mean
-    x, y = block_positions(value.shape, size, cfa)
-    return logs, errors, *np.broadcast_arrays(x[:, None, :], y[:, :, None])
-
-
-def draw_polynomial(function, degree, shape):
-    """Values of a polynomial at all pixels of a frame, from those at a few.
-
-    Parameters
-    ----------
-    function : callable
-        Takes x and y (half diagonals, to the right and up), returns values of a polynomial.
-    degree : int
-        At least its total degree.
-    shape : tuple of int
-
-    Returns
-    -------
-    numpy.ndarray, float32, `shape`
-    """
-    nodes = np.cos(np.pi * (np.arange(degree + 1) + 0.5) / (degree + 1))
-    half, inverse = np.hypot(*shape) / 2, np.linalg.inv(legvander(nodes, degree))
-    x, y = np.meshgrid(nodes * shape[1] / 2 / half, nodes * shape[0] / 2 / half)
-    coefficients = inverse @ function(x, y) @ inverse.T
-    rows, columns = ((np.arange(length) + 0.5) / length * 2 - 1 for length in shape)
-    return (legvander(-rows, degree) @ coefficients @ legvander(columns, degree).T).astype(np.float32)
+    offsets = (solution.poses.vector - solution.given.vector)[1:].ravel()
+    normal, rows = normal_of(solution.model, blocks, solution.poses, solution.source, offsets)
+    geometry, told = solution.model.columns["geometry"], solution.model.columns["told"]
+    shifts = rows[..., geometry] @ solution.values[geometry]
+    columns, data = rows[..., told], rows[..., -1] - shifts
+    inverse = np.linalg.inv(normal.matrix[np.ix_(told, told)])
+    coefficients = inverse @ np.einsum("kbi,kb->i", columns, data)
+    residuals = data - columns @ coefficients
+    scale = max(float((residuals**2).sum()) / (normal.freedom - len(told)), 1.0)
+    return coefficients, inverse * scale * correlation(blocks, columns, residuals, scale)
 
 
 def compare_channels(solutions):
@@ -304,49 +266,10 @@ def compare_channels(solutions):
 
     Parameters
     ----------
-    solutions : sequence of Illumination
-        One a channel, with the same terms.
+    solutions : sequence of tuple
+        As from `solve_channel`.
     """
-    weights = [np.linalg.inv(each.covariance) for each in solutions]
-    mean = np.linalg.solve(sum(weights), sum(w @ each.coefficients for w, each in zip(weights, solutions, strict=True)))
-    distance = sum(
-        (each.coefficients - mean) @ w @ (each.coefficients - mean) for w, each in zip(weights, solutions, strict=True)
-    )
+    weights = [np.linalg.inv(covariance) for _, covariance in solutions]
+    mean = np.linalg.solve(sum(weights), sum(w @ each for w, (each, _) in zip(weights, solutions, strict=True)))
+    distance = sum((each - mean) @ w @ (each - mean) for w, (each, _) in zip(weights, solutions, strict=True))
     return float(chdtrc((len(solutions) - 1) * len(mean), distance))
-
-
-def better_angles(channels, rotations, degree):
-    """Angles that explain the subsets much better than those given: the opposite sign, or other quarter turns.
-
-    Parameters
-    ----------
-    channels, rotations, degree
-        As for `solve_illumination`.
-
-    Returns
-    -------
-    list of float or None
-        None where the given angles are as good as any of these.
-    """
-    given = solve_illumination(channels, rotations, degree)
-    candidates = [[-angle for angle in rotations]]
-    if len(rotations) <= MOST_TURNED:
-        candidates += [[0, *turns] for turns in product((0, 90, 180, 270), repeat=len(rotations) - 1)]
-    tried = [(solve_illumination(channels, angles, degree), angles) for angles in candidates]
-    best, angles = min(tried, key=lambda pair: pair[0].chi2)
-    gain = (given.chi2 - best.chi2) / max(best.chi2 / best.freedom, 1.0)
-    return angles if gain > BETTER * max(len(given.terms), 1) else None
-
-
-def describe_hidden(hidden):
-    """In words, what angles cannot tell from the flat."""
-    orders = sorted({abs(term[1]) for term in hidden})
-    words = [
-        "what changes with the distance from the centre alone (all corners brighter or darker alike)"
-        if order == 0
-        else f"patterns that repeat {order} times around the centre"
-        if order > 1
-        else "a gradient"
-        for order in orders
-    ]
-    return " and ".join(words)

@@ -3,15 +3,49 @@
 import numpy as np
 from scipy.ndimage import uniform_filter
 
-from flatfield.measure import illumination
+from flatfield.measure.blocks import average_good, block_positions, block_side
+from flatfield.measure.lamp_errors import response_errors
+from flatfield.measure.zernike import draw_smooth
 
+#: Subset maps are averaged over blocks, about so many across.
+BLOCKS_ACROSS = 48
 #: Side of the box, in blocks, over which the squares of errors are averaged.
 NEIGHBOURS = 9
+#: Degree of the polynomial that draws variances at all pixels.
+DEGREE_OF_VARIANCE = 18
 
 
-def average_subset(mosaic, error, mask, cfa):
+def average_logs(value, error, good, cfa):
+    """ln C of blocks of each channel, its standard error, and where the blocks lie.
+
+    Parameters
+    ----------
+    value, error : numpy.ndarray, float32, ``(rows, columns)``
+        Combined mosaic of a subset and its standard error, DN above black.
+    good : numpy.ndarray of bool, ``(rows, columns)``
+        Pixels that count.
+    cfa : ColorFilterArray
+
+    Returns
+    -------
+    logs, errors : numpy.ndarray, ``(channels, block rows, block columns)``
+        NaN where less than half of a block is good, or it is not brighter than black.
+    x, y : numpy.ndarray, ``(channels, block rows, block columns)``
+        To the right and up from the centre of the frame, half diagonals.
+    """
+    size = block_side(value.shape, cfa, BLOCKS_ACROSS)
+    mean, counts = average_good(value, good, cfa, size)
+    variance, _ = average_good(np.square(error, dtype=np.float32), good, cfa, size)
+    with np.errstate(all="ignore"):
+        logs = np.where(mean > 0, np.log(mean), np.nan)
+        errors = np.sqrt(variance / counts) / mean
+    x, y = block_positions(value.shape, size, cfa)
+    return logs, errors, *np.broadcast_arrays(x[:, None, :], y[:, :, None])
+
+
+def average_subset(mosaic, error, good, cfa):
     """Blocks of a subset, their errors from those of their neighbours, as one of few frames and pixels is uncertain."""
-    logs, errors, x, y = illumination.average_logs(mosaic, error, mask == 0, cfa)
+    logs, errors, x, y = average_logs(mosaic, error, good, cfa)
     for plane in errors:
         known = np.isfinite(plane)
         share = np.where(known, uniform_filter(known.astype(float), NEIGHBOURS), 1)
@@ -20,61 +54,77 @@ def average_subset(mosaic, error, mask, cfa):
     return logs, errors, x, y
 
 
-def channels_of(blocks, rotations, degree, cfa):
-    """Blocks of the channels that the solution is fitted to; and why there is none, or nothing."""
-    if len(blocks) < 2:
+def channels_of(maps, poses, degree, cfa):
+    """Blocks of the channels that the solution is fitted to, the same of all; and why there is none, or nothing."""
+    if len(maps) < 2:
         return [], "there is one subset only"
-    x, y = blocks[0][2:]
-    logs, errors = (np.array([each[part] for each in blocks]) for part in (0, 1))  # (subsets, channels, rows, columns)
-    channels = []
-    for index in range(len(cfa.channels)):
-        known = np.isfinite(logs[:, index]).all(axis=0) & (errors[:, index] > 0).all(axis=0)
-        known &= np.isfinite(errors[:, index]).all(axis=0)
-        if known.sum() < 4 * (degree + 1) ** 2:
-            return [], f"too few blocks of {cfa.channels[index]} have a level and a standard error"
-        channels.append((logs[:, index][:, known], errors[:, index][:, known], x[index][known], y[index][known]))
-    if len({rotation % 360 for rotation in rotations}) < 2:
-        return channels, "all subsets were taken at one angle: the light source cannot be told from the camera"
-    if not illumination.visible_terms(degree, rotations)[0]:
-        return channels, "no term changes with these angles"
+    x, y = maps[0][2:]
+    logs, errors = (np.array([each[part] for each in maps]) for part in (0, 1))  # (subsets, channels, rows, columns)
+    known = np.isfinite(logs) & np.isfinite(errors) & (errors > 0)
+    for index, name in enumerate(cfa.channels):
+        if known[:, index].all(axis=0).sum() < 4 * (degree + 1) ** 2:
+            return [], f"too few blocks of {name} have a level and a standard error"
+    known = known.all(axis=(0, 1))
+    if known.sum() < 4 * (degree + 1) ** 2:
+        return [], "too few blocks have a level and a standard error in all channels"
+    channels = [
+        (logs[:, index][:, known], errors[:, index][:, known], x[index][known], y[index][known])
+        for index in range(len(cfa.channels))
+    ]
+    if poses.one_angle and not poses.aim_span and not poses.free[1:].any():
+        same = "all subsets were taken at one angle and with one aim"
+        return channels, f"{same}: the light source cannot be told from the camera"
     return channels, ""
 
 
-def solve(channels, rotations, degree):
-    """Solutions common to all channels, and of each."""
-    return {
-        "common": illumination.solve_illumination(channels, rotations, degree),
-        "channels": [illumination.solve_illumination([channel], rotations, degree) for channel in channels],
-    }
+def correct(subsets, solution, own):
+    """Flat without the light source, and its standard error.
 
+    Parameters
+    ----------
+    subsets : list of Mosaic
+        With error.
+    solution : flatfield.measure.illumination.Illumination
+    own : list of numpy.ndarray
+        Coefficients of the told terms of each channel, or one for all.
 
-def draw(solution, degree, shape, rotation):
-    """ln I at all pixels with the camera turned, float32."""
-    return illumination.draw_polynomial(lambda x, y: solution.log_ratio(x, y, rotation), degree, shape)
-
-
-def correct(subsets, rotations, solved, differ, degree):
-    """Flat without the light source, and its standard error."""
-    frames = np.array([subset.header["NCOMBINE"] for subset in subsets.values()], float)
-    weights = frames / frames.sum()
-    first = next(iter(subsets.values()))
-    shape = first.shape
-    solutions = solved["channels"] if differ else [solved["common"]]
-    channel_map = first.cfa.channel_map(shape) if differ else None
+    Returns
+    -------
+    value, error : numpy.ndarray, float32, ``(rows, columns)``
+        The error holds noise and that of the solution, but not what stays hidden.
+    """
+    weights, first = weights_of(subsets), subsets[0]
+    shape, degree = first.shape, solution.drawn_degree
+    channel_map = first.cfa.channel_map(shape) if len(own) > 1 else None
     value, variance = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    for subset, rotation, weight in zip(subsets.values(), rotations, weights, strict=True):
-        factor = by_channel([draw(each, degree, shape, rotation) for each in solutions], channel_map)
-        factor = np.float32(weight) * np.exp(-factor)
+    for k, (subset, weight) in enumerate(zip(subsets, weights, strict=True)):
+        planes = [
+            draw_smooth(lambda x, y, k=k, told=told: solution.log_source(x, y, k, told), degree, shape) for told in own
+        ]
+        factor = np.float32(weight) * np.exp(-by_channel(planes, channel_map))
         value += factor * subset.value
         factor *= subset.error
         variance += factor * factor
-    of_solution = [
-        illumination.draw_polynomial(
-            lambda x, y, each=each: each.variance_of_mean(x, y, rotations, weights), 2 * degree, shape
-        )
-        for each in solutions
-    ]
-    return value, np.sqrt(variance + value**2 * by_channel(of_solution, channel_map))
+    of_solution, _ = draw_errors(solution, weights, shape)
+    return value, np.sqrt(variance + np.square(value * of_solution))
+
+
+def draw_errors(solution, weights, shape):
+    """Standard error of ln of the response from the solution, and what stays hidden in it, at all pixels."""
+
+    def draw(part):
+        def function(x, y):
+            return response_errors(solution, x.ravel(), y.ravel(), weights)[part].reshape(x.shape)
+
+        return np.sqrt(np.maximum(draw_smooth(function, DEGREE_OF_VARIANCE, shape), 0))
+
+    return draw(0), draw(1)
+
+
+def weights_of(subsets):
+    """Weights of the subsets in the response: their frames, 1 in sum."""
+    frames = np.array([subset.header["NCOMBINE"] for subset in subsets], float)
+    return frames / frames.sum()
 
 
 def by_channel(planes, channel_map):

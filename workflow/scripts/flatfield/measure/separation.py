@@ -4,33 +4,67 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flatfield.measure.illumination_tests import cross_check, describe_terms, run_tests, unsolved
-from flatfield.measure.response import average_subset, channels_of, correct, draw, solve
+from flatfield.measure.angles import find_free
+from flatfield.measure.blocks import block_side
+from flatfield.measure.illumination import solve_channel, solve_illumination
+from flatfield.measure.illumination_tests import (
+    cross_check,
+    describe_geometry,
+    describe_terms,
+    run_tests,
+    unsolved,
+    verdict,
+)
+from flatfield.measure.lamp_blocks import Blocks
+from flatfield.measure.lamp_errors import source_errors
+from flatfield.measure.moved_dust import find_moved
+from flatfield.measure.response import (
+    BLOCKS_ACROSS,
+    DEGREE_OF_VARIANCE,
+    average_logs,
+    average_subset,
+    channels_of,
+    correct,
+    draw_errors,
+    weights_of,
+)
+from flatfield.measure.zernike import draw_smooth
 from flatfield.raw.mosaic import Mosaic
+
+#: Value of ``MASK`` of a response where dust moved between the subsets.
+MASKED_MOVED = 8
+#: Spots that are listed.
+LISTED = 3
 
 
 @dataclass(frozen=True)
 class Separation:
-    """A light source and what is left of the flat.
+    """A light source and what remains of the flat.
 
     Attributes
     ----------
-    terms, tests, cross : list of dict
-        Rows of ``illumination.tsv``, ``illumination_tests.tsv`` and ``cross.tsv``.
-    source : numpy.ndarray, float32, ``(rows, columns)``
-        Light source in its own frame, percent of its mean.
+    terms, tests, cross, geometry : list of dict
+        Rows of ``illumination.tsv``, ``illumination_tests.tsv``, ``cross.tsv`` and ``geometry.tsv``.
+    source, source_error, hidden : numpy.ndarray, float32, ``(rows, columns)``
+        Light source in its own frame, its standard error, and what may stay hidden in the response; percent.
     response : Mosaic
-        The flat without it, as far as the angles tell it.
+        The flat without it, as far as the subsets tell it.
+    blocks : tuple of numpy.ndarray, ``(channels, block rows, block columns)``
+        ln of the response in blocks, and its standard error, for comparison with other sets.
     """
 
     terms: list
     tests: list
     cross: list
+    geometry: list
     source: np.ndarray
+    source_error: np.ndarray
+    hidden: np.ndarray
     response: Mosaic
+    blocks: tuple
 
 
-def separate(subsets, flat, bias, rotations, degree):
+def separate(subsets, flat, bias, poses, degree, trust_angles=False):
     """Separate the light source from the camera.
 
     Parameters
@@ -41,37 +75,99 @@ def separate(subsets, flat, bias, rotations, degree):
         ``flat_cfa.fits``, with error and mask.
     bias : Mosaic or None
         Master of the offset frames, with error.
-    rotations : list of float
-        Of the subsets, degrees.
+    poses : flatfield.measure.poses.Poses
+        Angles and aims of the subsets.
     degree : int
         Of the Zernike terms.
+    trust_angles : bool
+        Take the sign of two angles, which the frames do not show, as given.
 
     Returns
     -------
     Separation
     """
-    cfa = flat.cfa
-    maps = [average_subset(each.value, each.error, flat.mask, cfa) for each in subsets.values()]
-    channels, reason = channels_of(maps, rotations, degree, cfa)
-    solved = None if reason else solve(channels, rotations, degree)
-    tests = run_tests(solved, channels, rotations, degree) if solved else unsolved(channels, reason)
+    cfa, shape, names, parts = flat.cfa, flat.shape, list(subsets), list(subsets.values())
+    moved, spots = find_moved(subsets, flat.mask == 0, cfa)
+    good = (flat.mask == 0) & ~moved
+    maps = [average_subset(each.value, each.error, good, cfa) for each in parts]
+    channels, reason = channels_of(maps, poses, degree, cfa)
+    blocks, solution, singles = Blocks.merge(channels) if channels else None, None, []
+    if blocks and not reason:
+        poses = find_free(blocks, poses, degree)
+        solution = solve_illumination(blocks, poses, degree)
+        if not solution.terms:
+            solution, reason = None, "no term changes with these angles and aims"
+    weights = weights_of(parts)
+    if solution:
+        singles = [solve_channel(solution, Blocks.merge([channel])) for channel in channels]
+        options = {
+            "degree": degree,
+            "trust_angles": trust_angles,
+            "place_of": _place_of(maps, names, shape, cfa, blocks),
+        }
+        tests = run_tests(solution, singles, blocks, poses, names, weights, options)
+    else:
+        tests = unsolved(blocks, poses, reason)
+    tests.append(_judge_dust(spots))
     found = {row["test"]: row["verdict"] for row in tests}
-    source = np.zeros(flat.shape, np.float32)
-    if solved:
-        source = 100 * np.expm1(draw(solved["common"], degree, flat.shape, 0))
-    value, error = flat.value, flat.error
-    divided = bool(solved) and found["angles"] == "as given"
-    if divided:
-        value, error = correct(subsets, rotations, solved, found["channels differ"] == "yes", degree)
+    value, error, divided = flat.value, flat.error, False
+    if solution and found["divided out"] == "yes":
+        divided = True
+        own = [solution.coefficients]
+        if found["channels differ"] == "yes":
+            mean = np.mean([each for each, _ in singles], axis=0)
+            own = [solution.coefficients + each - mean for each, _ in singles]
+        value, error = correct(parts, solution, own)
         if bias is not None:
             error = np.hypot(error, bias.error)
     header = flat.header.copy()
     header["IMAGETYP"] = "Response"
     header["ILLUMIN"] = (degree if divided else 0, "degree of the source divided out")
+    mask = flat.mask | np.where(moved, np.uint8(MASKED_MOVED), np.uint8(0)) if spots else flat.mask
+    source, source_error, hidden = _draw_source(solution, weights, shape)
+    logs, errors, *_ = average_logs(value, error, good, cfa)
     return Separation(
-        describe_terms(solved, degree, rotations, cfa.channels, reason),
+        describe_terms(solution, singles, degree, poses, cfa.channels, reason),
         tests,
-        cross_check(maps, subsets, rotations, solved if divided else None, value, cfa),
+        cross_check(maps, subsets, solution if divided else None, value, cfa),
+        describe_geometry(solution, names) if solution else [],
         source,
-        Mosaic(value, cfa, header, error, flat.mask),
+        source_error,
+        hidden,
+        Mosaic(value, cfa, header, error, mask),
+        (logs, errors),
     )
+
+
+def _draw_source(solution, weights, shape):
+    """Light source, its error, and what may stay hidden in the response, percent; zero where there is no solution."""
+    if solution is None:
+        return tuple(np.zeros(shape, np.float32) for _ in range(3))
+    source = draw_smooth(solution.log_source, solution.drawn_degree, shape)
+    variance = draw_smooth(lambda x, y: source_errors(solution, x, y), DEGREE_OF_VARIANCE, shape)
+    hidden = draw_errors(solution, weights, shape)[1]
+    return 100 * np.expm1(source), 100 * np.sqrt(np.maximum(variance, 0)), 100 * hidden
+
+
+def _place_of(maps, names, shape, cfa, blocks):
+    """Words for the place and size of the largest residual of the blocks."""
+    size = block_side(shape, cfa, BLOCKS_ACROSS)
+
+    def words(residuals):
+        subset, index = np.unravel_index(np.abs(residuals).argmax(), residuals.shape)
+        x, y = maps[0][2].mean(axis=0), maps[0][3].mean(axis=0)
+        distance = np.hypot(x - blocks.x[index], y - blocks.y[index])
+        row, column = (int((each + 0.5) * size) for each in np.unravel_index(distance.argmin(), distance.shape))
+        percent = 100 * float(np.expm1(residuals[subset, index]))
+        return f"most in {names[subset]}, {percent:+.2g} % at row {row}, column {column}"
+
+    return words
+
+
+def _judge_dust(spots):
+    """Whether dust moved between the subsets: a row of the table of tests."""
+    listed = "; ".join(
+        f"row {spot.row}, column {spot.column}: {100 * spot.depth:+.2g} % in {spot.subset}" for spot in spots[:LISTED]
+    )
+    more = f" and {len(spots) - LISTED} more" if len(spots) > LISTED else ""
+    return verdict("dust moved", f"{len(spots)} spots" if spots else "no", listed + more)

@@ -71,7 +71,7 @@ def read_source(flat, response, tests, flat_kind, known, cfa):
     cfa : ColorFilterArray
     """
     verdicts = {row["test"]: row for row in read_table(tests)}
-    if "solvable" in verdicts or verdicts["angles"]["verdict"] != "as given":
+    if "solvable" in verdicts or verdicts["divided out"]["verdict"] != "yes":
         return None, "the rotations of the subsets do not tell the light source of the flat"
     if flat_kind == "response":
         return None, "the light source was divided out as far as the rotations of the subsets tell it"

@@ -107,6 +107,11 @@ class FlatSet:
         return [subset.rotation for subset in self.found.subsets.values()]
 
     @property
+    def aims(self):
+        """Of the camera in the subsets, half diagonals, or ``free``."""
+        return [subset.aim for subset in self.found.subsets.values()]
+
+    @property
     def pairs(self):
         """The two subsets of each pair, by its name."""
         return {f"{a}-{b}": (a, b) for a, b in combinations(self.found.subsets, 2)}
@@ -138,6 +143,13 @@ class FlatSet:
     @property
     def subsets(self):
         return [self.path(f"subsets/{name}.fits") for name in self.found.subsets]
+
+    @property
+    def unaimed(self):
+        """Combined mosaics of the subsets with the aim of the first, where others have another one."""
+        aims = dict(zip(self.subset_names, self.aims, strict=True))
+        same = [self.path(f"subsets/{name}.fits") for name, aim in aims.items() if aim == self.aims[0]]
+        return same if len(same) < len(aims) else []
 
     @property
     def differences(self):
@@ -172,7 +184,8 @@ class FlatSet:
     def products(self):
         """All that is made of the set."""
         fits = ("flat_cfa", "flat", "models/model", "models/detail", "illumination", "response", "response_rgb")
-        tables = ("flat_check", "stats", "noise", "uniformity", "models", "drift", "illumination", "illumination_tests")
+        measured = ("flat_check", "stats", "noise", "uniformity", "models", "drift")
+        tables = (*measured, "illumination", "illumination_tests", "geometry")
         return [
             *self.tables(*tables),
             *(
@@ -230,7 +243,7 @@ class FlatSet:
         """What the combination of a subset needs."""
         subset = self.found.subsets[name]
         files = [self.found.labels[path] for path in subset.frames]
-        return {**self.combining, "files": files, "rotation": subset.rotation}
+        return {**self.combining, "files": files, "rotation": subset.rotation, "aim": subset.aim}
 
     @property
     def debayering(self):
@@ -238,7 +251,9 @@ class FlatSet:
 
     @property
     def separating(self):
-        return {"names": self.subset_names, "rotations": self.rotations, **self.config["illumination"]}
+        poses = {"names": self.subset_names, "rotations": self.rotations, "aims": self.aims}
+        own = {key: self.options[key] for key in ("aim_of", "trust_angles")}
+        return {**poses, **own, "crop_factor": self.config["models"]["crop_factor"], **self.config["illumination"]}
 
     @property
     def comparing(self):

@@ -55,7 +55,7 @@ class Plan:
         """
         root, folder = config["raw_root"], demo_folder
         planned = {path for name in demo.SETS for path in demo.flat_files(folder, name, config["demo"]["frames"])}
-        planned |= set(demo.light_files(folder))
+        planned |= {*demo.light_files(folder), *demo.aimed_files(folder, config["demo"]["frames"])}
         known = planned | set(stored)
         sets = {}
         for name, options in config["sets"].items():
@@ -218,7 +218,8 @@ class Plan:
     @property
     def comparing_truth(self):
         regions = {name: self.config["regions"][name] for name in ("center", "corner")}
-        return {"names": [each.name for each in self.demo_sets], "regions": regions}
+        aimed = {each.name: each.separating for each in self.demo_sets if each.unaimed}
+        return {"names": [each.name for each in self.demo_sets], "aimed": aimed, "regions": regions}
 
     @property
     def measuring_boxes(self):

@@ -22,10 +22,14 @@ LONGEST_STEM = 200
 
 @dataclass(frozen=True)
 class Subset:
-    """Frames taken without rotating the camera: paths, and the rotation in degrees."""
+    """Frames taken without moving the camera: paths, rotation in degrees (None: not known), and aim.
+
+    The aim is a list of two numbers, half diagonals to the right and down, or ``free``: not known.
+    """
 
     frames: list
-    rotation: float
+    rotation: float | None
+    aim: list | str
 
 
 @dataclass(frozen=True)
@@ -186,7 +190,13 @@ def resolve_set(name, options, root, planned=()):
             raise ConfigurationError(f"key `{subset_key}` has a slice, but `{key}` has no `frames` to slice")
         else:
             chosen = _cut(frames, cut, subset_key)
-        subsets[label] = Subset(chosen, float(subset["rotation"]))
+        rotation = subset["rotation"]
+        subsets[label] = Subset(chosen, None if rotation is None else float(rotation), subset["aim"])
+    first = next(iter(subsets))
+    if subsets[first].aim == "free" or (subsets[first].rotation is None and len(subsets) > 1):
+        raise ConfigurationError(
+            f"key `{key}.subsets.{first}`: the others are compared with the first subset; give its rotation and aim"
+        )
     claims = {path: [] for path in frames}
     for label, subset in subsets.items():
         for path in subset.frames:

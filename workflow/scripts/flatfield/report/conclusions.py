@@ -5,6 +5,7 @@ from collections import defaultdict
 from statistics import median
 
 from flatfield.files.tables import number_of
+from flatfield.report.lamp_sentences import describe_hidden, describe_light, describe_verdicts, warn_of_light
 
 #: A corrected light whose centre and corner agree within this is called even, percent.
 EVEN_PERCENT = 3.0
@@ -45,7 +46,7 @@ def conclude(sets, inventories, tables, light_tables, preset, demo):
     illumination, drift, noise = tables["illumination_tests"], tables["drift"], tables["noise"]
     return {
         "frames": [_frames(inventories)],
-        "verdict": [*_verdicts(sets), *_best_set(sets)],
+        "verdict": [*describe_verdicts(sets), *_best_set(sets)],
         "flats": {
             each: [
                 *_noise(each, noise[each]),
@@ -54,7 +55,7 @@ def conclude(sets, inventories, tables, light_tables, preset, demo):
             ]
             for each in inventories
         },
-        "unknown": _hidden(illumination),
+        "unknown": describe_hidden(illumination),
         "lights": _lights("", light_tables),
         "preset": _lights(f"Preset {name}, ", of_preset),
         "truth": _demo(demo),
@@ -67,7 +68,7 @@ def conclude(sets, inventories, tables, light_tables, preset, demo):
                 *[warning for each, frames in inventories.items() for warning in _no_zero_level(each, frames)],
                 *[warning for each, frames in inventories.items() for warning in _doubts(each, frames)],
                 *[warning for each, rows in noise.items() for warning in _not_linear(each, rows)],
-                *_angles(illumination),
+                *warn_of_light(illumination),
                 *_drifts(drift),
                 *[warning for each, rows in noise.items() for warning in _too_few(each, rows)],
                 *_disagreements(light_tables["agreement"]),
@@ -223,12 +224,10 @@ NOISE_REMEDIES = {
 
 def _evenness(name, rows, tests):
     """Whether the light source of a set was even: as solved for, else by the differences of the subsets at large."""
-    solved = next((row for row in tests if row["test"] == "light source uneven"), None)
+    by_test = {row["test"]: row for row in tests}
+    solved = by_test.get("light source uneven")
     if solved and number_of(solved["percent"]) is not None:
-        size = _measured(solved, "")
-        if solved["verdict"] == "yes":
-            return [f"The light source was uneven by {size} rms; {name}/response.fits is the flat without that."]
-        return [f"The light source was even, as far as the angles tell: {size} rms."]
+        return describe_light(name, by_test)
     if not rows:
         return []
     if any(row["significant"] not in ("yes", "no") for row in rows):
@@ -245,45 +244,6 @@ def _evenness(name, rows, tests):
         f"(noise {noise:.1g} %)"
         + (f", with a gradient of {gradient:.2g} ± {error:.1g} % across the frame." if gradient > 2 * error else ".")
     ]
-
-
-def _hidden(illumination):
-    """What the angles of the camera cannot tell from the lens; sets with the same in one sentence."""
-    sets = defaultdict(list)
-    for name, rows in illumination.items():
-        tests = {row["test"]: row for row in rows}
-        if "cannot be seen" in tests and tests["cannot be seen"]["evidence"]:
-            sets[tests["cannot be seen"]["evidence"]].append(name)
-    return [
-        f"These angles cannot tell from the lens, so that it stays in the response of {', '.join(names)}: {evidence}."
-        for evidence, names in sets.items()
-    ]
-
-
-#: Tests of the light source that fail: which verdict is good, what is wrong, and what to do.
-ANGLE_WARNINGS = {
-    "angles": (
-        "as given",
-        "The rotations of {name} are {verdict}; {evidence}.",
-        "Correct `rotation` of its subsets (counter-clockwise, seen from behind the camera).",
-    ),
-    "solvable": (
-        "yes",
-        "The light source of {name} cannot be told from the lens: {evidence}.",
-        "Take subsets with the camera turned, by 90 and 180 degrees at best; see docs/shooting.md.",
-    ),
-}
-
-
-def _angles(illumination):
-    """Rotations that the frames contradict, and sets whose light source cannot be told from the lens."""
-    warnings = []
-    for name, rows in illumination.items():
-        for row in rows:
-            good, wrong, remedy = ANGLE_WARNINGS.get(row["test"], (row["verdict"], "", ""))
-            if row["verdict"] != good:
-                warnings.append((wrong.format(name=name, verdict=row["verdict"], evidence=row["evidence"]), remedy))
-    return warnings
 
 
 def _noise(name, rows):
@@ -315,51 +275,6 @@ def _best_set(sets):
     listed = ", ".join(f"{row['set']} by {float(row['rms_percent']):.2g} %" for row in others)
     rms = f"{float(best['rms_percent']):.2g}"
     return [f"The most uniform set is {best['set']}: its subsets differ by {rms} % rms, those of {listed}."]
-
-
-def _verdicts(sets):
-    """Which set to use for each optics, with its figures."""
-    sentences = []
-    for optics in dict.fromkeys(row["optics"] for row in sets):
-        members = [row for row in sets if row["optics"] == optics]
-        good = [row for row in members if row["verdict"] in ("use", "equal")]
-        of = f" for {optics}" if optics else ""
-        if len(members) > 1 and good:
-            names = " or ".join(row["set"] for row in good)
-            why = f", which cannot be told apart: {_quality(good[0])}" if len(good) > 1 else f": {_quality(good[0])}"
-            others = "; ".join(f"{row['set']}: {row['reason']}{_unevenness(row)}" for row in members if row not in good)
-            tail = f" ({others})" if others else ""
-            sentences.append(f"Use {names}{of}{why}{tail}.")
-        elif len(members) > 1:
-            listed = "; ".join(f"{row['set']}: {row['reason']}" for row in members)
-            sentences.append(f"Which set to use{of} cannot be told ({listed}).")
-        elif len(sets) > 1 and members[0]["verdict"] == "only":
-            sentences.append(f"{members[0]['set']} is the only set{of}: {_quality(members[0])}.")
-    return sentences
-
-
-def _unevenness(row):
-    return "" if number_of(row["uneven_percent"]) is None else f", {_measured(row, 'uneven')}"
-
-
-def _quality(row):
-    """Figures of a set."""
-    parts = []
-    if number_of(row["uneven_percent"]) is not None:
-        parts.append(f"its light source is uneven by {_measured(row, 'uneven')} rms")
-    if number_of(row["noise_percent"]) is not None:
-        parts.append(f"the error of a pixel of its flat is {float(row['noise_percent']):.2g} %")
-    if number_of(row["repeat_percent"]) is not None:
-        parts.append(f"its subsets repeat within {max(float(row['repeat_percent']), float(row['repeat_error'])):.1g} %")
-    parts.append(f"{float(row['saturated_percent']):.2g} % of the pixels are saturated")
-    return ", ".join(parts)
-
-
-def _measured(row, name):
-    """``name_percent`` of a table with its error; just ``percent`` for an empty name."""
-    value, error = (float(row["_".join(filter(None, (name, part)))]) for part in ("percent", "error"))
-    digits = min(max(-math.floor(math.log10(error)), 1), 6) if error > 0 else 3
-    return f"{value:.{digits}f} ± {error:.{digits}f} %"
 
 
 def _drifts(drift):

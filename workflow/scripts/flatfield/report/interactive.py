@@ -18,7 +18,7 @@ from flatfield.files.fits import read_image, read_planes
 from flatfield.measure.blocks import block_average
 from flatfield.raw.mosaic import read_mosaic
 from flatfield.raw.robust import robust_deviation
-from flatfield.report.plotting import CHANNEL_COLORS, color_limits
+from flatfield.report.plotting import CHANNEL_COLORS, color_limits, describe_pose
 
 #: Pixels of all maps together: so many are there in less than 3 s.
 PIXELS = 4_000_000
@@ -41,7 +41,7 @@ def render_page(template, code, paths, title):
         Of the set.
     """
     first = read_mosaic(paths["subsets"][0])
-    count = len(paths["subsets"]) + 2 * len(paths["differences"]) + 7
+    count = len(paths["subsets"]) + 2 * len(paths["differences"]) + 9
     size = choose_size(first.shape, first.cfa.period, count)
     groups = collect(paths, size)
     layout, maps = draw(groups, first.shape, size)
@@ -82,23 +82,23 @@ def collect(inputs, size):
         name, unit, signed, and maps: label and values ``(rows, columns)``.
     """
     subsets = [read_image(path) for path in inputs["subsets"]]
-    subsets = [
-        (f"{header['SUBSET']}, camera at {header['ROTATION']:g}°", block_average(data, size))
-        for data, header in subsets
-    ]
+    subsets = [(f"{header['SUBSET']}, {describe_pose(header)}", block_average(data, size)) for data, header in subsets]
     percent, sigma = [], []
     for path in inputs["differences"]:
         data, header = read_image(path, "PERCENT")
         label = f"{header['MINUEND']} - {header['SUBTRAHE']}"
         percent.append((label, block_average(data, size)))
         sigma.append((label, block_average(read_image(path, "Z")[0], size) * size))
-    source, header = read_image(inputs["source"])
+    source = read_image(inputs["source"])[0]
+    unknown = [("error", "UNCERT"), ("may be hidden in the response", "HIDDEN")]
+    unknown = [(label, block_average(read_image(inputs["source"], name)[0], size)) for label, name in unknown]
     groups = [
         ("subsets", "DN above black", False, subsets),
         ("differences", "percent", True, percent),
         ("differences, significance", "standard errors", True, sigma),
         ("flat", "percent of the centre", False, relative(inputs["flat"], size)),
         ("light source", "percent", True, [("camera at 0°", block_average(source, size))]),
+        ("light source, not known", "percent", False, unknown),
         ("response", "percent of the centre", False, relative(inputs["response"], size)),
     ]
     return [

@@ -297,6 +297,12 @@ def save(figure, path):
         figure.savefig(file, dpi=100, format="png", metadata={"Software": None})
 
 
+def describe_pose(header):
+    """How the camera was held in a subset: its angle, and its aim where it is not that of the first."""
+    angle = f"camera at {header['ROTATION']:g}°" if "ROTATION" in header else "angle not given"
+    return f"{angle}, aimed at {header['AIM']}" if "AIM" in header else angle
+
+
 def describe_exposure(header):
     """Exposure and ISO for titles, as far as they are known: ``1/30 s, ISO 100, f/2.8``."""
     parts = []

@@ -1,0 +1,123 @@
+"""The linear model of the subsets: columns for the light source, the geometry, and what changed between subsets."""
+
+import numpy as np
+
+from flatfield.measure.components import Normal
+from flatfield.measure.lamp_blocks import slopes_of
+from flatfield.measure.zernike import evaluate_terms, unit_size, zernike_terms
+
+#: Degrees above that of the terms that are looked for in the source.
+FINER = 4
+#: Difference for slopes, radians and half diagonals.
+DELTA = 1e-3
+#: Blocks of which a group is as large as correlations of what is left reach.
+GROUP = 6
+
+
+class Model:
+    """Columns of the linear model about a state: which is which, and their values at points of the frame.
+
+    Columns: told terms, hidden terms, finer terms; geometry (3 of each subset but the first); terms of the hidden part
+    times errors of geometry; for each subset what changed in its light (terms), and a shift of the vignetting.
+    """
+
+    def __init__(self, told, hidden, degree, poses):
+        self.told, self.hidden = list(told), list(hidden)
+        self.finer = zernike_terms(degree + FINER, degree + 1)
+        self.source = [*self.told, *self.hidden, *self.finer]
+        self.changing = zernike_terms(degree)
+        self.poses = poses
+        k, t, h, f = len(poses), len(self.told), len(self.hidden), len(self.finer)
+        counts = {
+            "told": t,
+            "hidden": h,
+            "finer": f,
+            "geometry": 3 * (k - 1),
+            "products": 3 * (k - 1) * h,
+            "light": k * len(self.changing),
+            "vignetting": 2 * k,
+        }
+        ends = np.cumsum([0, *counts.values()])
+        self.columns = {name: np.arange(a, b) for name, a, b in zip(counts, ends[:-1], ends[1:], strict=True)}
+        self.count = int(ends[-1])
+
+    def evaluate(self, subset, x, y, poses, coefficients, slopes=None):
+        """Values of all columns in a subset, ``(points, columns)``, about poses and coefficients of the source."""
+        result = np.zeros((x.size, self.count))
+        at = poses.place(x, y, subset)
+        n = len(self.source)
+        result[:, :n] = evaluate_terms(self.source, *at)
+        if subset:
+            first = 3 * (subset - 1)
+            hidden = self.columns["hidden"]
+            vector = poses.vector
+            for part in range(3):
+                ends = []
+                for sign in (1, -1):
+                    moved = vector.copy()
+                    moved[subset, part] += sign * DELTA
+                    ends.append(evaluate_terms(self.source, *poses.moved(moved).place(x, y, subset)))
+                change = (ends[0] - ends[1]) / (2 * DELTA)
+                result[:, self.columns["geometry"][first + part]] = change @ coefficients
+                start = (first + part) * hidden.size
+                result[:, self.columns["products"][start : start + hidden.size]] = change[:, hidden]
+        block = self.columns["light"].reshape(len(poses), -1)[subset]
+        result[:, block] = evaluate_terms(self.changing, x, y)
+        if slopes is not None:
+            result[:, self.columns["vignetting"][2 * subset : 2 * subset + 2]] = slopes
+        return result
+
+    def sizes(self, hidden, priors, spread):
+        """Sizes of the columns; those with a common size that is fitted in units of it."""
+        result = np.full(self.count, np.inf)
+        result[self.columns["hidden"]] = hidden
+        result[self.columns["finer"]] = [1 / unit_size(term) / term[0] for term in self.finer]
+        result[self.columns["geometry"]] = priors[1:].ravel()
+        result[self.columns["products"]] = np.outer(spread.ravel(), hidden).ravel()
+        per_subset = [1 / unit_size(term) / term[0] for term in self.changing]
+        result[self.columns["light"]] = np.tile(per_subset, len(self.poses))
+        result[self.columns["vignetting"]] = 1.0
+        return result
+
+
+def normal_of(model, blocks, poses, coefficients, offsets):
+    """Normal equations after ln R of each block and a level of each subset are eliminated, and the whitened rows."""
+    count, n = blocks.logs.shape
+    weight, slopes = 1 / blocks.errors**2, slopes_of(blocks.level, blocks.x, blocks.y)
+    values = np.empty((count, n, model.count + count))
+    for k in range(count):
+        values[k, :, : model.count] = model.evaluate(k, blocks.x, blocks.y, poses, coefficients, slopes)
+        values[k, :, model.count : -1] = 0
+        if k:
+            values[k, :, model.count + k - 1] = 1
+        values[k, :, -1] = blocks.logs[k] + values[k][:, model.columns["geometry"]] @ offsets
+    values -= (values * weight[..., None]).sum(axis=0) / weight.sum(axis=0)[:, None]
+    values *= np.sqrt(weight)[..., None]
+    flat = values.reshape(count * n, -1)
+    levels = flat[:, model.count : -1]
+    flat = np.delete(flat, np.s_[model.count : flat.shape[1] - 1], axis=1)
+    flat -= levels @ np.linalg.lstsq(levels, flat, rcond=None)[0]
+    whole = flat.T @ flat
+    normal = Normal(whole[:-1, :-1], whole[:-1, -1], float(whole[-1, -1]), (count - 1) * (n - 1))
+    return normal, flat.reshape(count, n, -1)
+
+
+def correlation(blocks, columns, residuals, scale):
+    """How much larger the variance of the terms is for residuals that go together in groups of blocks; 1 at least.
+
+    The sandwich of White (1980) with groups as large as correlations reach, against that of independent blocks.
+    """
+    if not columns.shape[-1]:
+        return 1.0
+    side = np.unique(np.round(blocks.x, 9)).size
+    width = np.ptp(blocks.x) / max(side - 1, 1) * GROUP
+    group = np.floor((blocks.x - blocks.x.min()) / width).astype(int) * 1000
+    group += np.floor((blocks.y - blocks.y.min()) / width).astype(int)
+    _, index = np.unique(group, return_inverse=True)
+    scores = (columns * residuals[..., None]).sum(axis=0)
+    sums = np.zeros((index.max() + 1, scores.shape[1]))
+    np.add.at(sums, index, scores)
+    matrix = np.einsum("kbi,kbj->ij", columns, columns)
+    inverse = np.linalg.inv(matrix)
+    ratio = np.trace(inverse @ sums.T @ sums) / (scale * len(matrix))
+    return max(float(ratio), 1.0)
