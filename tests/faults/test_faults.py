@@ -13,7 +13,7 @@ from conftest import LONG, REPOSITORY
 #: Seconds that an undisturbed run takes, about; a fault comes within.
 DURATION = 20
 #: Faults of the short form: those that are most unlike each other.
-SHORT = ("kill_all", "kill_head", "fill_disk", "change_frame")
+SHORT = ("kill_all", "change_frame")
 
 
 @pytest.mark.parametrize("fault", campaign.FAULTS if LONG else SHORT)
