@@ -16,6 +16,8 @@ from flatfield.raw.decode import black_beside_bias, read_signal, signal
 
 #: Pixels of pairs of frames that photon transfer takes, all in all; more pairs add time and no certainty that counts.
 PAIR_PIXELS = 60_000_000
+#: Pixels of frames that the two halves are made of, all in all; more frames add time, and little certainty.
+HALVES_PIXELS = 400_000_000
 #: Part of the pixels of a bias frame that may have its lowest value.
 PILED_UP = 0.005
 
@@ -89,6 +91,7 @@ def measure_pairs(frames, paths, cfa, master, options, threads):
     pixels = shape[0] * shape[1]
     every = max(1, -(-len(at_one_level) * pixels // PAIR_PIXELS))
     measured = set(at_one_level[::every])
+    in_halves = set(pairs[:: max(1, -(-len(frames) * pixels // HALVES_PIXELS))])
     seen = PairStatistics()
     where = locate_box("center", options["center"], shape)
 
@@ -98,7 +101,7 @@ def measure_pairs(frames, paths, cfa, master, options, threads):
         for position, file in enumerate(pair):
             values, frame = read_signal(paths[file], master, options["overscan"])
             seen.boxes[file] = cut_channels(values, cfa, where)
-            if COPY not in frames[file].reason:  # whose noise is that of its original
+            if pair in in_halves and COPY not in frames[file].reason:  # whose noise is that of its original
                 half = halves[alone.index(pair) % 2 if len(pair) == 1 else position]
                 half.add(file, frame.mosaic, black_beside_bias(frame.black, master is not None, options["overscan"]))
             signals.append(values)
