@@ -15,6 +15,7 @@ from flatfield.combine.stack import stack_frames
 from flatfield.demo.simulation import write_dng
 from flatfield.files.fits import read_image
 from flatfield.measure import calibration, differences, noise
+from flatfield.measure.photon_transfer import fit_photon_transfer, gain_and_read_noise
 from flatfield.raw.cfa import ColorFilterArray
 
 RGGB, MONO = ColorFilterArray.from_name("RGGB"), ColorFilterArray.from_name("MONO")
@@ -182,7 +183,9 @@ def test_saturation_is_measured_and_clipped_levels_are_not_fitted(tmp_path):
         mosaic = np.minimum(expose(electrons, rng), 10000)
         write_dng(folder / f"DSC{index}.dng", mosaic, exif(index), margins=(0, 0), black=BLACK)
     rows = measure(project)
-    assert {float(row["saturation_dn"]) for row in rows.values()} == {10000.0}
+    assert {channel: row["saturation_dn"] for channel, row in rows.items()} == {
+        "RED": "not determined", "GREEN": "10000", "BLUE": "not determined",
+    }  # fmt: skip
     assert all(near(row, "gain_e_per_dn", "gain_error", GAIN) for row in rows.values())
     frames = table(project.path("a/inspected.tsv"))
     assert all(row["reason"].startswith("kept, as most are so: saturated") for row in frames)
@@ -195,7 +198,7 @@ def test_nonlinearity_at_high_level_is_reported_and_not_fitted():
     variance[level > 7000] *= 0.8  # blooming smooths
     count = np.full(level.size, 200)
     variance = variance * rng.chisquare(199, level.size) / 199
-    fit, why = noise.fit_photon_transfer(level, variance, count, full=10000)
+    fit, why = fit_photon_transfer(level, variance, count, full=10000)
     assert not why and 1 / fit.slope == pytest.approx(GAIN, rel=0.02)
     assert fit.nonlinearity_percent == pytest.approx(-20, abs=4 * fit.nonlinearity_error_percent)
     assert not any(point["fitted"] for point in fit.points if point["level_dn"] > 7000)
@@ -207,8 +210,8 @@ def test_errors_of_gain_and_read_noise_are_their_scatter():
         rng = np.random.default_rng(seed)
         level = rng.uniform(100, 900, 300)
         variance = (23 + level / GAIN) * rng.chisquare(99, level.size) / 99
-        fit, _ = noise.fit_photon_transfer(level, variance, np.full(level.size, 100))
-        found.append(noise.gain_and_read_noise(fit)[0])
+        fit, _ = fit_photon_transfer(level, variance, np.full(level.size, 100), nonlinearity=0)
+        found.append(gain_and_read_noise(fit)[0])
     for name, error, truth in (
         ("gain_e_per_dn", "gain_error", GAIN),
         ("read_noise_e", "read_noise_error", GAIN * 23**0.5),

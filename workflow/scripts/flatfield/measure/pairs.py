@@ -17,6 +17,8 @@ from flatfield.raw.decoded import recall
 
 #: Pixels of pairs of frames that photon transfer takes, all in all; more pairs add time and no certainty that counts.
 PAIR_PIXELS = 60_000_000
+#: Pixels of frames that the two halves are made of, all in all; more frames add time, and little certainty.
+HALVES_PIXELS = 400_000_000
 #: Part of the pixels of a bias frame that may have its lowest value.
 PILED_UP = 0.005
 
@@ -90,6 +92,7 @@ def measure_pairs(frames, paths, cfa, master, options, threads):
     pixels = shape[0] * shape[1]
     every = max(1, -(-len(at_one_level) * pixels // PAIR_PIXELS))
     measured = set(at_one_level[::every])
+    in_halves = set(pairs[:: max(1, -(-len(frames) * pixels // HALVES_PIXELS))])
     seen = PairStatistics()
     where = locate_box("center", options["center"], shape)
 
@@ -100,7 +103,7 @@ def measure_pairs(frames, paths, cfa, master, options, threads):
             kept = recall(frames[file].sha256, paths[file], options["overscan"])
             values, frame = read_signal(paths[file], master, options["overscan"], kept)
             seen.boxes[file] = cut_channels(values, cfa, where)
-            if COPY not in frames[file].reason:  # whose noise is that of its original
+            if pair in in_halves and COPY not in frames[file].reason:  # whose noise is that of its original
                 half = halves[alone.index(pair) % 2 if len(pair) == 1 else position]
                 half.add(file, frame.mosaic, black_beside_bias(frame.black, master is not None, options["overscan"]))
             signals.append(values)

@@ -1,0 +1,162 @@
+"""Gain, pixel response and black level from frames with what real cameras have: the truth is within the errors."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import convolve
+
+from flatfield.measure.black_level import describe_black, measure_black
+from flatfield.measure.center_box import divide_planes
+from flatfield.measure.common_noise import find_common_noise, join_tiles
+from flatfield.measure.photon_transfer import fit_photon_transfer, gain_and_read_noise
+from flatfield.measure.pixel_response import measure_response
+from flatfield.measure.tile_noise import measure_tiles
+from flatfield.raw.cfa import ColorFilterArray
+
+GAIN, FULL, SHAPE = 2.0, 15871.0, (360, 540)
+PATTERNS = {
+    "RGGB": ColorFilterArray.from_name("RGGB"),
+    "MONO": ColorFilterArray.from_name("MONO"),
+    "XTRANS": ColorFilterArray.from_name("RBGBRGGGRGGBGGBGGRBRGRBGGGBGGRGGRGGB"),
+}
+
+
+def coordinates():
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    half = np.hypot(*SHAPE) / 2
+    return (x - SHAPE[1] / 2) / half, (y - SHAPE[0] / 2) / half
+
+
+def vignetted(cfa, levels):
+    u, v = coordinates()
+    return np.array(levels)[cfa.channel_map(SHAPE)] / (1 + 0.8 * (u * u + v * v)) ** 2
+
+
+def record(light, rng, shared=0.0, bent=0.0, rows=0.0):
+    """Signal in DN: photon noise of which neighbours share a part, noise of reading and of rows, a bent response."""
+    electrons = light * GAIN
+    photons = rng.poisson(electrons) - electrons
+    if shared:
+        k = shared / 2
+        photons = convolve(photons, [[0, k, 0], [k, 1 - 4 * k, k], [0, k, 0]], mode="wrap")
+    noise = 6 * rng.standard_normal(SHAPE) + rows * rng.standard_normal((SHAPE[0], 1))
+    signal = (electrons + photons + noise) / GAIN
+    return np.rint(signal * (1 - bent * signal / FULL)).astype(np.float32)
+
+
+def gain_of(cfa, seed, **camera):
+    """Gain and its error of the first channel, as the table has them, and what neighbours share."""
+    rng, light = np.random.default_rng(seed), vignetted(cfa, (3500, 7500, 4300) if cfa.period > 1 else [7500])
+    pairs = [(record(light, rng, **camera), record(light, rng, **camera)) for _ in range(5)]
+    tiles = [measure_tiles(a, b, np.ones((2, len(cfa.channels))), cfa) for a, b in pairs]
+    common = find_common_noise(tiles, [FULL] * 3)
+    level, variance, count, covariance = join_tiles(tiles, 0)
+    fit, _ = fit_photon_transfer(level, variance + covariance[:, common.distances].sum(axis=1), count, FULL)
+    values, _ = gain_and_read_noise(fit)
+    return values["gain_e_per_dn"], np.hypot(values["gain_error"], GAIN * common.hidden), common
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("shared", [0.0, 0.01, 0.02])
+def test_noise_that_neighbours_share_does_not_change_the_gain(pattern, shared):
+    """Without the covariances it is 4 % too large for each percent."""
+    found = [gain_of(PATTERNS[pattern], seed, shared=shared) for seed in range(4)]
+    pulls = [(gain - GAIN) / error for gain, error, _ in found]
+    assert max(map(abs, pulls)) < 3.5 and abs(np.mean(pulls)) < 1.5
+    assert np.mean([gain for gain, _, _ in found]) == pytest.approx(GAIN, rel=0.025)
+    for _, _, common in found:
+        assert bool(common.distances) == (shared > 0)
+        if shared:
+            assert common.percent[0] == pytest.approx(400 * shared, abs=4 * common.error[0] + 40 * shared)
+            assert "neighbouring pixels share" in common.sentence
+
+
+@pytest.mark.parametrize("bent", [-0.02, 0.0, 0.02])
+def test_a_sensor_that_is_not_linear_is_in_the_error_of_the_gain(bent):
+    found = [gain_of(PATTERNS["RGGB"], seed, bent=bent) for seed in range(4)]
+    assert all(abs(gain - GAIN) < 3 * error < 0.25 for gain, error, _ in found)
+
+
+def test_a_bend_is_said_where_the_variances_tell_it():
+    rng = np.random.default_rng(1)
+    level = rng.uniform(500, 10000, 4000)
+    for bent in (0.0, 0.03):
+        variance = (9 + level / GAIN * (1 - 3 * bent * level / FULL)) * rng.chisquare(999, level.size) / 999
+        fit, _ = fit_photon_transfer(level, variance, np.full(level.size, 1000), FULL)
+        assert (fit.bend_sigma > 4) == (bent > 0)
+        assert fit.nonlinearity_of_response(FULL) == pytest.approx(100 * bent, abs=0.5)
+        assert 1 / fit.slope == pytest.approx(GAIN, abs=3 * np.sqrt(fit.covariance[1, 1]) * GAIN**2)
+
+
+@pytest.mark.parametrize("lamp", [0.0, 0.01, 0.035])
+@pytest.mark.parametrize("noise_of_rows", [0.0, 12.0])
+def test_pixel_response_does_not_depend_on_the_light_source(lamp, noise_of_rows):
+    """Camera turned by 0, 90 and 180 degrees under a lamp that is uneven by 0, 1 and 4 %."""
+    cfa, (u, v), pulls = PATTERNS["RGGB"], coordinates(), []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        response = vignetted(cfa, (3500, 7500, 4300)) * (1 + 0.004 * rng.standard_normal(SHAPE))
+        halves = [np.zeros(SHAPE), np.zeros(SHAPE)]
+        for turn in range(3):
+            x, y = ((u, v), (v, -u), (-u, -v))[turn]
+            light = np.exp(lamp * (2 * x + 1.2 * y - 2 * x * x + x * y + 0.4 * x**3))
+            for half in halves * 2:
+                half += record(response * light, rng, rows=noise_of_rows) / 6
+        halves = [half.astype(np.float32) for half in halves]
+        for channel in range(3):
+            prnu, error, why = measure_response(halves, None, np.ones(SHAPE, bool), cfa, channel)
+            assert not why
+            pulls.append((prnu - 0.4) / error)
+    assert abs(np.mean(pulls)) < 4 / np.sqrt(len(pulls))
+    assert 0.5 < np.std(pulls) < 1.6  # of 12: 1 +- 0.2
+
+
+def test_no_pixel_response_is_told_from_noise():
+    rng, cfa = np.random.default_rng(2), PATTERNS["RGGB"]
+    halves = [record(vignetted(cfa, (300, 700, 400)), rng) for _ in range(2)]
+    prnu, _, why = measure_response(halves, None, np.ones(SHAPE, bool), cfa, 0)
+    assert prnu is None and "cannot be told from noise" in why
+
+
+def test_the_light_of_each_subset_is_brought_to_the_mean():
+    rng = np.random.default_rng(3)
+    row, column = (each.ravel() / 50 for each in np.indices((50, 50)))
+    planes = [1 + 0.04 * row, 1 - 0.04 * row, 1 + 0.04 * column, 1 - 0.04 * column]
+    frames = np.array([5000 * planes[k // 5] * (1 + 0.01 * rng.standard_normal(2500)) for k in range(20)], np.float32)
+    terms = np.column_stack([np.ones(2500), row, column])
+    flat = divide_planes(frames, [k // 5 for k in range(20)], terms)
+    assert (flat.std(axis=0, ddof=1) / flat.mean(axis=0)).mean() == pytest.approx(0.01, rel=0.03)
+    assert (frames.std(axis=0, ddof=1) / frames.mean(axis=0)).mean() > 0.012
+
+
+BLACKS = {"right": (0, 0), "50 DN left": (50, 0), "20 DN too much": (-20, 0), "not linear": (0, 0.02)}
+
+
+@pytest.mark.parametrize("levels", [(1, 0.6, 1.1), (1, 1, 1)])
+@pytest.mark.parametrize("name", BLACKS)
+def test_what_is_left_of_the_black_level_is_told_by_frames_of_unequal_level(name, levels):
+    """Lamp that turns, uneven by 1 %; exposures that scatter by 2 %."""
+    (pedestal, bent), rng = BLACKS[name], np.random.default_rng(4)
+    y, x = np.mgrid[:44, :66]
+    u, v = (x - 32.5) / 40, (y - 21.5) / 40
+    maps, owners = [], []
+    for index in range(30):
+        turn = index // 10
+        across, down = ((u, v), (v, -u), (-u, -v))[turn]
+        level = 7500 * levels[turn] * (1 + 0.02 * rng.standard_normal())
+        light = level / (1 + 0.8 * (u * u + v * v)) ** 2 * np.exp(0.02 * across + 0.012 * down - 0.01 * across**2)
+        signal = light + np.sqrt(light / GAIN / 1000) * rng.standard_normal(u.shape)
+        maps.append([signal * (1 - bent * signal / FULL) + pedestal])
+        owners.append("ABC"[turn])
+    ((found, error),) = measure_black(np.array(maps), owners)
+    if bent:
+        assert levels == (1, 1, 1) or "or the sensor were not linear" in describe_black((found, error))
+        return
+    assert abs(found - pedestal) < 4 * error < 30
+    assert bool(describe_black((found, error))) == (abs(pedestal) > 4 * error)
+    assert not pedestal or levels == (1, 1, 1) or describe_black((found, error))
+
+
+def test_equal_levels_tell_no_black():
+    maps = np.full((12, 1, 20, 30), 5000.0) * (1 + 1e-4 * np.random.default_rng(1).standard_normal((12, 1, 20, 30)))
+    assert measure_black(maps, ["A"] * 12) == [None]  # nor does light that does not fall off
+    assert measure_black(maps[:4], ["A"] * 4) == [None]
