@@ -381,6 +381,8 @@ def test_a_radial_error_of_the_source_is_not_removed(tmp_path):
     project.run("results/a/response.fits")
     tests = verdicts_of(project)
     assert tests["light source uneven"]["verdict"] == "no"
+    assert float(tests["part that is hidden"]["percent"]) >= 0.3  # an expectation, as nothing shows it
+    assert float(tests["light source uneven"]["error"]) > 0.3 and float(tests["response"]["percent"]) > 0.3
     assert "all corners brighter or darker alike" in tests["cannot be seen"]["evidence"]
     response, flat = (read_image(project.path(f"a/{name}.fits"))[0] for name in ("response", "flat_cfa"))
     assert np.abs(np.mean(response / flat) - 1) < 1e-3 and np.std(response / flat) < 0.005
@@ -410,7 +412,8 @@ def test_one_angle_is_not_solvable_and_the_run_goes_on(tmp_path):
     project = Project.create(tmp_path / "project")
     write_set(project, SOURCE, rotations=(0, 0), given=(30, 390))
     project.run()
-    row, repeated = table(project.path("a/illumination_tests.tsv"))
+    row, repeated, dust = table(project.path("a/illumination_tests.tsv"))
+    assert dust["verdict"] == "no" and not table(project.path("a/geometry.tsv"))
     assert repeated["test"] == "left over" and repeated["verdict"] == "noise"
     assert row["verdict"] == "no" and "one angle" in row["evidence"]
     assert all(row["percent"] == "not determined" and "one angle" in row["reason"] for row in terms_of(project))
