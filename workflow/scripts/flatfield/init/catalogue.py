@@ -229,8 +229,7 @@ def drop_copies(folder, entries):
 def _same_frame(folder, one, other):
     if Path(one).suffix.lower() != Path(other).suffix.lower():
         return True
-    paths = [os.path.join(folder, path) for path in (one, other)]
-    return os.path.getsize(paths[0]) == os.path.getsize(paths[1]) and filecmp.cmp(*paths, shallow=False)
+    return filecmp.cmp(os.path.join(folder, one), os.path.join(folder, other), shallow=False)
 
 
 def split_runs(entries):
