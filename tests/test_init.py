@@ -248,3 +248,258 @@ def test_turns_that_nothing_tells_are_asked_for(tmp_path, monkeypatch, answer, t
     tool.ask_turns(proposed)
     assert [part.rotation for part in proposed.sets[0].parts] == turns
     assert any("ASK" in doubt for part in proposed.sets[0].parts for doubt in part.doubts) == (None in turns)
+
+
+# Cards as programs for astronomy leave them
+
+LEVEL = {"flat": 20000, "light": 1500, "bias": 0, "dark": 30, "flat-dark": 0}
+SHORT = {"flat": 1.0, "light": 300.0, "bias": 0.0, "dark": 300.0, "flat-dark": 1.0}
+
+
+def write_night(folder, path, kind, count=3, start=START, name="{:04d}.fits", level=None, **cards):
+    """FITS frames with a vignetted, noisy level, zero level 500 DN; lights have stars. Returns their paths."""
+    rng, found = np.random.default_rng(abs(hash(path)) % 1000), []
+    (folder / path).mkdir(parents=True, exist_ok=True)
+    y, x = np.mgrid[-1 : 1 : SHAPE[0] * 1j, -1 : 1 : SHAPE[1] * 1j]
+    for number in range(count):
+        data = (level or LEVEL[kind]) / (1 + 0.4 * (x * x + y * y))
+        if kind == "light":
+            data[tuple(rng.integers(0, length, 300) for length in SHAPE)] += rng.exponential(20000, 300)
+        data = np.clip(rng.poisson(data) + rng.normal(500, 4, SHAPE), 0, 65535).round().astype(np.uint16)
+        time = (start + timedelta(seconds=number * (SHORT[kind] + 2))).isoformat()
+        header = {"EXPTIME": SHORT[kind], "INSTRUME": "ASI2600MM", "DATE-OBS": time} | cards
+        header = {key.replace("__", "-"): value for key, value in header.items() if value is not None}
+        found.append(f"{path}/{name.format(number)}")
+        fits.PrimaryHDU(data, fits.Header(header)).writeto(folder / found[-1])
+    return found
+
+
+def proposed_of(folder):
+    found = catalogue(str(folder), 1)
+    return propose(found), found
+
+
+#: Folders and cards of each program: flats, lights, offset of the flats, darks of the lights.
+PROGRAMS = {
+    "N.I.N.A.": (
+        ("2026-05-01/FLAT", {"IMAGETYP": "FLAT", "GAIN": 100}),
+        ("2026-05-01/M31/LIGHT", {"IMAGETYP": "LIGHT", "GAIN": 100}),
+        ("2026-05-01/DARKFLAT", {"IMAGETYP": "DARKFLAT", "GAIN": 100}),
+        ("2026-05-01/DARK", {"IMAGETYP": "DARK", "GAIN": 100}),
+    ),
+    "ASIAIR": (
+        ("Autorun/Flat", {"name": "Flat_1.0s_Bin1_2600MM_gain100_20260501-2000{:02d}_-10.0C_0001.fit", "GAIN": 100}),
+        ("Plan/Light/Dark Shark Nebula", {"name": "Light_Dark Shark Nebula_300.0s_Bin1_{:04d}.fit", "GAIN": 100}),
+        ("Autorun/Dark", {"name": "Dark_1.0s_Bin1_2600MM_gain100_20260501-2100{:02d}_-10.0C.fit", "GAIN": 100}),
+        ("Autorun/Dark", {"name": "Dark_300.0s_Bin1_2600MM_gain100_20260501-2200{:02d}.fit", "GAIN": 100}),
+    ),
+    "SharpCap": (
+        ("2026-05-01/Flats/20_00_00", {"BLKLEVEL": 30, "GAIN": 100}),
+        ("2026-05-01/M 31/22_00_00", {"IMAGETYP": "Light", "BLKLEVEL": 30, "GAIN": 100}),
+        ("2026-05-01/Flat Darks/20_10_00", {"BLKLEVEL": 30, "GAIN": 100}),
+        ("2026-05-01/Darks/23_00_00", {"BLKLEVEL": 30, "GAIN": 100}),
+    ),
+    "Ekos": (
+        ("M31/Flat/L", {"FRAME": "Flat", "FILTER": "L"}),
+        ("M31/Light/L", {"FRAME": "Light", "FILTER": "L", "name": "M31_Light_{:03d}.fits"}),
+        ("Dark Flat", {"FRAME": "Dark", "FILTER": "L"}),
+        ("M31/Dark", {"FRAME": "Dark"}),
+    ),
+    "Siril": (("flats", {}), ("lights", {}), ("biases", {}), ("darks", {})),
+    "Seestar": (
+        ("calibration/flats", {"FILTER": "IRCUT", "BAYERPAT": "GRBG", "GAIN": 80}),
+        ("M 31_sub", {"name": "Light_M 31_10.0s_IRCUT_{:04d}.fit", "FILTER": "IRCUT", "BAYERPAT": "GRBG", "GAIN": 80}),
+        ("calibration/flat_darks", {"BAYERPAT": "GRBG", "GAIN": 80}),
+        ("calibration/darks", {"BAYERPAT": "GRBG", "GAIN": 80}),
+    ),
+}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_cards_of_programs(tmp_path, program):
+    kinds = ("flat", "light", "bias" if program == "Siril" else "flat-dark", "dark")
+    hours = (0, 2, 1, 6)
+    paths = [
+        write_night(tmp_path, folder, kind, start=START + timedelta(hours=hour), **cards)
+        for (folder, cards), kind, hour in zip(PROGRAMS[program], kinds, hours, strict=True)
+    ]
+    proposed, found = proposed_of(tmp_path)
+    (flats,), (light,) = proposed.sets, proposed.lights
+    assert [entry.path for entry in flats.entries] == paths[0]
+    assert [entry.path for entry in light.entries] == paths[1] and light.flat == flats.name
+    assert [entry.path for entry in flats.bias] == paths[2]
+    assert [entry.path for entry in light.dark] == paths[3]
+    assert not proposed.unused and not found.unusable
+    done = run_init(tmp_path, "--config", tmp_path / "mine.yaml", cwd=REPOSITORY)
+    assert done.returncode == 0 and "Traceback" not in done.stdout
+
+
+def test_what_is_not_used_says_which_field_differs(tmp_path):
+    common = {"GAIN": 100, "CCD__TEMP": -10.0}
+    write_night(tmp_path, "Flat", "flat", FILTER="L", **common)
+    write_night(tmp_path, "Light", "light", FILTER="Ha", **common)
+    write_night(tmp_path, "Bias", "bias", GAIN=0, CCD__TEMP=-10.0)
+    write_night(tmp_path, "Dark", "dark", GAIN=100, CCD__TEMP=5.0)
+    proposed, _ = proposed_of(tmp_path)
+    reasons = {path.partition("/")[0]: reason for path, reason in proposed.unused.items()}
+    assert "the filter is Ha, but L in the flats Flat" in reasons["Light"]
+    assert "the gain setting is 0, but 100 in" in reasons["Bias"]
+    assert "the temperature (degrees C) is 5, but -10 in the lights Light" in reasons["Dark"]
+    assert any("zero level is not known" in doubt for doubt in proposed.sets[0].doubts)
+
+
+def test_lights_of_another_gain_than_the_flats_need_offsets_of_their_own(tmp_path):
+    write_night(tmp_path, "Flat", "flat", GAIN=100)
+    write_night(tmp_path, "Bias", "bias", GAIN=100)
+    write_night(tmp_path, "Light", "light", GAIN=200)
+    proposed, _ = proposed_of(tmp_path)
+    assert (
+        "the gain setting is 200, but 100 in the flats Flat (and there are no offset"
+        in proposed.unused["Light/0000.fits"]
+    )
+    write_night(tmp_path, "Bias200", "bias", GAIN=200)
+    (light,) = proposed_of(tmp_path)[0].lights
+    assert light.flat == "Flat" and light.bias[0].folder == "Bias200"
+    assert any("gain setting is 200, but 100" in doubt for doubt in light.doubts)
+
+
+def test_filters_nights_and_rotators_make_sets_and_the_nearest_is_taken(tmp_path):
+    for night in (0, 34):
+        start = START + timedelta(days=night)
+        for name in ("L", "Ha"):
+            write_night(tmp_path, f"{night}/Flat_{name}", "flat", start=start, FILTER=name, FOCALLEN=383 + night % 2)
+    write_night(tmp_path, "Light", "light", start=START + timedelta(days=30), FILTER="Ha", FOCALLEN=384)
+    proposed, _ = proposed_of(tmp_path)
+    assert len(proposed.sets) == 4
+    (light,) = proposed.lights
+    assert next(each for each in proposed.sets if each.name == light.flat).first.folder == "34/Flat_Ha"
+    assert any("4 days apart" in doubt for doubt in light.doubts)
+
+
+def test_rotator_angles_are_proposed(tmp_path):
+    for number, angle in enumerate((10.0, 100.0, 190.2)):
+        start = START + timedelta(minutes=number)
+        write_night(tmp_path, "Flat", "flat", start=start, name=f"{number}_{{}}.fits", ROTATANG=angle)
+    write_night(tmp_path, "Light", "light", ROTATANG=100.4)
+    proposed, _ = proposed_of(tmp_path)
+    (flats,), (light,) = proposed.sets, proposed.lights
+    assert [part.rotation for part in flats.parts] == [0, 90, 180.2]
+    assert all("rotator" in part.doubts[0] for part in flats.parts)
+    assert light.flat == flats.name and not any("rotator" in doubt for doubt in light.doubts)
+
+
+def test_masters(tmp_path):
+    write_night(tmp_path, "Flat", "flat")
+    (master,) = write_night(
+        tmp_path, "masters", "bias", 1, name="masterBias_{}.fits", IMAGETYP="Master Bias", NCOMBINE=50
+    )
+    (dark,) = write_night(tmp_path, "masters", "dark", 1, name="d{}.fits", IMAGETYP="masterDark")
+    write_night(tmp_path, "stack", "light", 1, name="M31_{}.fits", STACKCNT=30)
+    (old,) = write_night(tmp_path, "masters", "flat", 1, name="f{}.fits", IMAGETYP="Master Flat", STACKCNT=30)
+    write_night(tmp_path, "calibrated", "light", 1, name="c{}.fits", CALSTAT="BDF")
+    write_night(tmp_path, "Light", "light")
+    proposed, found = proposed_of(tmp_path)
+    assert [entry.path for entry in proposed.sets[0].bias] == [master]
+    light = next(each for each in proposed.lights if each.name == "Light")
+    assert [entry.path for entry in light.dark] == [dark]
+    assert "combination of 30 frames" in found.unusable["stack/M31_0.fits"]
+    assert "combination of 30 frames" in found.unusable[old]
+    assert "divided by a flat already" in found.unusable["calibrated/c0.fits"]
+    write_night(tmp_path, "Bias", "bias")
+    proposed, _ = proposed_of(tmp_path)
+    assert proposed.sets[0].bias[0].folder == "Bias" and "made of 50 frames" in proposed.unused[master]
+
+
+def test_what_header_name_and_pixels_say_is_weighed(tmp_path):
+    write_night(tmp_path, "Flats", "flat", IMAGETYP="Light Frame")
+    write_night(tmp_path, "Lights", "light", IMAGETYP="Light Frame")
+    write_night(tmp_path, "Exmoor Dark Sky Reserve", "light")
+    write_night(tmp_path, "twelve", "flat", level=1500)
+    write_night(tmp_path, "narrow", "flat", EXPTIME=8.0, FILTER="Ha 3nm")
+    _, found = proposed_of(tmp_path)
+    kinds = {run[0].folder: run[0] for run in found.runs}
+    assert {folder: entry.kind for folder, entry in kinds.items()} == {
+        "Flats": "flat",
+        "Lights": "light",
+        "Exmoor Dark Sky Reserve": "light",
+        "twelve": "flat",
+        "narrow": "flat",
+    }
+    assert (
+        "header says light" in kinds["Flats"].doubt
+        and "'Exmoor Dark Sky Reserve'" in kinds["Exmoor Dark Sky Reserve"].doubt
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("a/flats/flatdarks/1.fits", "flat-dark"),
+        ("Dark Flats/1.fits", "flat-dark"),
+        ("DarkFlat/1.fits", "flat-dark"),
+        ("x/flat_dark_001.fit", "flat-dark"),
+        ("Lights/Dark Shark Nebula/1.fits", "light"),
+        ("Light_Dark Shark Nebula_300s_0001.fit", "light"),
+        ("Dark Sky Reserve/lights/1.fits", "light"),
+        ("flats/06_00_00/1.fits", "flat"),
+        ("BIAS/1.fits", "bias"),
+        ("darks/300s/1.fits", "dark"),
+    ],
+)
+def test_names_of_programs(path, kind):
+    assert kind_of_path(path) == kind
+
+
+def test_copies_links_and_two_cases_of_endings(tmp_path):
+    card = Card(tmp_path / "card/100MSDCF", "DSC{:05d}.ARW")
+    card.take(3, "flat")
+    card.name = "DSC{:05d}.arw"
+    card.take(2, "flat")
+    for name in ("DSC00001.ARW", "DSC00002.ARW"):
+        (card.folder / name.replace("ARW", "dng")).write_bytes((card.folder / name).read_bytes())
+    (tmp_path / "card/backup").mkdir()
+    (tmp_path / "card/backup/DSC00003.ARW").write_bytes((card.folder / "DSC00003.ARW").read_bytes())
+    (tmp_path / "card/again").symlink_to(tmp_path / "card/100MSDCF")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/flats").symlink_to(tmp_path / "card/100MSDCF")
+    (tmp_path / "elsewhere/loop").symlink_to(tmp_path / "elsewhere")
+    proposed, found = proposed_of(tmp_path / "card")
+    assert len(proposed.sets[0].entries) == 5
+    assert {path for path, reason in found.unusable.items() if "the same frame as" in reason} == {
+        "100MSDCF/DSC00001.dng",
+        "100MSDCF/DSC00002.dng",
+        "backup/DSC00003.ARW",
+    }
+    proposed, _ = proposed_of(tmp_path / "elsewhere")
+    assert len(proposed.sets[0].entries) == 5
+
+
+def test_a_clock_that_was_set_back_is_told(tmp_path):
+    card = Card(tmp_path)
+    card.take(3, "flat")
+    card.time = START - timedelta(hours=1)
+    card.take(3, "flat")
+    proposed, _ = proposed_of(tmp_path)
+    assert any("DSC00004.dng follows DSC00003.dng by name" in doubt for each in proposed.sets for doubt in each.doubts)
+
+
+def test_two_bodies_are_two_sets(tmp_path):
+    for body in ("4711", "4712"):
+        serial = {"Exif.Photo.BodySerialNumber": body}
+        Card(tmp_path / body / "flats").take(3, "flat", **serial)
+        Card(tmp_path / body / "lights").take(1, "light", **serial, **NIGHT)
+    proposed, _ = proposed_of(tmp_path)
+    assert len(proposed.sets) == 2
+    flats = {each.name: each.first.metadata.body for each in proposed.sets}
+    assert all(flats[light.flat] == light.first.metadata.body for light in proposed.lights)
+
+
+def test_headers_that_nobody_expects_are_no_traceback(tmp_path):
+    write_night(tmp_path, "Flat", "flat", DATE__OBS="2026-05-01T20:00:00Z")
+    write_night(tmp_path, "Light", "light", DATE__OBS="2026-05-01T20:00:00.1234567")
+    odd = {"GAIN": "high", "FOCALLEN": "long", "XBINNING": "one", "EXPTIME": "?", "ROTATANG": True, "CCD__TEMP": "cold"}
+    write_night(tmp_path, "Odd", "flat", **odd)
+    write_night(tmp_path, "NoTime", "flat", DATE__OBS=None)
+    (tmp_path / "a.xisf").write_bytes(b"XISF0100" + bytes(8))
+    done = run_init(tmp_path, "--config", tmp_path / "mine.yaml", cwd=REPOSITORY)
+    assert done.returncode == 0 and "Traceback" not in done.stdout and "a mistake of this program" not in done.stdout

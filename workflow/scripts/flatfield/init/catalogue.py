@@ -1,5 +1,6 @@
 """What lies in a folder of frames: each file's metadata, and whether it is a flat, bias, dark or light."""
 
+import filecmp
 import os
 import struct
 from concurrent.futures import ThreadPoolExecutor
@@ -190,8 +191,15 @@ def _entry_of_header(path, header):
     return Entry(path, metadata, kind, has_overscan="BIASSEC" in header)
 
 
-def drop_copies(entries):
+def drop_copies(folder, entries):
     """Leave out what is there twice: a raw beside its DNG, files in two folders, links to files.
+
+    Files of one name, camera, time and exposure are one frame if they differ in their endings, or in nothing.
+
+    Parameters
+    ----------
+    folder : str
+    entries : list of Entry
 
     Returns
     -------
@@ -206,14 +214,22 @@ def drop_copies(entries):
 
     for entry in sorted(entries, key=rank):
         meta = entry.metadata
-        key = (Path(entry.path).stem.lower(), meta.time, meta.exposure, meta.camera, meta.body)
-        original = kept.setdefault(key if meta.time else entry.path, entry)
-        if original is not entry:
+        key = (Path(entry.path).stem.lower(), meta.time, meta.exposure, entry.exact)
+        originals = kept.setdefault(key if meta.time else entry.path, [])
+        original = next((each for each in originals if _same_frame(folder, each.path, entry.path)), None)
+        originals.append(entry)
+        if original:
             unusable[entry.path] = (
                 f"the same frame as the {Path(original.path).suffix} of its name in {original.folder or '.'} (a "
                 "copy, or another format); one of them counts"
             )
     return [entry for entry in entries if entry.path not in unusable], unusable
+
+
+def _same_frame(folder, one, other):
+    if Path(one).suffix.lower() != Path(other).suffix.lower():
+        return True
+    return filecmp.cmp(os.path.join(folder, one), os.path.join(folder, other), shallow=False)
 
 
 def split_runs(entries):
@@ -353,7 +369,7 @@ def catalogue(folder, threads, step=lambda done, total: None):
         except FrameError as error:
             result.unusable[path] = str(error)
         step(number, len(files))
-    entries, copies = drop_copies(entries)
+    entries, copies = drop_copies(folder, entries)
     result.unusable |= copies
     runs = split_runs(entries)
     with ThreadPoolExecutor(threads) as pool:

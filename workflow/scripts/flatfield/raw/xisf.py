@@ -38,7 +38,10 @@ def read_xisf_header(path):
         if start[:8] != SIGNATURE:
             raise FrameError(f"{path} is no XISF file; copy it again")
         text = file.read(int.from_bytes(start[8:12], "little"))
-    images = ElementTree.fromstring(text.rstrip(b"\0")).findall(f"{NAMESPACE}Image")
+    try:
+        images = ElementTree.fromstring(text.rstrip(b"\0")).findall(f"{NAMESPACE}Image")
+    except ElementTree.ParseError as error:
+        raise FrameError(f"{path} is damaged: its header is no XML ({error}); copy it again") from error
     if len(images) != 1:
         raise FrameError(f"{path} holds {len(images)} images; save one image a file")
     (image,) = images
