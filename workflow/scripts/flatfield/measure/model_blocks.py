@@ -200,7 +200,8 @@ def _means(sums, counts, pixels):
 
 def _make(nodes, values, scatter, counts, known):
     errors = np.where(known, np.sqrt(scatter / np.maximum(counts, 1)), np.inf)
-    return Blocks(*nodes, values, errors, known)
+    x, y = nodes
+    return Blocks(x, y, values, errors, known)
 
 
 def _smooth_scatter(scatter, values, pairs, known):
