@@ -11,11 +11,11 @@ SCRIPTS = REPOSITORY / "workflow/scripts"
 #: Wings of the library, and those that each may import.
 WINGS = {
     "files": set(),
-    "plan": {"files"},
+    "plan": {"files", "demo"},
     "raw": {"files"},
     "combine": {"files", "raw"},
     "measure": {"files", "raw", "combine"},
-    "report": {"files", "raw", "measure"},
+    "report": {"files", "raw", "combine", "measure"},
     "demo": {"files", "raw", "combine", "measure"},
     "init": {"files", "plan", "raw"},
 }

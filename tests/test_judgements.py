@@ -7,7 +7,8 @@ from flatfield.combine.stack import mask_pixels, stack_frames
 from flatfield.files.errors import CalibrationError, CombinationError, InventoryError
 from flatfield.files.frame_table import FrameRecord
 from flatfield.measure import agreement, calibration, consistency, drift, falloff
-from flatfield.measure.light import LightFrame, describe_noise
+from flatfield.measure.light import LightFrame
+from flatfield.measure.light_noise import describe_noise
 from flatfield.measure.tiles import Tiles, tile_positions
 from flatfield.raw.cfa import ColorFilterArray
 from flatfield.raw.decode import Frame
@@ -28,12 +29,12 @@ GUARD = {"focal_length_percent": 2, "aperture_percent": 5, "distance_percent": 2
 OPTIONS = {"guard": GUARD, "mismatch": "error", "borrowed_bias": False, "has_bias": False}
 
 
-def agree(light, flat, darks=(), **options):
-    rows = agreement.compare_light([light], [flat], list(darks), OPTIONS | {"mismatch": "allow"} | options)
+def agree(light, flat, darks=(), bias=(), **options):
+    rows = agreement.compare_light([light], [flat], list(darks), OPTIONS | {"mismatch": "allow"} | options, list(bias))
     return {row["quantity"]: row["agreement"] for row in rows}
 
 
-@pytest.mark.parametrize("field", ["rows", "cfa", "row_order", "camera", "body", "lens", "filter"])
+@pytest.mark.parametrize("field", ["rows", "cfa", "camera", "body", "lens", "filter"])
 def test_what_must_be_the_same(field):
     name = "size" if field == "rows" else field
     other = {"rows": 70, "cfa": "GRBG"}.get(field, "other")
@@ -61,12 +62,14 @@ def test_what_must_be_near(field, flat, near, far, verdict):
 
 def test_iso_bias_and_darks():
     assert agree(record(iso=3200), record())["iso"] == "differs"
-    assert agree(record(iso=3200), record(), borrowed_bias=True)["iso"] == "warning"
+    bias = [record("b.dng")]
+    assert agree(record(iso=3200), record(), bias=bias)["iso of the bias"] == "error"
+    assert agree(record(iso=3200), record(), bias=bias, borrowed_bias=True)["iso of the bias"] == "warning"
     assert agree(record(white_dn=4095), record())["white_dn"] == "warning"
     light, dark = record(exposure_s=10), record("d.dng", exposure_s=5)
     assert agree(light, record(), [dark])["exposure of the dark"] == "error"
     assert agree(light, record(), [dark], has_bias=True)["exposure of the dark"] == "differs"
-    assert agree(light, record(), [record(exposure_s=10, iso=200)])["ISO of the dark"] == "warning"
+    assert agree(light, record(), [record(exposure_s=10, iso=200)])["iso of the dark"] == "warning"
     assert "exposure of the dark" not in agree(light, record())
 
 
@@ -151,15 +154,19 @@ def test_the_error_of_an_offset_counts():
 
 @pytest.mark.parametrize(("flat_iso", "light_iso", "factor"), [(100, 3200, 1 / 32), (None, None, 1), (100, 100, 1)])
 def test_gain_goes_with_iso(flat_iso, light_iso, factor):
-    cameras = [{"channel": "GREEN", "gain_e_per_dn": "2.0", "read_noise_e": "not determined"}]
-    found = describe_noise(cameras, flat_iso, light_iso)
-    assert found["gains"] == [2.0 * factor] and found["read_noises"] == [0.0]
-    assert describe_noise(cameras, 100, None) is None
-    assert describe_noise([cameras[0] | {"gain_e_per_dn": "not determined"}], 100, 100) is None
+    cameras = [{"channel": "MONO", "gain_e_per_dn": "2.0", "read_noise_e": "3.0", "prnu_percent": "0.5"}]
+    found = describe_noise(cameras, flat_iso, light_of(iso=light_iso))
+    assert found["gains"] == [2.0 * factor]
+    assert (found["read_noises"] == [3.0]) == (factor == 1)  # the read noise of another ISO is not that of the flats
+    assert describe_noise(cameras, 100, light_of(iso=None)) is None
+    assert describe_noise([cameras[0] | {"gain_e_per_dn": "not determined"}], 100, light_of(iso=100)) is None
 
 
-def frame_of(white=16383.0, black=500.0):
-    return Frame(np.zeros((2, 2), np.uint16), RGGB, np.full(4, black, np.float32), white, Metadata())
+def light_of(white=16383.0, iso=None, offset=None, **fields):
+    """A light of 20 x 80 pixels of a monochrome camera."""
+    shape = (20, 80)
+    frame = Frame(np.zeros(shape, np.uint16), MONO, np.full(1, 500, np.float32), white, Metadata(iso=iso))
+    return LightFrame(frame, record(cfa="MONO", iso=iso, **fields), np.zeros(shape, np.float32), offset, None)
 
 
 @pytest.mark.parametrize(
@@ -169,23 +176,30 @@ def frame_of(white=16383.0, black=500.0):
         (700.0, 16383.0, None, 15883),  # a dark frame piles up near black
         (None, 16383.0, 480.0, 15903),
         (9000.0, None, None, 8500),
-        (None, None, None, None),
+        (None, None, None, np.nan),
     ],
 )
 def test_where_a_light_saturates(piled_up, white, offset, level):
-    offset = None if offset is None else np.full((2, 2), offset, np.float32)
-    light = LightFrame(frame_of(white), record(saturation_dn=piled_up), np.zeros((2, 2)), offset, None)
-    assert light.saturated_signal == level
+    offset = None if offset is None else np.full((20, 80), offset, np.float32)
+    measured = {} if piled_up is None else {"MONO": piled_up}
+    np.testing.assert_equal(
+        light_of(white, offset=offset, saturations_dn=measured).saturated_signals, [np.float32(level)]
+    )
 
 
-def test_saturated_in_half_of_the_frames():
+def test_saturated_in_one_of_few_frames_and_in_two_of_a_hundred():
+    """One frame in a hundred may be a cosmic ray; one in four drags the mean along."""
     frames = np.full((4, 2, 4), 100, np.uint16)
     for column, count in enumerate((0, 1, 2, 4)):
         frames[:count, :, column] = 1000
     ones = np.ones((4, 4), np.float32)
     stack, value = stack_frames(frames, 0 * ones, ones, MONO), np.float32([[1, 1, 1, 1], [1, 0, np.nan, -1]])
-    assert mask_pixels(stack, value, [1000.0] * 4).tolist() == [[0, 0, 2, 2], [0, 1, 3, 3]]
-    assert mask_pixels(stack, value, [1000.0, None, None, None])[0].tolist() == [0, 0, 0, 0]
+    assert mask_pixels(stack, value, [{"MONO": 1000.0}] * 4).tolist() == [[0, 2, 2, 2], [0, 3, 3, 3]]
+    assert mask_pixels(stack, value, [{}, {}, {}, {"MONO": 1000.0}])[0].tolist() == [0, 0, 0, 2]
+    many = np.full((100, 1, 2), 100, np.uint16)
+    many[:1, :, 0], many[:2, :, 1] = 1000, 1000
+    stack = stack_frames(many, np.zeros((100, 4), np.float32), np.ones((100, 4), np.float32), MONO)
+    assert mask_pixels(stack, np.ones((1, 2), np.float32), [{"MONO": 1000.0}] * 100).tolist() == [[0, 2]]
 
 
 # Falloff and drift

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -12,16 +11,13 @@ WORKFLOW = Path(os.path.relpath(str(workflow.current_basedir))).parent
 sys.path.insert(0, str(WORKFLOW / "scripts"))
 
 from flatfield.demo import names as demo
-from flatfield.files import scratch
 from flatfield.files.errors import ConfigurationError
 from flatfield.files.frame_table import read_frames
 from flatfield.plan import configuration, storage, tracking
 from flatfield.plan.plan import Plan
 from flatfield.plan.resources import Machine
-from flatfield.report import conclusions
 
 RESULTS = workflow.pathvars.apply("<results>")
-STARTED = time.time()
 
 
 try:
@@ -101,22 +97,3 @@ def memory_to_combine(table="inspected", **options):
 
 def whole_job(arrays_mb):
     return lambda wildcards, input, threads, attempt: machine().job_mb(arrays_mb(wildcards, input, threads), attempt)
-
-
-def print_summary():
-    """The end of a run that made the report: the best set, warnings, where the report is."""
-    page, story = Path(RESULTS) / "report.html", Path(RESULTS) / "conclusions.yaml"
-    if page.exists() and story.exists() and page.stat().st_mtime >= STARTED:
-        print("", conclusions.summarize(configuration.read_yaml(story), page), "", sep="\n", file=sys.stderr)
-
-
-def start_run():
-    """Make room for decoded frames; on Slurm outlast its controller, and cancel what a run that was killed left."""
-    if machine().cores:
-        scratch.make_folder(config["scratch_mb"])
-    if workflow.executor_plugin.name == "slurm":
-        sys.path.append(str(WORKFLOW.parent / "profiles/slurm"))
-        import outages
-
-        outages.tolerate_outages(workflow.executor_plugin.executor)
-        outages.cancel_orphans(os.getcwd())

@@ -7,9 +7,9 @@ from flatfield.files.tables import read_table, write_table
 from flatfield.measure.calibrated import calibrate_light, compare_stages
 from flatfield.measure.diagnosis import DIAGNOSIS_COLUMNS, diagnose_tiles
 from flatfield.measure.falloff import FALLOFF_COLUMNS, describe_falloff
-from flatfield.measure.light import MASK_MARKS, Offset, read_light
+from flatfield.measure.light import Offset, read_light
 from flatfield.measure.sky import read_source, sky_of, tile_sky
-from flatfield.raw.mosaic import read_mosaic, write_mosaic
+from flatfield.raw.mosaic import read_mosaic
 from flatfield.report.light_products import write_products
 
 
@@ -45,9 +45,8 @@ def main(
     master, smooth = read_mosaic(flat, error=True), read_mosaic(model, error=True) if model else None
     names = {"bias": bias, "dark": dark, "flat": flat, "model": model}
     result = calibrate_light(light, master, smooth, read_table(noise), apply, regions["center"], names)
-    if mosaic:
-        write_mosaic(mosaic, result.mosaic, **MASK_MARKS)
-    write_products({"rgb": rgb, "tiff": tiff, "dng": dng, "picture": picture}, result.mosaic, light.frame, frame)
+    products = {"mosaic": mosaic, "rgb": rgb, "tiff": tiff, "dng": dng, "picture": picture}
+    write_products(products, result.mosaic, light.frame, frame)
     rows = compare_stages(light.signal, result.divisor, result.mosaic.value, light.cfa, regions)
     write_table(vignetting, rows, list(rows[0]))
     whole_flat, response, tests = source

@@ -5,12 +5,10 @@ from flatfield.files.job import run
 from flatfield.measure.consistency import check_offsets, reject_mismatches
 from flatfield.measure.frame_maps import write_maps
 from flatfield.measure.inspection import inspect_frames
-from flatfield.measure.layout import check_layout, judge_layout
+from flatfield.measure.layout import judge_used
 from flatfield.measure.scales import check_scales
 from flatfield.measure.screening import screen_frames
 from flatfield.raw.cfa import ColorFilterArray
-from flatfield.raw.decode import black_beside_bias
-from flatfield.raw.decoded import read_again
 from flatfield.raw.mosaic import read_mosaic
 
 
@@ -44,19 +42,10 @@ def main(frames, inspected, maps, files, subsets, overscan, acceptance, threads,
     check_scales(records, statistics, acceptance["mismatch"])
     tests = (acceptance[key] for key in ("frame_tests", "min_frames", "bad_frames"))
     screen_frames(records, statistics, subsets, *tests)
-    judge(records, frames, overscan, offset, bool(acceptance["cfa"]))
+    judge_used(records, frames, overscan, offset, bool(acceptance["cfa"]))
     channels = ColorFilterArray.from_name(used_frames(records)[0].cfa).channels
     write_frames(inspected, records, channels, tested=True)
     write_maps(maps, records, statistics)
-
-
-def judge(records, frames, overscan, offset, asserted):
-    """Judge the layout of the frame in the middle of those that are used."""
-    used = [index for index, record in enumerate(records) if record.used]
-    index = used[len(used) // 2]
-    frame = read_again(frames[index], records[index].sha256, overscan)
-    black = black_beside_bias(frame.black, offset is not None, overscan)
-    check_layout(records[index], judge_layout(frame, black, offset), asserted)
 
 
 if "snakemake" in globals():

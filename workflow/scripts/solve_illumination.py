@@ -11,27 +11,9 @@ from flatfield.raw.mosaic import header_of_planes, read_mosaic, write_mosaic
 
 
 def main(
-    subsets,
-    flat,
-    terms,
-    tests,
-    cross,
-    geometry,
-    source,
-    response,
-    rgb,
-    blocks,
-    names,
-    rotations,
-    aims,
-    aim_of,
-    trust_angles,
-    crop_factor,
-    degree,
-    angle_error_deg,
-    aim_error,
-    bias=None,
-):
+    subsets, flat, terms, tests, cross, geometry, source, response, rgb, blocks, names, rotations, aims, aim_of,
+    trust_angles, crop_factor, degree, angle_error_deg, aim_error, bias=None,
+):  # fmt: skip
     """Write the light source, as far as the subsets tell it, and the flat without it.
 
     Parameters

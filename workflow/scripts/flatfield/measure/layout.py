@@ -6,7 +6,8 @@ import numpy as np
 
 from flatfield.files.errors import InventoryError
 from flatfield.raw.cfa import CHANNEL_OF_COLOR
-from flatfield.raw.decode import signal
+from flatfield.raw.decode import black_beside_bias, signal
+from flatfield.raw.decoded import read_again
 
 #: Levels of neighbouring pixels that differ by more than this part have filters of different colours.
 COLOURED = 0.05
@@ -69,6 +70,26 @@ def judge_layout(frame, black, bias=None):
             "row, last row, first column, last column), which cuts them off"
         )
     return Layout(problem, doubts)
+
+
+def judge_used(records, frames, overscan, bias, asserted):
+    """Judge the layout of a set by the frame in the middle of those that are used; see `check_layout`.
+
+    Parameters
+    ----------
+    records : list of FrameRecord
+    frames : list of str
+        Their files.
+    overscan : bool
+    bias : numpy.ndarray, float32, ``(rows, columns)``, DN, or None
+    asserted : bool
+        Whether the configuration names the colour pattern.
+    """
+    used = [index for index, record in enumerate(records) if record.used]
+    index = used[len(used) // 2]
+    frame = read_again(frames[index], records[index].sha256, overscan)
+    black = black_beside_bias(frame.black, bias is not None, overscan)
+    check_layout(records[index], judge_layout(frame, black, bias), asserted)
 
 
 def tile_levels(values, period):

@@ -1,0 +1,40 @@
+"""What happens where a run starts and ends."""
+
+import time
+
+from flatfield.files import scratch
+from flatfield.report import conclusions
+
+STARTED = time.time()
+
+
+def print_summary():
+    """The end of a run that made the report: the best set, warnings, where the report is."""
+    page, story = Path(RESULTS) / "report.html", Path(RESULTS) / "conclusions.yaml"
+    if page.exists() and story.exists() and page.stat().st_mtime >= STARTED:
+        print("", conclusions.summarize(configuration.read_yaml(story), page), "", sep="\n", file=sys.stderr)
+
+
+def start_run():
+    """Make room for decoded frames; on Slurm outlast its controller, and cancel what a run that was killed left."""
+    if machine().cores:
+        scratch.make_folder(config["scratch_mb"])
+    if workflow.executor_plugin.name == "slurm":
+        sys.path.append(str(WORKFLOW.parent / "profiles/slurm"))
+        import outages
+
+        outages.tolerate_outages(workflow.executor_plugin.executor)
+        outages.cancel_orphans(os.getcwd())
+
+
+onstart:
+    start_run()
+
+
+onsuccess:
+    scratch.remove_folder()
+    print_summary()
+
+
+onerror:
+    scratch.remove_folder()
