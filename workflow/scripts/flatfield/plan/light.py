@@ -5,7 +5,8 @@ from functools import cached_property
 
 from flatfield.files.names import is_fits
 from flatfield.plan import selection
-from flatfield.plan.flat_set import RESULTS, FlatSet, Offsets, reading_of
+from flatfield.plan.flat_set import FlatSet
+from flatfield.plan.offsets import RESULTS, Offsets, reading_of
 
 #: Ends of the names of products of a light, by their kind in `apply.products`.
 ENDINGS = {"mosaic": ".fits", "rgb": "_rgb.fits", "tiff": "_rgb.tif", "dng": ".dng", "picture": ".png"}

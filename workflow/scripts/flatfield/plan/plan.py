@@ -5,8 +5,9 @@ from pathlib import Path
 
 from flatfield.demo import names as demo
 from flatfield.plan import configuration, selection
-from flatfield.plan.flat_set import RESULTS, FlatSet, Offsets, reading_of
+from flatfield.plan.flat_set import FlatSet
 from flatfield.plan.light import ENDINGS, Light
+from flatfield.plan.offsets import RESULTS, Offsets, reading_of
 
 
 @dataclass(frozen=True)
