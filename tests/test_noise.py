@@ -330,6 +330,13 @@ def test_z_of_noise_is_normal(options, counts):
     assert np.mean(np.abs(z) > 3) < 2 * 0.0027
 
 
+def test_another_level_alone_is_not_significant():
+    """Subsets that differ by 1 % everywhere, five standard errors: their common level is not known that well."""
+    (a, sa), (b, sb) = subset(1, 30), subset(2, 30)
+    z = differences.significance(1.01 * a, b, (sa, sb), (30, 30), RGGB)
+    assert z.mean() == pytest.approx(0, abs=0.02) and z.std() == pytest.approx(1, abs=0.02)
+
+
 def test_a_hot_pixel_is_not_significant():
     """Its own scatter counts where it is larger than that of its neighbours."""
     rng = np.random.default_rng(1)

@@ -291,7 +291,7 @@ def test_another_processor_gives_the_same_masters_and_nearly_the_same_solutions(
     places = f"{REPOSITORY / 'tests'}:{REPOSITORY / 'workflow/scripts'}"
     environment = os.environ | OLD_PROCESSOR | {"PYTHONPATH": places, "NUMBA_CACHE_DIR": str(tmp_path / "code")}
     command = [sys.executable, "-c", code, again.folder, *targets]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=600)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=1800)
     assert done.returncode == 0, done.stderr[-5000:]
     for name in masters:
         assert again.path(f"first/{name}").read_bytes() == finished.path(f"first/{name}").read_bytes(), name
