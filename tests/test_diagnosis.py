@@ -18,6 +18,8 @@ from flatfield.raw.mosaic import Mosaic
 
 #: Causes that stand for something wrong, or for a sky that is brighter on one side.
 WRONG = {"encoded", "pedestal", "flat not flat", "sky gradient", "wrong flat"}
+#: Skies that may be no more than brighter on one side.
+LEANING = {"moonlight", "dome", "airglow, zenith aside", "gaussian anywhere"}
 
 
 def cut(camera, light, flat, source=None):
@@ -45,7 +47,9 @@ def campaign(names, seeds, **fixed):
     for name in names:
         for seed in range(seeds):
             rng = np.random.default_rng([sorted([*SKIES, *CAUSES, "even"]).index(name), seed])
-            camera = draw_camera(rng, **fixed)
+            # without colours a round sky would explain an encoded raw file as well
+            colors = {"colors": True} if "gamma" in name else {}
+            camera = draw_camera(rng, **fixed, **colors)
             found = verdicts(cut(camera, *photograph(name, camera, rng)))
             said[name][frozenset(supported(found))] += 1
     for name, counts in said.items():
@@ -54,17 +58,15 @@ def campaign(names, seeds, **fixed):
 
 
 def test_no_sky_is_taken_for_a_cause():
-    """400 lights (20 in the short form) whose sky has structure, and even ones: no cause is at work."""
+    """420 lights (21 in the short form) of skies that have structure, and even ones: no cause is at work."""
     said = campaign([*SKIES, "even"], 20 if LONG else 1)
-    # a smooth glow that is linear over the frame is a gradient
-    assert all(found <= {"sky gradient"} for counts in said.values() for found in counts)
-    assert set(said["even"]) == {frozenset()}
-    gradients = sum(counts[frozenset({"sky gradient"})] for counts in said.values())
-    assert gradients <= 0.01 * sum(sum(counts.values()) for counts in said.values())
+    for name, counts in said.items():
+        # some of these are brighter on one side, and hardly curved
+        assert all(found <= ({"sky gradient"} if name in LEANING else set()) for found in counts), name
 
 
 def test_true_causes_are_found():
-    """Sizes that matter, of cameras with clear vignetting: at most 5 % are lost, and nothing else is said."""
+    """300 lights (15 in the short form), sizes that matter, clear vignetting: at most 5 % lost, nothing else said."""
     seeds = 20 if LONG else 1
     said = campaign(CAUSES, seeds, level=2000.0, binned=3, curvature=0.8, power=2.0)
     lost = 0

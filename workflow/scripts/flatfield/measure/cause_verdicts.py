@@ -144,7 +144,9 @@ class Diagnosis:
         expected = self.fit.is_picture and cause == "encoded"
         if judged["verdict"] in (SUPPORTED, SMALL) and not expected:
             sky, _, _ = self._sky_of(weighed, index)
-            if self.kinds[index] not in ("even", "linear") and 100 * self.fit.sky_rms(sky) > SIMPLE * size:
+            bent = 100 * self.fit.sky_rms(sky * (np.arange(sky.shape[1]) >= 2))
+            simple = logsumexp(self.weights[which & np.isin(self.kinds, ("even", "linear"))])
+            if simple < logsumexp(self.weights[which]) - STRONG and bent > SIMPLE * size:
                 # what no sky of the families follows exactly may look like anything
                 self.doubtful.add(cause)
                 judged["verdict"] = OPEN
