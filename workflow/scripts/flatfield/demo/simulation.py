@@ -63,7 +63,7 @@ class SourceAndLens:
 LIGHT_SET = "outdoors"  # the lights were taken with the lens and aperture of this set
 OPTICS = {
     "indoors": SourceAndLens(2.8, "1/30", 8500, (3.5, 3.3, 3.4), 0.03, -0.02, 70),
-    "outdoors": SourceAndLens(2.8, "1/500", 9000, (3.5, 3.3, 3.4), 0.004, -0.002, 20, -0.03),
+    "outdoors": SourceAndLens(2.8, "1/500", 9000, (3.5, 3.3, 3.4), 0.004, -0.002, 20, -0.02),
     "outdoors_f4": SourceAndLens(4.0, "1/250", 9000, (2.3, 2.2, 2.25), 0.010, -0.004, 45),
 }
 
