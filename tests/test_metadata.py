@@ -21,6 +21,7 @@ from flatfield.plan import configuration
 from flatfield.raw.cfa import ColorFilterArray
 from flatfield.raw.decode import read_frame
 from flatfield.raw.metadata import from_header
+from flatfield.report import conclusions
 
 SHAPE = (48, 72)
 OPTIONS = {"guard": GUARD, "mismatch": "error", "borrowed_bias": False, "has_bias": True}
@@ -351,3 +352,28 @@ def test_the_documentation_has_the_table_of_fields():
     text = (REPOSITORY / "docs/tables.md").read_text()
     between = text.partition("<!-- fields -->\n")[2].partition("<!-- end of fields -->")[0]
     assert between.strip() == "\n".join(table_of_fields())
+
+
+# The front page
+
+
+def test_flats_without_a_zero_level_are_a_warning_with_its_size():
+    frames = [record(f"{index}.fits", zero_level="unknown") for index in range(3)]
+    ((sentence, remedy),) = conclusions._no_zero_level("set", frames)
+    # o of l DN: a corner with half of the light has (l / 2 + o) / (l + o) of the centre
+    level, zero = 9000.0, 100.0
+    exact = 100 * ((level / 2 + zero) / (level + zero) / 0.5 - 1)
+    assert float(sentence.split(" % too bright")[0].rpartition(" ")[2]) == pytest.approx(exact, rel=0.05)
+    assert "flat-darks" in remedy
+    for known in ("bias", "overscan", "metadata"):
+        assert not conclusions._no_zero_level("set", [record("a.fits", zero_level=known)])
+
+
+def test_doubts_and_unknown_optics_are_warnings():
+    frames = [record("a.fits", doubt="one; two"), record("b.fits", doubt="one"), record("c.fits")]
+    sentences = [sentence for sentence, _ in conclusions._doubts("set", frames)]
+    assert sentences == ["In set a.fits and 1 more: one.", "In set a.fits: two."]
+    unknown = compare(record("light.dng"), [record("flat.dng")], [], [], OPTIONS)
+    known = compare(record("light.dng", lens="14mm"), [record("flat.dng", lens="14mm")], [], [], OPTIONS)
+    found = conclusions._unknown_optics({"night": unknown, "day": known})
+    assert len(found) == 1 and "light night" in found[0][0]
