@@ -9,6 +9,7 @@ FRAME_TESTS = {
     **{"drift_percent": 10, "drift_sigma": 8, "dark_percent": 1, "snr": 5, "saturated_percent": 0.5},
     **{"departure_percent": 1, "departure_sigma": 8},
 }
+GUARD = {"focal_length_percent": 2, "aperture_percent": 5, "distance_percent": 30}
 CLIPPING = {"kappa_low": 3, "kappa_high": 3, "iterations": 5, "nlow": 1, "nhigh": 1}
 
 
@@ -39,8 +40,9 @@ def ours(rule, options, output, *frames):
         import inspect_frames
 
         acceptance = {"mismatch": "error", "exposure_span": 2, "bad_frames": "exclude", "min_frames": 3}
+        acceptance |= {"guard": GUARD, "cfa": None, "frame_tests": FRAME_TESTS}
         made = {"inspected": output, "maps": f"{output}.fits", "subsets": ["A"] * len(files)}
-        inspect_frames.main(**chosen, **made, acceptance=acceptance | {"frame_tests": FRAME_TESTS}, threads=2)
+        inspect_frames.main(**chosen, **made, acceptance=acceptance, threads=2)
     elif rule == "combine_subset":
         import combine_subset
 

@@ -180,6 +180,8 @@ class Project:
         return self.folder / "results" / name
 
 
+#: Of lights.
+ALL_PRODUCTS = ["mosaic", "rgb", "tiff", "dng", "picture"]
 BASE_CONFIG = {
     "raw_root": "raws",
     "sets": {
@@ -199,6 +201,7 @@ BASE_CONFIG = {
         "corner": {"row": 4, "column": 6, "size": 12},
     },
     "lights": {"night": {"frames": "lights/*.dng", "flat": "first"}},
+    "apply": {"products": ALL_PRODUCTS},
 }
 
 

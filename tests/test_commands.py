@@ -81,7 +81,8 @@ def planned(tmp_path_factory):
 
 @pytest.mark.parametrize("command", of_program("snakemake"))
 def test_snakemake_knows_its_options(planned, command):
-    arguments = shlex.split(command)[1:]
+    names = {"PATH/Snakefile": str(REPOSITORY / "Snakefile"), "PROJECT": str(planned.folder)}
+    arguments = [names.get(each, each) for each in shlex.split(command)[1:]]
     profile = arguments[arguments.index("--profile") + 1] if "--profile" in arguments else None
     if profile:
         documented = any(f"`{profile}/config.yaml`" in page.read_text() for page in PAGES)  # to be written by the user

@@ -11,7 +11,7 @@ import rawpy
 import tifffile
 from astropy.io import fits
 from astropy.nddata import CCDData
-from conftest import LONG, Project, exif
+from conftest import ALL_PRODUCTS, LONG, Project, exif
 from PIL import Image
 from test_workflow import table
 
@@ -61,6 +61,7 @@ def make_project(folder, pattern="RGGB", scene=None, lights=1, frames=16, level=
             "sets": {"a": {"frames": "flats/*.dng"}},
             "regions": {"center": {"size": 36}, "corner": {"row": 0, "column": 0, "size": 36}},
             "lights": {"sky": {"frames": "lights/*.dng", "flat": "a"}},
+            "apply": {"products": ALL_PRODUCTS},
         }
     )
     return project

@@ -94,10 +94,13 @@ def test_the_same_bias_frame_twice(project):
     assert fits.getheader(project.path("second/bias.fits"))["NCOMBINE"] == 3
 
 
-@pytest.mark.parametrize("product", ["sky.dng", "sky_channels.png", "diagnosis/sky.tsv"])
-def test_a_light_that_was_exchanged_after_its_calibration(project, product):
+@pytest.mark.parametrize(
+    ("done", "product"),
+    [("frames.tsv", "diagnosis/sky.tsv"), ("sky.fits", "sky_rgb.fits"), ("sky.fits", "sky_channels.png")],
+)
+def test_a_light_that_was_exchanged(project, done, product):
     """By an older file, so that nothing shows it but its content."""
-    project.run("results/lights/night/sky.fits")
+    project.run(f"results/lights/night/{done}")
     path = project.folder / "raws/lights/sky.dng"
     write_frame(path, 77, level=1000)
     os.utime(path, (1e9, 1e9))

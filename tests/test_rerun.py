@@ -32,11 +32,8 @@ FIRST_SET = {
     "plot_flat": 1,
     "plot_models": 1,
 }
-LIGHT = {
-    **{"apply_flat": 1, "collect_vignetting": 1, "plot_light": 1, "write_dng": 1},
-    **{"diagnose_light": 1, "collect_diagnosis": 1},
-}
-APPLIED = {"apply_flat": 1, "collect_vignetting": 1, "plot_light": 1, "write_dng": 1}
+#: A light is one job, which also diagnoses it and writes its products.
+LIGHT = {"apply_flat": 1, "collect_vignetting": 1, "collect_diagnosis": 1, "plot_light": 1}
 PAGE = {"draw_conclusions": 1, "write_report": 1}
 SUMMARY = {"compare_sets": 1, **PAGE}
 
@@ -134,7 +131,7 @@ CHANGES = {
         {
             "check_inventories": 1,
             "measure_flat": 2,
-            **APPLIED,
+            **LIGHT,
             **SUMMARY,
         },
     ),
@@ -145,7 +142,7 @@ CHANGES = {
     ),
     "part of the flat": (
         config(apply__flat_part="model"),
-        {**APPLIED, **PAGE},
+        {**LIGHT, **PAGE},
     ),
     "method of combination": (
         config(combine__method="mean"),
@@ -170,14 +167,14 @@ CHANGES = {
     "swapped clipping limits of a method not used": (config(combine__kappa_low=3), {}),
     "normalisation": (
         config(apply__normalise="mean"),
-        {**APPLIED, **PAGE},
+        {**LIGHT, **PAGE},
     ),
     "plot module": (
         replace("workflow/scripts/flatfield/report/plotting.py", r"PANEL_COLUMNS = \d+", "PANEL_COLUMNS = 300"),
         {
             **{"plot_subsets": 2, "plot_differences": 1, "plot_illumination": 1, "plot_flat": 2, "plot_noise": 2},
-            **{"plot_models": 2, "plot_light": 1, "diagnose_light": 1, "collect_diagnosis": 1, "plot_interactive": 2},
-            **PAGE,
+            **{"plot_models": 2, "plot_light": 1, "plot_interactive": 2},
+            "write_report": 1,
         },
     ),
     "combining module": (
@@ -219,7 +216,7 @@ CHANGES = {
     ),
     "wanted error": (
         config(noise__wanted_error_percent=0.1),
-        {"measure_noise": 2, "measure_flat": 2, "plot_noise": 2, **APPLIED, **SUMMARY},
+        {"measure_noise": 2, "measure_flat": 2, "plot_noise": 2, **LIGHT, **SUMMARY},
     ),
     "a caption": (replace("workflow/report/flat.rst", "The", "This is the"), {"write_report": 1}),
     "a comment in a module": (replace("workflow/scripts/flatfield/combine/masters.py", r"\n\n\n", "\n\n# why\n\n"), {}),
@@ -240,7 +237,7 @@ CHANGES = {
             **SUMMARY,
         },
     ),
-    "the stretch of pictures": (change_of_code("flatfield/report/pictures"), {**APPLIED, **PAGE}),  # no science
+    "the stretch of pictures": (change_of_code("flatfield/report/pictures"), {**LIGHT, **PAGE}),  # no science
     "a verdict": (change_of_code("flatfield/measure/verdict"), SUMMARY),
     "the sentences of the report": (change_of_code("flatfield/report/conclusions"), PAGE),
 }

@@ -243,7 +243,7 @@ def test_headers_tell_a_stranger_what_he_has(finished, frames):
 
 def test_every_fits_file_has_valid_checksums_and_every_product_is_there(finished, recwarn):
     products = sorted(finished.path("").rglob("*.fits"))
-    assert len(products) == 4 + 3 + 2 * 9 + 2
+    assert len(products) == 4 + 3 + 2 * 10 + 2  # subsets, differences, sets, the light
     for path in products:
         with fits.open(path, checksum=True) as hdus:
             for hdu in hdus:
@@ -302,10 +302,11 @@ def test_another_processor_gives_the_same_masters_and_nearly_the_same_solutions(
 
 @pytest.mark.parametrize("algorithm", ["bilinear", "AHD"])
 def test_little_memory_gives_the_same_bytes(tmp_path, algorithm):
-    """Frames in a scratch file: nothing but the log and the report tells."""
+    """Frames in a scratch file of the job, where none are kept for the run: only log and report show it."""
     project = Project.create(tmp_path / "project")
     write_flats(project.folder / "raws", 12, shape=(300, 400))
     config = {"raw_root": "raws", "sets": {"only": {"frames": "*.dng"}}, "debayer": {"algorithm": algorithm}}
+    config["scratch_mb"] = 0
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     products = ("subsets/all.fits", "flat_cfa.fits", "flat.fits")
@@ -322,7 +323,7 @@ def test_little_memory_gives_the_same_bytes(tmp_path, algorithm):
 
 
 def test_too_little_memory_is_a_clear_error(project):
-    project.change_config(lambda config: config.update(memory_mb=100))
+    project.change_config(lambda config: config.update(memory_mb=100, scratch_mb=0))
     done = project.snakemake("results/first/flat_cfa.fits")
     assert done.returncode and "error: memory_mb: 100 is too little for 10 frames of 72 x 108 pixels" in done.stdout
 

@@ -48,7 +48,7 @@ for product, ending in PLAN.other_products.items():
             frame=of_light("frame", "{frame}"),
             inventory="<results>/lights/{light}/frames.tsv",
         output:
-            **{product: "<results>/lights/{light}/{frame}" + ending},
+            **{product: f"<results>/lights/{{light}}/{{frame}}{ending}"},
         log:
             f"<logs>/lights/{{light}}/{{frame}}_{product}.log",
         group:

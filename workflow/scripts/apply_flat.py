@@ -7,7 +7,8 @@ from flatfield.files.tables import read_table, write_table
 from flatfield.measure.calibrated import calibrate_light, compare_stages
 from flatfield.measure.diagnosis import DIAGNOSIS_COLUMNS, diagnose_tiles
 from flatfield.measure.falloff import FALLOFF_COLUMNS, describe_falloff
-from flatfield.measure.light import Offset, read_light
+from flatfield.measure.light import read_light
+from flatfield.measure.offset import Offset
 from flatfield.measure.sky import read_source, sky_of, tile_sky
 from flatfield.raw.mosaic import read_mosaic
 from flatfield.report.light_products import write_products

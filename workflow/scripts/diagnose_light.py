@@ -6,7 +6,7 @@ from flatfield.files.job import run
 from flatfield.files.tables import write_table
 from flatfield.measure.diagnosis import DIAGNOSIS_COLUMNS, diagnose_tiles, summarize_verdicts
 from flatfield.measure.falloff import FALLOFF_COLUMNS, describe_falloff
-from flatfield.measure.light import Offset
+from flatfield.measure.offset import Offset
 from flatfield.measure.sky import read_sky, read_source, tile_sky
 from flatfield.raw.cfa import CHANNELS
 from flatfield.raw.mosaic import read_mosaic

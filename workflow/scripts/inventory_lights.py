@@ -4,7 +4,7 @@ from flatfield.files.errors import FrameError
 from flatfield.files.frame_table import write_frames
 from flatfield.files.job import run
 from flatfield.measure.inspection import inspect_frames
-from flatfield.measure.light import Offset
+from flatfield.measure.offset import Offset
 from flatfield.raw.cfa import ColorFilterArray
 
 

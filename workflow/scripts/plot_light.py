@@ -5,7 +5,8 @@ from pathlib import Path
 
 from flatfield.files.job import run
 from flatfield.measure.diagnosis import diagnose_tiles, summarize_verdicts
-from flatfield.measure.light import Offset, read_light
+from flatfield.measure.light import read_light
+from flatfield.measure.offset import Offset
 from flatfield.measure.sky import read_source, sky_of, tile_sky
 from flatfield.raw.mosaic import read_mosaic
 from flatfield.report.light_products import shrink_mosaic

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from flatfield.files.reading import state_of
 
@@ -148,7 +149,7 @@ def make_folder(limit_mb=None):
         base = os.path.join(parent, f"flatfield-decoded-{os.getuid()}")
         os.makedirs(base, mode=0o700, exist_ok=True)
         for name in os.listdir(base):
-            if not (name.isdigit() and os.path.exists(f"/proc/{name}")):
+            if not (name.isdigit() and psutil.pid_exists(int(name))):
                 shutil.rmtree(os.path.join(base, name), ignore_errors=True)
         folder = os.path.join(base, str(os.getpid()))
         os.makedirs(folder, mode=0o700, exist_ok=True)

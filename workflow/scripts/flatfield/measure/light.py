@@ -15,7 +15,6 @@ from flatfield.measure.light_noise import frame_variances
 from flatfield.raw.cfa import CHANNEL_OF_COLOR
 from flatfield.raw.decode import Frame, black_beside_bias, signal
 from flatfield.raw.decoded import read_again
-from flatfield.raw.mosaic import read_mosaic
 
 #: What the values of ``MASK`` of a light mean.
 MASK_MARKS = {
@@ -23,34 +22,6 @@ MASK_MARKS = {
     "satur": (calibration.MASKED_SATURATED, "value: saturated"),
     "unknown": (calibration.MASKED_UNKNOWN, "value: not finite"),
 }
-
-
-class Offset:
-    """Zero level of lights: the dark scaled to the exposure, or the bias.
-
-    Parameters
-    ----------
-    bias, dark : str or None
-        Masters of the offset and dark frames.
-    dark_inventory : str or None
-        ``dark.tsv``.
-    """
-
-    def __init__(self, bias=None, dark=None, dark_inventory=None):
-        self.masters = [read_mosaic(path, error=True) if path else None for path in (bias, dark)]
-        self.dark_exposure = read_frames(dark_inventory)[0].exposure_s if dark_inventory else None
-
-    def at(self, exposure):
-        """Value and standard error, DN, for an exposure (s, or None); see `calibration.master_offset`."""
-        bias, dark = ((each.value, each.error) if each else None for each in self.masters)
-        return calibration.master_offset(bias, dark, exposure, self.dark_exposure)
-
-    def noise(self, iso):
-        """Variance of one offset frame for each channel, DN^2, where these were taken at an ISO; None otherwise."""
-        for master in self.masters:
-            if master and master.header.get("ISOSPEED") == iso:
-                return frame_variances(master)
-        return None
 
 
 @dataclass
@@ -133,7 +104,7 @@ def read_light(path, file, inventory, offset, overscan):
         Its name in the inventory.
     inventory : str
         ``frames.tsv`` of the light.
-    offset : Offset
+    offset : flatfield.measure.offset.Offset
     overscan : bool
 
     Returns
@@ -151,7 +122,15 @@ def read_light(path, file, inventory, offset, overscan):
     value, error = (None, None) if frame.metadata.has_no_offset else offset.at(frame.metadata.exposure)
     black = black_beside_bias(frame.black, value is not None, overscan)
     recorded = signal(frame.mosaic[None], black[None], frame.cfa, value)[0]
-    return LightFrame(frame, record, recorded, value, error, offset.noise(frame.metadata.iso))
+    return LightFrame(frame, record, recorded, value, error, noise_of_offset(offset, frame.metadata.iso))
+
+
+def noise_of_offset(offset, iso):
+    """Variance of one offset frame for each channel, DN^2, where these were taken at an ISO; None otherwise."""
+    for master in offset.masters:
+        if master and master.header.get("ISOSPEED") == iso:
+            return frame_variances(master)
+    return None
 
 
 def check_inspected(path, file, inventory):

@@ -203,7 +203,8 @@ class FlatSet:
     def separating(self):
         poses = {"names": self.subset_names, "rotations": self.rotations, "aims": self.aims}
         own = {key: self.options[key] for key in ("aim_of", "trust_angles")}
-        return {**poses, **own, "crop_factor": self.config["models"]["crop_factor"], **self.config["illumination"]}
+        crop_factor = self.config["models"]["crop_factor"] if self.options["aim_of"] == "sky" else None
+        return {**poses, **own, "crop_factor": crop_factor, **self.config["illumination"]}
 
     @property
     def comparing(self):
