@@ -19,7 +19,7 @@ from flatfield.files import fits_check, reading, tables
 from flatfield.files.errors import CalibrationError, FrameError, InventoryError
 from flatfield.files.fits import write_planes
 from flatfield.files.frame_table import FrameRecord
-from flatfield.measure import calibration, inspection
+from flatfield.measure import calibration, saturation
 from flatfield.plan import configuration, selection
 from flatfield.raw import develop, metadata
 from flatfield.raw.cfa import ColorFilterArray
@@ -167,13 +167,15 @@ def test_times_of_fits_headers(cards, time):
 
 
 def test_saturation_is_measured():
-    rng = np.random.default_rng(2)
+    rng, mono = np.random.default_rng(2), ColorFilterArray.from_name("MONO")
     clean = np.clip(rng.normal(8000, 90, (200, 200)), 0, 16383).astype(np.uint16)
-    assert inspection.measure_saturation(clean, 16383.0) == (None, 0)
+    assert saturation.measure_saturation(clean, mono, 16383.0) == ({}, {"MONO": 0})
     clipped = np.minimum(clean, 8090)  # saturates below what the camera says
-    assert inspection.measure_saturation(clipped, 16383.0) == (8090, np.mean(clean >= 8090))
+    found = saturation.measure_saturation(clipped, mono, 16383.0)
+    assert found == ({"MONO": 8090}, {"MONO": np.mean(clean >= 8090)})
     whitened = np.where(clean > 8200, 16383, clean)
-    assert inspection.measure_saturation(whitened, 16383.0) == (16383, np.mean(clean > 8200))
+    found = saturation.measure_saturation(whitened, mono, 16383.0)
+    assert found == ({"MONO": 16383}, {"MONO": np.mean(clean > 8200)})
 
 
 # Debayering

@@ -121,7 +121,9 @@ def test_master_mosaic_opens_as_ccddata(finished, frames):
     assert master.unit == units.Unit("DN")
     # 10 values: the median's standard error is 1.176 times that of the mean (Monte-Carlo, 10^6 draws, +- 0.001)
     expected = 1.176 * stack.std(axis=0, ddof=1) / np.sqrt(len(frames))
-    np.testing.assert_allclose(master.uncertainty.array, expected, rtol=2e-3)
+    error = master.uncertainty.array  # of few frames: a mean of variances near by, see docs/science.md
+    assert np.mean(error**2) == pytest.approx(np.mean(expected**2), rel=0.01)
+    assert np.std(error) < 0.2 * np.std(expected)
     assert not master.mask.any()
 
 

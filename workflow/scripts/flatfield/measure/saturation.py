@@ -203,6 +203,7 @@ def _find_plateau(counts, groups, others, joint):
     """Index of the lower edge of a plateau on which values scatter less than noise lets them, or None."""
     total = counts.sum()
     above = np.concatenate([counts[::-1].cumsum()[::-1], [0]])  # pixels at or above each value
+    found = []
     most, part = max(map(_largest_noise, (groups, others) if others else (groups,))), LARGEST_PART
     while part * total >= FEWEST_PIXELS:
         high, low = (_exceeded_by(above, share * total) for share in (part, PARTS * part))
@@ -217,8 +218,11 @@ def _find_plateau(counts, groups, others, joint):
         if sigma and high - low < limit * sigma:
             around = joint[max(int(level - 1.5 * sigma), 0) : max(int(level + 1.5 * sigma), 0) + 1]
             if np.count_nonzero(around) >= FEWEST_VALUES:
-                return _edge_of(counts, low, high - low)
-    return None
+                found.append(((high - low) / (near - far), low, high))
+    if not found:
+        return None
+    _, low, high = min(found)  # the part that lies on the plateau most
+    return _edge_of(counts, (low + high) / 2, high - low)
 
 
 def _largest_noise(groups):
