@@ -97,8 +97,8 @@ def test_a_plateau_is_found_in_its_channel(name):
     assert list(found) == [channel]
     assert full - 4 * scatter - 1 <= found[channel] <= full
     truth = reached.sum() / cfa.pixels(mosaic, cfa.channels.index(channel)).size
-    # pixels that come near the plateau are counted, as nothing tells them from those on it
-    assert truth - 0.002 <= fractions[channel] <= truth + 0.02
+    # 0.6 % of the plateau lie below its edge; others that come near it are counted, as nothing tells them apart
+    assert 0.99 * truth <= fractions[channel] <= truth + 0.02
     if not scatter:
         assert found[channel] == full
 
