@@ -68,7 +68,7 @@ class Entry:
     kind : str
         One of `KINDS`.
     evidence : str
-        What the kind was told by: header, name, pixels.
+        What determined the kind: header, name, pixels.
     doubt : str
         Why the kind is not sure; empty if it is.
     shape : tuple of int
@@ -343,7 +343,7 @@ def classify_run(folder, run):
 
 
 def catalogue(folder, threads, step=lambda done, total: None):
-    """Read a tree of frames and tell what each is.
+    """Read a tree of frames and determine what each is.
 
     Parameters
     ----------

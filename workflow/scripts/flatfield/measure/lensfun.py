@@ -37,12 +37,12 @@ def describe_vignetting(frames, radial, shape, options):
     shape : tuple of int
         Of the frame; lensfun takes r = 1 at the centre of the pixel in the corner, not at its outer edge.
     options : dict
-        crop_factor of the camera, and distance_m where the frames do not tell the focus distance.
+        crop_factor of the camera, and distance_m where the frames do not record the focus distance.
 
     Returns
     -------
     str
-        XML. Where no radial model describes the flat, or the frames do not tell what lensfun needs, there is no entry
+        XML. Where no radial model describes the flat, or the frames do not record what lensfun needs, there is no entry
         but a comment that says why.
     """
     told = {
@@ -53,14 +53,14 @@ def describe_vignetting(frames, radial, shape, options):
     missing = [words for name, words in needed.items() if told[name] is None]
     root = ElementTree.Element("lensdatabase", version="1")
     reasons = [radial.reason] if radial.coefficients is None else []
-    reasons += [f"the frames do not tell: {', '.join(missing)}"] if missing else []
+    reasons += [f"the frames do not record: {', '.join(missing)}"] if missing else []
     if reasons:
         root.append(ElementTree.Comment(f" no entry, as {'; '.join(reasons)} "))
         return _write(root)
     shrunk = sum((length - 1) ** 2 for length in shape) / sum(length**2 for length in shape)
     maker, crop = told["maker"] or str(told["camera"]).split()[0], f"{options['crop_factor']:g}"
     distance = told["distance_m"]
-    assumed = "as the frames tell" if distance is not None else "assumed: the frames do not tell it"
+    assumed = "as the frames record" if distance is not None else "assumed: the frames do not record it"
     distance = options["distance_m"] if distance is None else distance
     note = (
         f" vignetting of a flat field, standard error {radial.error_percent:.2g} % rms; distance in m, {assumed}; "

@@ -396,7 +396,7 @@ def _bad_corrections(diagnoses):
             row for (frame, cause), row in open_.items() if cause == "shutter" and (frame, "sky gradient") in open_
         ]
         if exposed:
-            text = f"Light {light}: the flat may hold the shutter of its short exposures, or the sky has a gradient"
+            text = f"Light {light}: the flat may contain the shutter of its short exposures, or the sky has a gradient"
             warnings.append((f"{text} ({exposed[0]['evidence'].split(';')[0]}).", "Take flats of 1/100 s or longer."))
     return warnings
 
