@@ -192,7 +192,7 @@ def read_stack(paths, overscan, limits, needed=slice(0, None), bands=1, kept=Non
     limits : dict
         threads, memory_mb, scratch (folder).
     needed : slice
-        Rows to keep, one of so many bands.
+        Rows to keep, one of several bands.
     bands : int
     kept : dict, optional
         Frames that were decoded before, by index; None for those that were not.

@@ -244,7 +244,7 @@ class Diagnosis:
             gradient = verdict_row(verdict, size, error, f"{words}, as part of the structure of the sky")
         else:
             size, error, words = self._gradient(*self._sky_of(*self._best(linear))[:2])
-            # whether it is curved besides does not matter as long as that is not known
+            # whether it is also curved does not matter as long as that is not known
             gradient = self._judge(self._log_odds(mostly), size, error, size + SIGMAS * error, words)
         return {"sky structure": structure, "sky gradient": gradient}
 

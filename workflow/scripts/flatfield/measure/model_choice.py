@@ -14,7 +14,7 @@ from flatfield.raw.mosaic import Mosaic
 
 #: A model with fewer parameters is preferred unless another predicts better by this many standard errors.
 BETTER = 3.0
-#: Models are fitted to about so many blocks side by side.
+#: Models are fitted to about this many blocks side by side.
 BLOCKS_ACROSS = 48
 #: A model that misses more of a flat than this (rms over the frame, and over its edge, percent) does not describe it.
 MISSED_PERCENT, MISSED_AT_EDGE_PERCENT = 0.5, 1.0

@@ -7,7 +7,7 @@ from flatfield.measure.blocks import average_good, block_positions, block_side
 from flatfield.measure.lamp_errors import response_errors
 from flatfield.measure.zernike import draw_smooth
 
-#: Subset maps are averaged over blocks, about so many across.
+#: Subset maps are averaged over blocks, about this many across.
 BLOCKS_ACROSS = 48
 #: Side of the box, in blocks, over which the squares of errors are averaged.
 NEIGHBOURS = 9

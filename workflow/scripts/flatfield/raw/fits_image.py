@@ -263,7 +263,7 @@ def _bring_to_scale(image, path):
 
 
 def _white(header, otherwise):
-    """Level at which an image saturates; DATAMAX counts where it is the largest number of so many bits."""
+    """Level at which an image saturates; DATAMAX counts where it is the largest number of some number of bits."""
     saturate, largest = header.get("SATURATE"), header.get("DATAMAX")
     if isinstance(saturate, int | float) and not isinstance(saturate, bool) and saturate > 0:
         return float(saturate)

@@ -9,7 +9,7 @@ from flatfield.measure.blocks import block_average, block_side
 
 #: Panels are block-averaged to about this many columns: more cannot be seen.
 PANEL_COLUMNS = 500
-#: Maps of channels are averaged over blocks, about so many across, halved: twice as fine as differences are measured.
+#: Maps of channels are averaged over blocks, about this many across, halved: twice as fine as differences are measured.
 BLOCKS_ACROSS = 24
 #: Percentiles that the colour scale spans: a hot pixel must not decide it.
 PERCENTILES = (0.5, 99.5)
