@@ -1,4 +1,4 @@
-"""The light source told from the camera, against simulated truth."""
+"""The light source separated from the camera, against simulated truth."""
 
 import numpy as np
 import pytest
