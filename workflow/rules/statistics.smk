@@ -101,7 +101,7 @@ rule model_flat:
 
 
 rule compare_sets:
-    """A row a set: the error of its response, how far sets of one lens agree, its S/N, and which set to use."""
+    """A row per set: the error of its response, how far sets of one lens agree, its S/N, and which set to use."""
     input:
         inventories=PLAN.of_sets("frames.tsv"),
         stats=PLAN.of_sets("stats.tsv"),

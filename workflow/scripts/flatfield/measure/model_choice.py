@@ -35,7 +35,7 @@ def fit_models(blocks):
     Returns
     -------
     fits : dict
-        For each model a list of `Fit`, one a channel. Models with too many parameters for the blocks are not there.
+        For each model a list of `Fit`, one per channel. Models with too many parameters for the blocks are not there.
     predictions : dict
         For each model the values predicted for blocks from the others, ``(channels, rows, columns)``.
     """
@@ -97,7 +97,7 @@ MODEL_COLUMNS = [
 
 
 def find_errors(blocks, fits):
-    """Errors of all models: for each a list of `ModelError`, one a channel."""
+    """Errors of all models: for each a list of `ModelError`, one per channel."""
     return {
         name: [model_error(blocks, channel, each) for channel, each in enumerate(whole)] for name, whole in fits.items()
     }

@@ -104,7 +104,7 @@ def measure_channel(index, channel, seen, frames, read_variances, common, option
 
 
 def measure_transfer(row, index, seen, full, read_variances, common):
-    """Fit photon transfer of one channel; fills in what `row` says of it. The fit is that of a pixel's variance."""
+    """Fit photon transfer of one channel and fill in its part of `row`. The fit is that of a pixel's variance."""
     level, variance, count, covariance = join_tiles(seen.tiles, index)
     measured = read_variances and read_variances[index][:2]
     fit, why = fit_photon_transfer(level, variance, count, full, measured)
