@@ -24,7 +24,7 @@ OLDEST := tests/test_library.py tests/test_modelling.py tests/test_docs.py tests
 
 .PHONY: all init share verify test test-long test-oldest test-demo test-slurm faults bench lock clean
 
-# At a terminal a display of the rules takes the place of Snakemake's messages; long jobs then tell their progress in
+# At a terminal a display of the rules takes the place of Snakemake's messages; long jobs then report their progress in
 # their logs only.
 all: .venv/installed
 	@if [ -t 2 ]; then FLATFIELD_PROGRESS=log $(BIN)/snakemake --cores $(CORES) --logger rich; \

@@ -209,7 +209,7 @@ CASES = {
     "results that no folder can be": (setting("pathvars", {"results": "x" * 256}), "pathvars.results", "no folder"),
     "results at home": (setting("pathvars", {"results": "~/flats"}), "pathvars.results", "write the home folder out"),
     "no patterns": (setting("sets/first/frames", []), "sets.first.frames", "array that is not empty"),
-    "link to a frame that is not there": (break_link, "second/DSC2.dng", "link to none"),
+    "link to a frame that is not there": (break_link, "second/DSC2.dng", "a broken link"),
     "pipe in place of a frame": (make_fifo, "second/DSC2.dng", "is no file"),
     "preset in another encoding": (latin_preset, "extra.yaml", "cannot be read as YAML"),
     "a file in place of a folder": (block_folder_of_set, "results/second", "move it away"),

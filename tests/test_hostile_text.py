@@ -75,7 +75,7 @@ def test_links_are_followed_once(project):
     (raws / "second/again").symlink_to(raws / "second")
     setting("sets/second/frames", "second/**/*.dng")(project)
     done = project.snakemake()
-    assert done.returncode == 1 and "one file with two names" in done.stdout
+    assert done.returncode == 1 and "the same file under two names" in done.stdout
 
 
 @pytest.mark.parametrize("model", [b"a\tb\nc\r\0d", b"<b>&\"'</b>", b"\xff\xfe\xd8\0\x01\x1b[2", b"=1+2|cmd "])

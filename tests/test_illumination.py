@@ -1,4 +1,4 @@
-"""The light source told from the camera, against simulated truth."""
+"""The light source separated from the camera, against simulated truth."""
 
 import numpy as np
 import pytest
@@ -383,7 +383,7 @@ def test_a_radial_error_of_the_source_is_not_removed(tmp_path):
     assert tests["light source uneven"]["verdict"] == "no"
     assert float(tests["part that is hidden"]["percent"]) >= 0.3  # an expectation, as nothing shows it
     assert float(tests["light source uneven"]["error"]) > 0.3 and float(tests["response"]["percent"]) > 0.3
-    assert "all corners brighter or darker alike" in tests["cannot be seen"]["evidence"]
+    assert "all corners equally brighter or darker" in tests["cannot be seen"]["evidence"]
     response, flat = (read_image(project.path(f"a/{name}.fits"))[0] for name in ("response", "flat_cfa"))
     assert np.abs(np.mean(response / flat) - 1) < 1e-3 and np.std(response / flat) < 0.005
 

@@ -231,7 +231,7 @@ def test_lensfun_without_metadata_says_so():
     radial = RadialModel({"k1": 0.0, "k2": 0.0, "k3": 0.0}, 0.01, "")
     options = {"crop_factor": 1, "distance_m": 1000}
     text = describe_vignetting([FrameRecord("F.dng")], radial, (9, 9), options)
-    assert "do not tell: camera, lens, focal length, aperture" in text
+    assert "do not record: camera, lens, focal length, aperture" in text
     lensfunpy.Database(xml=text, load_common=False, load_bundled=False)
     odd = FrameRecord("F.dng", camera="<A&B>", lens='"--> x', focal_length_mm=14, aperture=2.8)
     text = describe_vignetting([odd], radial, (9, 9), options)

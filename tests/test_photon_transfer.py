@@ -114,7 +114,7 @@ def test_no_pixel_response_is_told_from_noise():
     rng, cfa = np.random.default_rng(2), PATTERNS["RGGB"]
     halves = [record(vignetted(cfa, (300, 700, 400)), rng) for _ in range(2)]
     prnu, _, why = measure_response(halves, None, np.ones(SHAPE, bool), cfa, 0)
-    assert prnu is None and "cannot be told from noise" in why
+    assert prnu is None and "cannot be distinguished from noise" in why
 
 
 def test_the_light_of_each_subset_is_brought_to_the_mean():

@@ -126,7 +126,7 @@ def show_unusable(unusable):
 
 
 def ask_turns(proposed):
-    """Ask the person at the terminal for the turns of the camera that nothing tells; Enter leaves them open."""
+    """Ask the person at the terminal for the turns of the camera that nothing gives; Enter leaves them open."""
     for each in proposed.sets:
         unknown = [part for part in each.parts[1:] if part.rotation is None]
         if not unknown:

@@ -58,7 +58,7 @@ HOW_TO = """\
 A flat-field analysis, packed by `make share`. Look at {results}/report.html first.
 
 To run it again: put the raw frames into {frames} under the names in frames.sha256, check them there with
-`sha256sum -c`, then type `make` in this folder (Python 3.11 or newer). `sha256sum -c results.sha256` then tells whether
+`sha256sum -c`, then type `make` in this folder (Python 3.11 or newer). `sha256sum -c results.sha256` then shows whether
 all results are the same, byte for byte. Calibrated lights are not packed; the run makes them.
 """
 

@@ -20,7 +20,7 @@ from flatfield.files.errors import ConfigurationError, FlatfieldError  # noqa: E
 from flatfield.plan import configuration  # noqa: E402
 
 CODE = ("Snakefile", "workflow", "profiles", "envs", "CITATION.cff", "config")
-#: Of the results, what tells of the run and not of the frames.
+#: Results that describe the run and not the frames.
 RECORDS = ("logs", "benchmarks")
 #: Files that differ and are named.
 SHOWN = 20

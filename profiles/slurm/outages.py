@@ -30,7 +30,7 @@ def answers():
 
 
 class Outage:
-    """How long the controller has been away, told once."""
+    """How long the controller has been away, reported once."""
 
     def __init__(self):
         self.since = None

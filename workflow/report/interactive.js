@@ -1,4 +1,4 @@
-// Maps of a set that are zoomed, measured and cut together. `description` tells the maps, `item` the figures.
+// Maps of a set that are zoomed, measured and cut together. `description` describes the maps, `item` the figures.
 "use strict";
 
 async function inflate(text) {

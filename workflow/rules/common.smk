@@ -41,7 +41,7 @@ wildcard_constraints:
 
 
 def asked(owner, attribute, patterns):
-    """An attribute of a set, light or offsets; a method is called with these texts, filled in with wildcards."""
+    """An attribute of a set, light or offsets; a method is called with these texts after filling in wildcards."""
 
     def value(wildcards):
         found = getattr(owner(wildcards), attribute)

@@ -1,4 +1,4 @@
-"""The demo: raw frames of a simulated camera, and how close the analysis comes to their truth."""
+"""The demo: raw frames of a simulated camera, and how close the analysis comes to the truth."""
 
 
 rule simulate_flats:
@@ -43,7 +43,7 @@ rule simulate_lights:
 
 
 rule compare_truth:
-    """Recovered against true: flats, vignetting and lights of the demo."""
+    """Recovered against true flats, vignetting and lights of the demo."""
     input:
         flats=[each.path("flat.fits") for each in PLAN.demo_sets],
         masters=[each.path("flat_cfa.fits") for each in PLAN.demo_sets],

@@ -7,7 +7,7 @@ one changes or, wrapped in `ancient`, make Snakemake 9.27 overlook other changes
 
 
 rule inventory_offsets:
-    """A row an offset or dark frame: how it was taken, its levels and checksum."""
+    """A row per offset or dark frame: how it was taken, its levels and checksum."""
     input:
         frames=of_offsets("paths", "{offset}"),
     output:
@@ -43,7 +43,7 @@ rule combine_offsets:
 
 
 rule inspect_frames:
-    """A row a frame: how it was taken, its levels and checksum, and whether it is used."""
+    """A row per frame: how it was taken, its levels and checksum, and whether it is used."""
     input:
         frames=of_set("frames"),
         bias=of_set("bias"),
@@ -62,7 +62,7 @@ rule inspect_frames:
 
 
 rule inventory_frames:
-    """The inspected frames with the subset and rotation of each: a changed rotation makes no master again."""
+    """The inspected frames with the subset and rotation of each: a changed rotation re-makes no master."""
     input:
         inspected="<results>/{set}/inspected.tsv",
     output:
@@ -79,7 +79,7 @@ rule inventory_frames:
 
 
 rule inventory_lights:
-    """A row a light frame: how it was taken, its levels and checksum."""
+    """A row per light frame: how it was taken, its levels and checksum."""
     input:
         frames=of_light("paths"),
         bias=of_light("bias"),
@@ -118,7 +118,7 @@ rule check_light:
 
 
 rule check_inventories:
-    """What went in, a row a set and light, after all checks that can be made before anything is combined."""
+    """What went in, a row per set and light, after all checks that can be made before anything is combined."""
     input:
         sets=PLAN.of_sets("frames.tsv"),
         lights=PLAN.light_inventories,

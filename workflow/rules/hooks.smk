@@ -16,7 +16,7 @@ def print_summary():
 
 
 def start_run():
-    """Make room for decoded frames; on Slurm outlast its controller, and cancel what a run that was killed left."""
+    """Make room for decoded frames; on Slurm, outlast controller outages and cancel jobs of a run that was killed."""
     if machine().cores:
         scratch.make_folder(config["scratch_mb"])
     if workflow.executor_plugin.name == "slurm":

@@ -3,7 +3,7 @@
 for kind, names in PLAN.kinds_of_lights.items():
 
     rule:
-        """Calibrated light: the products of `apply.products`, its centre/corner ratios, and what explains them."""
+        """Calibrated light: the products of `apply.products`, its centre/corner ratios, and their explanation."""
         name:
             f"apply_flat{kind}"
         input:
@@ -40,7 +40,7 @@ for kind, names in PLAN.kinds_of_lights.items():
 for product, ending in PLAN.other_products.items():
 
     rule:
-        """A product of a calibrated light that `apply.products` does not list, made where it is asked for."""
+        """A product of a calibrated light that `apply.products` does not list, made on request."""
         name:
             f"export_{product}"
         input:
@@ -95,7 +95,7 @@ rule collect_vignetting:
 
 
 rule diagnose_light:
-    """Causes of a developed light that is not even after the division: a picture, or what LibRaw makes of a raw."""
+    """Causes of unevenness in a developed light after the division: a picture, or a raw developed by LibRaw."""
     input:
         frame=of_light("frame", "{frame}"),
         inventory=of_light("inventory"),

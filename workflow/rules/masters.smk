@@ -2,7 +2,7 @@
 
 
 rule combine_band:
-    """A band of the rows of a subset or master: only where `bands` cuts combinations into several jobs."""
+    """A band of rows of a subset or master: only where `bands` splits combinations into several jobs."""
     input:
         frames=ancient(of_set("frames_of", "{product}")),
         inspected="<results>/{set}/inspected.tsv",
@@ -108,7 +108,7 @@ rule debayer_flat:
 
 
 rule solve_illumination:
-    """The light source, separated from the camera by angles and aims of the subsets, and the flat without it."""
+    """The light source, separated from the camera by the angles and aims of the subsets, and the flat without it."""
     input:
         subsets=of_set("subsets"),
         flat="<results>/{set}/flat_cfa.fits",

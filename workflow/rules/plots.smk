@@ -113,7 +113,7 @@ rule plot_flat:
 
 
 rule plot_models:
-    """What the chosen model leaves over, and how well each model predicts blocks that it was not fitted to."""
+    """Residuals of the chosen model, and how well each model predicts blocks that it was not fitted to."""
     input:
         models="<results>/{set}/models.tsv",
         model="<results>/{set}/models/model.fits",

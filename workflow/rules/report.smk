@@ -4,7 +4,7 @@ SET_TABLES = "noise", "uniformity", "illumination_tests", "models", "drift"
 
 
 rule draw_conclusions:
-    """What the tables say, in sentences: the best set, how good the flats are, warnings with their remedies."""
+    """What the tables show, in sentences: the best set, how good the flats are, warnings with their remedies."""
     input:
         inventories=PLAN.of_sets("frames.tsv"),
         tables=PLAN.tables(*SET_TABLES),

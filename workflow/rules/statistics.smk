@@ -2,7 +2,7 @@
 
 
 rule measure_flat:
-    """Mean, scatter and S/N of the debayered master in boxes, per channel: noise and structure apart."""
+    """Mean, scatter and S/N of the debayered master in boxes, per channel: noise and structure separately."""
     input:
         flat="<results>/{set}/flat.fits",
         uncert="<results>/{set}/flat_uncert.fits",
@@ -21,7 +21,7 @@ rule measure_flat:
 
 
 rule measure_noise:
-    """Gain, read noise, pixel response and S/N from the flats themselves, and how many frames are enough."""
+    """Gain, read noise, pixel response and S/N from the flats themselves, and how many frames suffice."""
     input:
         frames=ancient(of_set("frames")),
         inspected="<results>/{set}/inspected.tsv",
@@ -64,7 +64,7 @@ rule measure_drift:
 
 
 rule measure_uniformity:
-    """How the subsets differ at large, per channel: size, direction and significance."""
+    """How the subsets differ over the whole frame, per channel: size, direction and significance."""
     input:
         subsets=of_set("subsets"),
         differences=of_set("differences"),
@@ -81,7 +81,7 @@ rule measure_uniformity:
 
 
 rule model_flat:
-    """Models of what lights are divided by, the one that predicts best with the fewest parameters, what it leaves over."""
+    """Models of what lights are divided by, the one that predicts best with fewest parameters, and its residuals."""
     input:
         flat=of_set("applied_flat"),
         inspected="<results>/{set}/inspected.tsv",
@@ -101,7 +101,7 @@ rule model_flat:
 
 
 rule compare_sets:
-    """A row a set: the error of its response, how far sets of one lens agree, its S/N, and which set to use."""
+    """A row per set: the error of its response, how far sets of one lens agree, its S/N, and which set to use."""
     input:
         inventories=PLAN.of_sets("frames.tsv"),
         stats=PLAN.of_sets("stats.tsv"),

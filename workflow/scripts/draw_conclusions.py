@@ -1,4 +1,4 @@
-"""Draw the conclusions of all tables: what went in, which set is best, how good the flats are, and warnings."""
+"""Draw conclusions from all tables: what went in, which set is best, how good the flats are, and warnings."""
 
 import yaml
 

@@ -14,7 +14,7 @@ def main(
     subsets, flat, terms, tests, cross, geometry, source, response, rgb, blocks, names, rotations, aims, aim_of,
     trust_angles, crop_factor, degree, angle_error_deg, aim_error, bias=None,
 ):  # fmt: skip
-    """Write the light source, as far as the subsets tell it, and the flat without it.
+    """Write the light source, as far as the subsets determine it, and the flat without it.
 
     Parameters
     ----------

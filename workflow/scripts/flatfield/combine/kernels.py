@@ -250,7 +250,7 @@ def _part(plane, row, left):
 
 @inner
 def _reduce(lines, width, rule, pairs, factor, value, error, used):
-    """Combine the lines of a lane, one a frame; they are put in order as `pairs` say."""
+    """Combine the lines of a lane, one per frame; they are put in order as `pairs` say."""
     frames, method = len(lines), int(rule[0])
     unordered = lines.copy() if method == CCD_CLIP else lines[:0]
     for i in range(len(pairs)):

@@ -132,7 +132,7 @@ def combine_developed(selection, algorithm, options, limits):
     def load(index):
         planes = develop(paths[index], algorithm)
         with lock:
-            if not stores:  # the first one tells how much there is to keep
+            if not stores:  # the first one shows how much there is to keep
                 stores.extend(allocate(len(paths), planes[0], limits, planes=3) for _ in planes)
         if planes.shape[1:] != stores[0][0].shape:
             raise FrameError(f"{paths[index]} has another size than the other frames; run the workflow again")

@@ -222,8 +222,8 @@ def scatter_of_master(options, count):
 def simulate_rejection(count, parameters):
     """Standard error of a mean that rejects values, for `count` values with normal noise.
 
-    Values that were cut off make the scatter of those kept too small. How much, a simulation of the kernel itself
-    tells, always with the same random numbers.
+    Rejected values make the scatter of those kept too small. A simulation of the kernel itself, always with the same
+    random numbers, shows by how much.
 
     Parameters
     ----------

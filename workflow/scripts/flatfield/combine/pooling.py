@@ -8,7 +8,7 @@ from scipy.special import chdtri
 NEIGHBOURS = 15
 #: Probability above which the scatter of a pixel is put down to chance, so that the variance of its neighbours counts.
 CHANCE = 1e-4
-#: Frames from which on the scatter of a pixel itself tells its error: 3 errors then cover 99.6 % instead of 99.7 %.
+#: Number of frames from which the scatter of a pixel gives its error: 3 errors then cover 99.6 % instead of 99.7 %.
 ENOUGH = 30
 #: The same of means that reject values, whose scatter is cut short where it is small.
 ENOUGH_CLIPPED = 100

@@ -192,7 +192,7 @@ def read_stack(paths, overscan, limits, needed=slice(0, None), bands=1, kept=Non
     limits : dict
         threads, memory_mb, scratch (folder).
     needed : slice
-        Rows to keep, one of so many bands.
+        Rows to keep, one of several bands.
     bands : int
     kept : dict, optional
         Frames that were decoded before, by index; None for those that were not.
@@ -225,7 +225,7 @@ def read_stack(paths, overscan, limits, needed=slice(0, None), bands=1, kept=Non
         def keep(pixels):
             with lock:
                 check(missing[place], pixels)
-                if not made:  # the first one tells how much there is to keep
+                if not made:  # the first one shows how much there is to keep
                     made.append(allocate(len(missing), pixels[needed], limits, bands=bands))
             made[0][0].write(place, pixels[needed])
 

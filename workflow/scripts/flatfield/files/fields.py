@@ -1,4 +1,4 @@
-"""What a header knows of a frame: one table of fields, where each is read, and what must agree with what.
+"""What a header says about a frame: one table of fields, where each is read, and what must agree with what.
 
 The readers of metadata, the checks of sets, offsets and lights, `make init`, the headers of products and docs/tables.md
 all take their fields from `FIELDS`.
@@ -46,7 +46,7 @@ class Field:
     words : str
         What it is called in messages.
     kind : str
-        How its text is read, see `flatfield.raw.metadata`; empty for what the pixels tell.
+        How its text is read, see `flatfield.raw.metadata`; empty for what the pixels show.
     cards, tags : tuple of str
         FITS cards and EXIF tags; the first that is known counts.
     card, comment : str
@@ -95,11 +95,11 @@ def _all(why):
 def _readout(why, measure=EQUAL, tolerance=0.0):
     """Rules of what changes the zero level and the scale of the numbers."""
     rule = Rule(REFUSE, why, measure, tolerance)
-    light = Rule(WARN, "pixels respond a little otherwise, and the zero level is another", measure, tolerance)
+    light = Rule(WARN, "pixels respond slightly differently, and the zero level differs", measure, tolerance)
     return {"flats": rule, "offset": rule, "dark": rule, "light": light}
 
 
-_BITS = Rule(REFUSE, "the numbers are of another scale")
+_BITS = Rule(REFUSE, "the numbers have another scale")
 FIELDS = (
     Field("size", "the size", **_all("pixels would not match")),
     Field(
@@ -147,7 +147,7 @@ FIELDS = (
         "TELESCOP",
         "lens or telescope",
         flats=Rule(REFUSE),
-        light=Rule(REFUSE, "another telescope has another vignetting; some programs name the mount"),
+        light=Rule(REFUSE, "another telescope has another vignetting; some programs record the mount here"),
         unless="focal_length_mm",
     ),
     Field(
@@ -202,7 +202,7 @@ FIELDS = (
         "ISO speed",
         flats=Rule(REFUSE),
         offset=Rule(REFUSE, "the zero level depends on the gain"),
-        dark=Rule(WARN, "the dark is of another gain"),
+        dark=Rule(WARN, "the dark has another gain"),
         light=Rule(NOTE),
     ),
     Field("exposure_s", "the exposure (s)", "exposure", ("EXPTIME", "EXPOSURE"), ("ExposureTime",)),
@@ -285,7 +285,7 @@ FIELDS = (
     Field("bits", "the bit depth", "", ("DATAMAX", "SATURATE"), (), flats=_BITS, offset=_BITS, dark=_BITS),
     Field(
         "combined",
-        "the number of frames that it is made of",
+        "the number of frames it is made from",
         "count",
         ("NCOMBINE", "STACKCNT", "SNAPSHOT", "FLAT_CNT", "DARK_CNT", "BIAS_CNT", "LIGH_CNT"),
     ),

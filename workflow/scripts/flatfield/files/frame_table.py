@@ -174,7 +174,7 @@ def columns_of(channels, placed=False, tested=False):
 
 
 def write_frames(path, frames, channels, placed=False, tested=False):
-    """Write a table of frames; `columns_of` tells its columns.
+    """Write a table of frames; `columns_of` gives its columns.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ def logged_job(log):
     Raises
     ------
     SystemExit
-        With code 1 after an error, which is told in the log (by its sentence alone if it is one of this library), or on
+        With code 1 after an error, which is logged (by its sentence alone if it is one of this library), or on
         the terminal where the log cannot be written.
     """
     visible = os.dup(2)

@@ -28,7 +28,7 @@ def needed_mb(shape, frames, itemsize, threads, bands=1):
         Bytes of a pixel: 2 for raws, 4 for floats, 6 for LibRaw's three planes.
     threads : int
     bands : int
-        Of the rows, one of which is kept, are there so many.
+        Number of bands of rows, of which one is kept.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def affordable_threads(shape, frames, itemsize, threads, bands=1, *, limit_mb):
 
 
 def band_height(rows, count):
-    """Rows of each of so many bands of a frame, whole tiles of the colour filter array; the last one may have less."""
+    """Rows of each band of a frame, in whole tiles of the colour filter array; the last one may have fewer."""
     return -(-rows // (count * TILE)) * TILE
 
 

@@ -1,4 +1,4 @@
-"""Reading many files: the next ones come from the disk while threads decode, and it is told how far it is."""
+"""Reading many files: the next ones come from the disk while threads decode, and progress is reported."""
 
 import os
 import time
@@ -88,7 +88,7 @@ def read_each(paths, work, threads):
 
 
 def fetch(path):
-    """Tell the system that a file will be read soon; where it cannot be told, nothing is lost."""
+    """Tell the system that a file will be read soon; where this is impossible, nothing is lost."""
     with suppress(OSError, AttributeError), open(path, "rb") as file:
         for offset in range(0, os.fstat(file.fileno()).st_size, FETCHED):
             os.posix_fadvise(file.fileno(), offset, FETCHED, os.POSIX_FADV_WILLNEED)

@@ -7,7 +7,7 @@ from pathlib import Path
 from flatfield.files.writing import write_text
 
 UNKNOWN = "unknown"
-#: What the data could tell but do not; the column ``reason`` says why.
+#: What the data could determine but do not; the column ``reason`` says why.
 NOT_DETERMINED = "not determined"
 
 

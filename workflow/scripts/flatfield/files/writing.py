@@ -43,7 +43,7 @@ def completed(path):
                 os.link(f"/proc/self/fd/{file.fileno()}", part, src_dir_fd=file.fileno())
         os.replace(part, path)
     except OSError as error:
-        reason = error.strerror or str(error).partition(". ")[0]  # astropy tells the same three times
+        reason = error.strerror or str(error).partition(". ")[0]  # astropy says the same three times
         raise ResourceError(f"{path} cannot be written ({reason}); make room or allow it, and run again") from error
     finally:
         with suppress(OSError):

@@ -46,7 +46,7 @@ RAW_SUFFIXES = {
 SESSION_HOURS = 6  # frames further apart than this were not taken in one session
 EXPOSURE_STEP = 2.0  # neighbouring exposures of frames taken together differ by less than this factor
 PAUSE_S = 8.0  # a pause is longer than this, and
-PAUSE_RATIO = 5.0  # than so many usual intervals between frames
+PAUSE_RATIO = 5.0  # than this many usual intervals between frames
 SHORT_FILE = 0.5  # of the usual size in its run: such a file may be cut off
 #: Fields that frames of one run have in common, known or not.
 EXACT = ("camera", "body", "lens", "filter", "iso", "gain", "offset", "readout_mode", "binning", "combined")
@@ -68,7 +68,7 @@ class Entry:
     kind : str
         One of `KINDS`.
     evidence : str
-        What the kind was told by: header, name, pixels.
+        What determined the kind: header, name, pixels.
     doubt : str
         Why the kind is not sure; empty if it is.
     shape : tuple of int
@@ -343,7 +343,7 @@ def classify_run(folder, run):
 
 
 def catalogue(folder, threads, step=lambda done, total: None):
-    """Read a tree of frames and tell what each is.
+    """Read a tree of frames and determine what each is.
 
     Parameters
     ----------

@@ -1,11 +1,11 @@
-"""Kinds of frames: what names, headers and pixels say, and how that is weighed."""
+"""Kinds of frames: what names, headers and pixels say, and how this is weighed."""
 
 import re
 from pathlib import Path
 
 FLAT, BIAS, DARK, LIGHT, FLAT_DARK = "flat", "bias", "dark", "light", "flat-dark"
 KINDS = (FLAT, BIAS, DARK, LIGHT, FLAT_DARK)
-#: Words of folder and file names, and of the card IMAGETYP, that tell the kind.
+#: Words of folder and file names, and of the card IMAGETYP, that name the kind.
 WORDS = {
     FLAT: {"flat", "flats", "flatfield", "flatfields", "skyflat", "skyflats", "domeflat", "domeflats", "flatframes"},
     BIAS: {"bias", "biases", "offset", "offsets", "zero", "zeros", "biasframes"},

@@ -1,4 +1,4 @@
-"""What a folder of frames is for: sets, subsets and their turns, bias, darks and lights, and what is not sure."""
+"""What a folder of frames is for: sets, subsets and their turns, bias, darks and lights, and what is uncertain."""
 
 import re
 from collections import Counter
@@ -32,7 +32,7 @@ ANGLE_FOLDER = re.compile(r"(?:rot|rotation|angle)?[-_ ]?(\d{1,3})(?:deg|°)?", 
 FEWEST = 3  # frames of a subset
 MOST_SUBSETS = 12
 DAY_S = 86400
-MOST_NAMED = 2  # reasons that are told of a file
+MOST_NAMED = 2  # reasons that are given for a file
 
 
 @dataclass
@@ -158,15 +158,13 @@ def _why_unused(kind, entry, sets, lights):
             elif each in sets or kind == BIAS:
                 problems.append(offset_problems(each.first, entry, what))
     if not problems:
-        return f"{kind} frame, but there are no flats and no lights for it"
+        return f"{kind} frame, but there are no flats or lights for it"
     fewest = min(problems, key=len)
     if fewest:
         return f"{kind} frame that fits nothing: {'; '.join(fewest[:MOST_NAMED])}"
     if entry.metadata.combined:
-        return (
-            f"{kind} frame made of {entry.metadata.combined} frames, for which there are single ones or another master"
-        )
-    return f"{kind} frame of which others are used (nearer in time, or flat-darks)"
+        return f"{kind} frame made from {entry.metadata.combined} frames, but there are single ones or another master"
+    return f"{kind} frame, but others are used instead (nearer in time, or flat-darks)"
 
 
 def _clock_doubts(entries):
@@ -179,8 +177,8 @@ def _clock_doubts(entries):
         return []
     one, other = back[0]
     return [
-        f"{Path(other.path).name} follows {Path(one.path).name} by name, but was taken before it by the clock: numbers "
-        "that began anew, or a clock that was set back; frames are in the order of the clock"
+        f"{Path(other.path).name} follows {Path(one.path).name} by name, but was taken before it by the clock: the "
+        "numbers restarted, or the clock was set back; frames are in the order of the clock"
     ]
 
 
@@ -195,14 +193,14 @@ def _in_order(runs):
 
 
 def _propose_set(runs):
-    """Subsets of a set, and their turns, as far as something tells them."""
+    """Subsets of a set, and their turns as far as the frames give them."""
     proposal = SetProposal("", [])
     folders = {run[0].folder for run in runs}
     if len(runs) > MOST_SUBSETS or (len(runs) > 1 and min(map(len, runs)) < FEWEST and len(folders) == 1):
-        proposal.doubts.append(f"taken in {len(runs)} parts, too irregular for subsets: tell subsets by slices")
+        proposal.doubts.append(f"taken in {len(runs)} parts, too irregular for subsets: give the subsets by slices")
         runs = [_in_order(runs)]
     elif len(runs) == 1:
-        proposal.doubts.append("taken without a pause: if the camera was turned, tell where, by slices")
+        proposal.doubts.append("taken without a pause: if the camera was turned, give the subsets by slices")
     for number, run in enumerate(runs):
         named = len(folders) == len(runs) > 1
         name = Path(run[0].folder).name if named else chr(ord("A") + number)
@@ -233,12 +231,13 @@ def _propose_turns(proposal):
     elif len(set(tags)) > 1 and all(tag in TURN_OF_ORIENTATION for tag in tags):
         for part, tag in zip(proposal.parts, tags, strict=True):
             part.rotation = float(TURN_OF_ORIENTATION[tag])
-            part.doubts.append("from the orientation tag, which is not reliable for a camera that looks up or down")
+            part.doubts.append("from the orientation tag, which is unreliable for a camera that points up or down")
     else:
         proposal.parts[0].rotation = 0.0
         for part in proposal.parts[1:]:
             part.doubts.append(
-                "ASK: fill in the angle; nothing tells it, and without it the light source cannot be solved for"
+                "ASK: fill in the angle; nothing in the frames gives it, and the light source cannot be solved "
+                "for without it"
             )
 
 
@@ -285,7 +284,7 @@ ROTATOR = "the angle of the rotator"
 
 
 def _unknown(light, flat):
-    """Number of fields that tell whether a flat belongs to a light, and that one of both does not have."""
+    """Number of fields that decide whether a flat belongs to a light and that one of the two lacks."""
     names = ("telescope",) if is_fits(light.path) else ("lens", "focal_length_mm", "aperture")
     if is_fits(light.path) and (light.record.lens or flat.record.lens):
         names = ("lens",)
@@ -298,7 +297,7 @@ def clean_name(text):
 
 
 def _name(proposals, default):
-    """Name sets or lights by their folder, and by what tells those of one folder apart."""
+    """Name sets or lights by their folder, and by what distinguishes those of one folder."""
     folders = Counter(_folder_name(each, default) for each in proposals)
     used = set()
     for each in proposals:
@@ -313,14 +312,14 @@ def _name(proposals, default):
 
 
 def _telling_facts(each, others):
-    """The fewest facts of a set that tell it from others."""
-    told, like = [], others
+    """The fewest facts of a set that distinguish it from others."""
+    chosen, like = [], others
     for index, fact in enumerate(_facts(each)):
         same = [other for other in like if _facts(other)[index] == fact]
         if len(same) < len(like):
-            told.append(fact)
+            chosen.append(fact)
             like = same
-    return [fact for fact in told if fact]
+    return [fact for fact in chosen if fact]
 
 
 def _folder_name(each, default):
@@ -329,7 +328,7 @@ def _folder_name(each, default):
 
 
 def _facts(each):
-    """Short texts that may tell a set from others: focal length, aperture, filter, ISO, exposure, day, camera."""
+    """Short texts that may distinguish a set: focal length, aperture, filter, ISO, exposure, day, camera."""
     meta = each.first.metadata
     day = (meta.time or "")[:10]
     return (

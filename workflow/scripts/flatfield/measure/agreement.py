@@ -41,7 +41,7 @@ def compare_light(lights, flats, darks, options, bias=()):
 
 
 def _sentence(row):
-    allow = "or set `mismatch: allow` to divide nevertheless"
+    allow = "or set `mismatch: allow` to divide anyway"
     if row["quantity"] == "calibrated":
         return f"{row['remark']}; give the frame as it was recorded, {allow}"
     quantity, _, of = row["quantity"].partition(" of the ")
@@ -127,7 +127,7 @@ def judge_corrections(light, has_offset):
     if "F" in done:
         return [_row("calibrated", done, None, "error", "it was divided by a flat already")]
     if set("BD") & set(done) and has_offset:
-        return [_row("calibrated", done, None, "differs", "its bias or dark was subtracted before, and is not again")]
+        return [_row("calibrated", done, None, "differs", "its bias or dark was subtracted already, and is not again")]
     return []
 
 

@@ -35,7 +35,7 @@ class Fit:
 
 
 def fit_poses(blocks, poses, degree, steps=STEPS):
-    """Fit told terms, and angles and aims with their priors, by Gauss-Newton.
+    """Fit the determined terms, and angles and aims with their priors, by Gauss-Newton.
 
     Parameters
     ----------

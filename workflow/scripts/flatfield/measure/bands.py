@@ -2,7 +2,7 @@
 
 import numpy as np
 
-#: Bands that a frame must hold for them to be told from clouds and shadows, and rows that one must have.
+#: Bands that a frame must hold to distinguish them from clouds and shadows, and rows that one must have.
 FEWEST_BANDS, SHORTEST = 4, 3
 #: Power of bands over that of noise, and over that of anything wider than them.
 OVER_NOISE, OVER_WIDER = 40.0, 4.0

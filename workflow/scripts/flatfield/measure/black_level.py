@@ -6,11 +6,11 @@ import numpy as np
 RINGS, FEWEST_BLOCKS = 10, 8
 #: Degrees of freedom that are enough for the scatter of frames.
 ENOUGH = 4
-#: By how much a ring of a subset may differ from that of another without being told, relative: a centre that moved.
+#: By how much a ring of a subset may differ from that of another without being noticed, relative: a centre that moved.
 REPEATABLE = 1e-4
 #: Error of the linear equation, relative.
 LINEARISED = 0.02
-#: Errors from which on a wrong black is significant, and the largest error, relative to the level, that tells anything.
+#: Errors from which a wrong black is significant, and the largest useful error, relative to the level.
 SIGNIFICANT, USELESS = 4.0, 0.05
 
 
@@ -37,7 +37,7 @@ def measure_black(maps, owners, frames=(), channels=()):
     -----
     Frame k is s_k (M - p) + p, with the mean M of all frames and the pedestal p, so that M_k - s_k M = p (1 - s_k).
     Means over whole rings within the inscribed circle are compared, as those of a light source which turns do not
-    change. A sensor that is not linear, M + q M^2, looks alike; which of both it is cannot be told from them.
+    change. A sensor that is not linear, M + q M^2, looks the same; they do not show which of the two it is.
     """
     rows, columns = maps.shape[2:]
     y, x = np.mgrid[:rows, :columns]

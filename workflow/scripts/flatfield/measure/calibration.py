@@ -60,7 +60,7 @@ def measure_norms(planes, channels, how, where):
     for channel, norm in zip(channels, norms, strict=True):
         if not norm > 0:
             raise CalibrationError(
-                f"the flat's {channel} has the {how} level {norm:g} DN, so that it cannot be normalised ({where})"
+                f"the flat's {channel} has the {how} level {norm:g} DN, so it cannot be normalised ({where})"
             )
     return norms
 
@@ -253,7 +253,7 @@ def _mean_of_known(values):
 
 
 def master_offset(bias, dark, exposure, dark_exposure):
-    """What stands for black in a light: its dark, scaled to its exposure where a bias tells the current; or a bias.
+    """What stands for black in a light: its dark, scaled to its exposure where a bias gives the current; or a bias.
 
     Parameters
     ----------

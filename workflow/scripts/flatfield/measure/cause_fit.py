@@ -101,7 +101,7 @@ class CauseFit:
 
     @property
     def enough(self):
-        """Whether the tiles tell more than the parameters take."""
+        """Whether the tiles give more than the parameters take."""
         return bool((self.known.sum(axis=(1, 2)) >= FEWEST_TILES).all())
 
     @property

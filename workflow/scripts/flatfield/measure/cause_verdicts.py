@@ -13,11 +13,11 @@ from flatfield.measure.encodings import decode
 CAUSES = {
     "encoded": "the light is encoded (gamma), not linear",
     "pedestal": "a pedestal is left in the light (wrong black level, flare)",
-    "flat not flat": "the flat holds its own light source",
+    "flat not flat": "the flat contains its own light source",
     "sky gradient": "the sky is brighter on one side",
-    "wrong flat": "the flat is of other optics (its vignetting is shifted or scaled)",
-    "sky structure": "the sky is uneven, other than on one side alone",
-    "shutter": "the flat holds the shutter of its short exposures",
+    "wrong flat": "the flat belongs to other optics (its vignetting is shifted or scaled)",
+    "sky structure": "the sky is uneven, beyond a gradient",
+    "shutter": "the flat contains the shutter of its short exposures",
 }
 SUPPORTED, SMALL, EXCLUDED, OPEN = "supported", "there, but small", "excluded", "not identifiable from these data"
 #: Odds from which on a cause is named, and below which it is not there.
@@ -133,7 +133,7 @@ class Diagnosis:
         if not which.any():
             return None
         if cause == "encoded" and self.too_rich:
-            return verdict_row(OPEN, None, None, "the sky has too much structure to tell; raw files are not encoded")
+            return verdict_row(OPEN, None, None, "the sky has too much structure to decide; raw files are not encoded")
         odds = self._log_odds(which)
         weighed, index = self._best(which)
         line, mean, covariance = self._mixture(weighed, index)
@@ -150,7 +150,7 @@ class Diagnosis:
                 # what no sky of the families follows exactly may look like anything
                 self.doubtful.add(cause)
                 judged["verdict"] = OPEN
-                judged["evidence"] = f"{words}, if it is there; the sky has too much structure to tell"
+                judged["evidence"] = f"{words}, if present; the sky has too much structure to decide"
         return judged
 
     def _mixture(self, weighed, index):
@@ -209,7 +209,7 @@ class Diagnosis:
             (dx, dy, scale), errors = mean[2 * channels + 1 : 2 * channels + 4], errors[2 * channels + 1 :]
             shift = f"shift {100 * dx:.2g} +- {100 * errors[0]:.1g} and {100 * dy:.2g} +- {100 * errors[1]:.1g} %"
             return f"{shift} of half the diagonal, scale {np.exp(scale):.4g} +- {errors[2]:.1g}"
-        return "its light source, as the rotations of the subsets tell it"
+        return "its light source, as the rotations of the subsets determine it"
 
     # The sky
 
@@ -237,16 +237,16 @@ class Diagnosis:
         known = self.fit.basis[self.fit.known.all(axis=0).ravel()]
         error = 100 * float(np.sqrt(np.einsum("ti,cij,tj->ct", known, covariance, known).mean()))
         size = 100 * self.fit.sky_rms(sky)
-        words = f"{size:.2g} % rms, free of noise"
+        words = f"{size:.2g} % rms, without noise"
         structure = self._judge(self._log_odds(curved), size, error, 1.3 * np.hypot(size, error), words)
         if structure["verdict"] in (SUPPORTED, SMALL):
             # the linear part of the structure is no cause of its own
             size, error, words = self._gradient(sky, covariance)
             verdict = EXCLUDED if size < SIGMAS * error and size + SIGMAS * error < self.negligible else OPEN
-            gradient = verdict_row(verdict, size, error, f"{words}, as a part of the structure of the sky")
+            gradient = verdict_row(verdict, size, error, f"{words}, as part of the structure of the sky")
         else:
             size, error, words = self._gradient(*self._sky_of(*self._best(linear))[:2])
-            # whether it is curved besides does not matter as long as that is not known
+            # whether it is also curved does not matter as long as that is not known
             gradient = self._judge(self._log_odds(mostly), size, error, size + SIGMAS * error, words)
         return {"sky structure": structure, "sky gradient": gradient}
 
@@ -291,7 +291,7 @@ class Diagnosis:
         if odds < WEAK and limit < self.negligible:
             return verdict_row(EXCLUDED, size, error, f"at most {limit:.2g} % rms; odds 1 : {_odds(-odds)}")
         sides = f"1 : {_odds(-odds)}" if odds < 0 else f"{_odds(odds)} : 1"
-        return verdict_row(OPEN, size, error, f"{words}, if it is there; odds {sides}")
+        return verdict_row(OPEN, size, error, f"{words}, if present; odds {sides}")
 
 
 def _odds(log_odds):

@@ -13,13 +13,13 @@ from flatfield.measure.zernike import evaluate_terms, zernike_terms
 SMOOTH = ((0, 0), *zernike_terms(6))
 #: Weight of what is expected of a set beside what differences say.
 WEIGHT_OF_PRIOR = 0.1
-#: Differences are significant above so many errors.
+#: Differences are significant above this many errors.
 SIGNIFICANT = 4.0
 
 
 @dataclass(frozen=True)
 class Closure:
-    """How far the responses of two sets agree: rms of ln of their ratio at large and its error, relative."""
+    """How far the responses of two sets agree: rms of ln of their ratio on large scales and its error, relative."""
 
     first: str
     second: str
@@ -101,7 +101,7 @@ def hidden_of_sets(closures, hidden):
     """What the lamp of each set hides, from what is expected of it and from differences between sets.
 
     The variance of a difference is the sum of those of its two sets. A set whose lamp hides nothing (a subset with
-    another aim told its radial part) is the measure of the others. Without one, what is larger than expected is shared
+    another aim gave its radial part) is the measure of the others. Without one, what is larger than expected is shared
     out by least squares: two sets alone do not show which is wrong, so that both may be.
 
     Parameters

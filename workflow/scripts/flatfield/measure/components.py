@@ -1,4 +1,4 @@
-"""A linear model with random parts whose sizes the data tell: restricted maximum likelihood."""
+"""A linear model with random parts whose sizes the data determine: restricted maximum likelihood."""
 
 from dataclasses import dataclass
 
@@ -148,10 +148,10 @@ def value_of(normal, base, groups, sizes):
 
 
 def widen_sizes(normal, base, groups, sizes, largest):
-    """Sizes made larger for their own uncertainty: few columns that the data tell make it large.
+    """Sizes made larger for their own uncertainty, which is large where the data determine few columns.
 
     A variance from nu degrees of freedom makes deviations follow Student's distribution, which is wider; here nu is the
-    number of columns of the group that the data tell, and the variance is raised by 1 + 2 / nu (nu above 1).
+    number of columns of the group that the data determine, and the variance is raised by 1 + 2 / nu (nu above 1).
     """
     whole = apply_sizes(base, groups, sizes)
     unit = np.where(np.isinf(whole), 1.0, whole)

@@ -30,7 +30,7 @@ def check_order(frames):
         if after.time < before.time:
             raise InventoryError(
                 f"{before.file} comes before {after.file} by name but was taken after it "
-                f"({before.time}, {after.time}), so that slices would cut the wrong frames; "
+                f"({before.time}, {after.time}), so slices would pick the wrong frames; "
                 "give each subset its own `frames:` pattern, or set `check_times: false` if the clock was wrong"
             )
 
@@ -108,8 +108,8 @@ def check_offsets(frames, offsets):
     if known and offset.exposure_s is not None and offset.exposure_s > long:
         for frame in used_frames(frames):
             frame.add_doubt(
-                f"its offset frames were exposed {offset.exposure_s:g} s, the flats {median(known):g} s: they hold "
-                "dark current that the flats lack",
+                f"its offset frames were exposed for {offset.exposure_s:g} s, the flats for {median(known):g} s: they "
+                "contain dark current that the flats lack",
             )
 
 
@@ -158,7 +158,7 @@ def _reject_minority(frames, field, rule, guard):
         )
     for frame in odd:
         value = value_to_compare(field, frame)
-        frame.leave_out(f"{field.words} is {show(value)}, not {show(usual)} as of most frames")
+        frame.leave_out(f"{field.words} is {show(value)}, not {show(usual)} as in most frames")
     listed = ", ".join(
         f"{show(other)} ({list_files([frame for frame in odd if value_to_compare(field, frame) == other])})"
         for other in others

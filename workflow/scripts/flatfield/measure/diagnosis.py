@@ -20,7 +20,7 @@ DIAGNOSIS_COLUMNS = ["cause", "meaning", "verdict", "size_percent", "error_perce
 
 
 def judge_hidden(found, remark, left_percent):
-    """Verdict on the part of the flat's light source that no rotation tells.
+    """Verdict on the part of the flat's light source that no rotation reveals.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def judge_hidden(found, remark, left_percent):
     """
     other = [cause for cause, row in found.items() if row and row["verdict"] != EXCLUDED]
     if other or left_percent is None or left_percent >= NEGLIGIBLE:
-        text = f"{remark}; a part that depends on the distance from the centre alone would look like other causes"
+        text = f"{remark}; a part that depends only on the distance from the centre would look like other causes"
         return verdict_row(OPEN, None, None, text)
     return verdict_row(
         EXCLUDED, left_percent, None, f"{remark}; the sky follows the flat within {left_percent:.2g} % rms"

@@ -7,7 +7,7 @@ from flatfield.measure.blocks import average_channels, block_side
 from flatfield.measure.gradients import measure_map
 from flatfield.raw.cfa import CHANNEL_OF_COLOR
 
-#: Difference maps are averaged over blocks, about so many across, so that pixel noise does not count.
+#: Difference maps are averaged over blocks, about this many across, so that pixel noise does not count.
 BLOCKS_ACROSS = 24
 
 
@@ -81,7 +81,7 @@ def describe_difference(a, b):
 
 
 def measure_uniformity(a, b, errors, z, cfa):
-    """How two masters differ at large, and in which direction, for each channel.
+    """How two masters differ over the whole frame, and in which direction, for each channel.
 
     Means over blocks of a - b, in percent of the mean of both; a plane is fitted to them by least squares weighted
     with their errors.

@@ -1,9 +1,9 @@
-"""The light source told from the camera: what turned between the subsets was the lamp, what stayed is the flat.
+"""The light source separated from the camera: what turned between the subsets is the lamp, what stayed is the flat.
 
 For the subsets k of a set, ln C_k = ln R + ln I(seen at angle and aim k) + const_k. ln I is a sum of Zernike terms in
 the frame of the source, solved for by least squares with a value of ln R for each block of pixels. Angles and aims are
 unknowns with priors (Gauss-Newton). What this cannot hold - a lamp or vignetting that changed between the subsets,
-structure finer than the degree - is in the model as random parts, whose sizes the data tell, so that errors hold it.
+structure finer than the degree - is in the model as random parts, whose sizes the data determine, so errors include it.
 """
 
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ ALIKE = 60.0
 
 @dataclass(frozen=True)
 class Illumination:
-    """A light source, as far as the subsets tell it.
+    """A light source, as far as the subsets determine it.
 
     Attributes
     ----------
@@ -86,12 +86,12 @@ class Illumination:
 
     @property
     def coefficients(self):
-        """Of the told terms."""
+        """Of the determined terms."""
         return self.values[self.model.columns["told"]]
 
     @property
     def errors(self):
-        """Standard errors of the told terms."""
+        """Standard errors of the determined terms."""
         told = self.model.columns["told"]
         return np.sqrt(np.diag(self.covariance)[told])
 
@@ -103,7 +103,7 @@ class Illumination:
         return found
 
     def log_source(self, x, y, subset=None, told=None):
-        """ln I in its own frame, or as a subset saw it; with other coefficients of the told terms, if given."""
+        """ln I in its own frame, or as a subset saw it; with other coefficients of the determined terms, if given."""
         at, source = (x, y) if subset is None else self.poses.place(x, y, subset), self.source
         if told is not None:
             source[self.model.columns["told"]] = told

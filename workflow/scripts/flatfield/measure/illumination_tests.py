@@ -30,9 +30,9 @@ CROSS_COLUMNS += ["reason"]
 GEOMETRY_COLUMNS = ["subset", "quantity", "unit", "given", "prior", "found", "error", "differs"]
 #: Probability below which something is called significant.
 SIGNIFICANT = 1e-3
-#: What is left of the differences of the subsets is large above this, relative, and so many times the noise of a block.
+#: The residual differences of the subsets are large above this, relative, and this many times the noise of a block.
 LARGE, TIMES_NOISE = 5e-4, 3.0
-#: Angles and aims differ from those given above so many errors, and this much: degrees, half diagonals.
+#: Angles and aims differ from those given above this many errors, and this much: degrees, half diagonals.
 DIFFERS, LEAST_ANGLE, LEAST_AIM = 4.0, 0.5, 0.01
 #: Responses of both signs of an angle that differ by less than this, relative rms, are alike.
 ALIKE = 2e-4
@@ -95,7 +95,7 @@ def unsolved(blocks, poses, reason):
 
 
 def judge_left_over(chi2, freedom, blocks, residuals, place_of):
-    """What the subsets differ by that neither source nor noise explains, rms, and where it is largest."""
+    """Differences of the subsets that neither source nor noise explains, rms, and where they are largest."""
     noise = float(np.sqrt(np.mean(blocks.errors**2)))
     fit, uncertain = chi2 / max(freedom, 1), np.sqrt(2 / max(freedom, 1))
     excess = max(fit - 1, 0)
@@ -122,7 +122,7 @@ def judge_angles(blocks, poses, solution, degree, names, trusted):
         return verdict("angles", "do not explain the subsets", words)
     apart, uneven = sign_matters(blocks, poses, solution, degree) if one_sign_only(poses) else (0.0, 0.0)
     if apart:
-        words = f"two angles do not show their sign; with the other one the response changes by {100 * apart:.2g} % rms"
+        words = f"two angles do not show their sign; the other sign changes the response by {100 * apart:.2g} % rms"
         if not trusted:
             return verdict("angles", "sign not known", f"{words}; nothing was divided out", None, uneven)
         return verdict("angles", "as given", f"{words}; the sign was taken as given")
@@ -179,9 +179,7 @@ def run_tests(solution, singles, blocks, poses, names, weights, options):
     chance = chdtrc(len(told), wald)
     words = f"probability of chance {chance:.2g}"
     if hidden > max(error, 1e-5):
-        words = (
-            f"at least {100 * seen:.3g} %, what the subsets show; what they hide may be {100 * hidden:.2g} %; {words}"
-        )
+        words = f"at least {100 * seen:.3g} %, which the subsets show; they may hide {100 * hidden:.2g} %; {words}"
     of_solution, of_hidden = response_errors(solution, x, y, weights)
     noise = float(np.sqrt(np.mean((weights[:, None] * blocks.errors) ** 2) * len(weights)))
     parts = [noise, float(np.sqrt(of_solution.mean())), float(np.sqrt(of_hidden.mean()))]
@@ -235,10 +233,10 @@ def judge_part(size):
 
 
 def describe_hidden(hidden):
-    """In words, what subsets cannot tell from the flat."""
+    """In words, what subsets cannot separate from the flat."""
     orders = sorted({abs(term[1]) for term in hidden})
     words = [
-        "what changes with the distance from the centre alone (all corners brighter or darker alike)"
+        "what changes only with the distance from the centre (all corners equally brighter or darker)"
         if order == 0
         else f"patterns that repeat {order} times around the centre"
         if order > 1

@@ -53,7 +53,7 @@ def inspect_frames(paths, files, overscan=False, offset_of=None, threads=1, scre
     )
     for path, state in zip(paths, states, strict=True):
         if state_of(path) != state:
-            raise FrameError(f"{path} changed while it was read; wait until it is copied, and run again")
+            raise FrameError(f"{path} changed while it was read; wait until copying ends, and run again")
     return [frame for frame, _ in found], [statistics for _, statistics in found]
 
 

@@ -8,7 +8,7 @@ from flatfield.measure.zernike import evaluate_terms
 
 
 def seen_terms(solution):
-    """Terms of the source that count as seen: told ones, and finer ones of angular orders that are told."""
+    """Terms of the source that count as seen: determined ones, and finer ones of angular orders that are determined."""
     hidden = {abs(term[1]) for term in solution.model.hidden}
     seen = {abs(term[1]) for term in solution.terms}
     finer = [term for term in solution.model.finer if abs(term[1]) not in hidden]
@@ -18,7 +18,7 @@ def seen_terms(solution):
 
 
 def unevenness(solution, x, y, chosen=lambda term: True):
-    """Rms of the part of ln I over points of the frame that the subsets tell, and its standard error.
+    """Rms of the part of ln I over points of the frame that the subsets determine, and its standard error.
 
     Parameters
     ----------

@@ -17,8 +17,9 @@ GROUP = 6
 class Model:
     """Columns of the linear model about a state: which is which, and their values at points of the frame.
 
-    Columns: told terms, hidden terms, finer terms; geometry (3 of each subset but the first); terms of the hidden part
-    times errors of geometry; for each subset what changed in its light (terms), and a shift of the vignetting.
+    Columns: determined terms (`told`), hidden terms, finer terms; geometry (3 of each subset but the first); terms of
+    the hidden part times errors of geometry; for each subset what changed in its light (terms), and a shift of the
+    vignetting.
     """
 
     def __init__(self, told, hidden, degree, poses):

@@ -1,19 +1,19 @@
-"""Which terms of the light source the angles and aims of the subsets tell, and how large the others may be."""
+"""Which terms of the light source the angles and aims of the subsets determine, and how large the others may be."""
 
 import numpy as np
 
 from flatfield.measure.zernike import evaluate_terms, unit_size, zernike_terms
 
-#: Least change of a term over the angles (1 is most) for which angles tell it: below, errors of the angles rule.
+#: Least change of a term over the angles (1 is most) for which angles determine it: below, errors of angles dominate.
 VISIBLE = 0.1
-#: Least change of a term, in parts of the largest distance of two aims, for which aims tell it.
+#: Least change of a term, in parts of the largest distance of two aims, for which aims determine it.
 VISIBLE_BY_AIM = 0.03
 #: Rms of the radial part of a lamp of which nothing is known, over the unit circle.
 UNKNOWN_RADIAL = 0.005
 
 
 def told_terms(degree, poses, x=None, y=None):
-    """Terms that the angles and aims of the subsets tell from the flat, by the rank of the whole problem.
+    """Terms that the angles and aims of the subsets separate from the flat, by the rank of the whole problem.
 
     Parameters
     ----------
@@ -55,10 +55,10 @@ def told_terms(degree, poses, x=None, y=None):
 
 
 def hidden_sizes(told, coefficients, variances, hidden):
-    """Sizes that hidden terms may have: as large as told ones of their degree.
+    """Sizes that hidden terms may have: as large as determined ones of their degree.
 
     All terms of a degree of a source without a preferred direction have the same rms. A radial one may be
-    `UNKNOWN_RADIAL` besides: a lamp that is even in all that angles tell may well be brighter in the middle.
+    `UNKNOWN_RADIAL` in addition: a lamp that is even in all that angles show may well be brighter in the middle.
 
     Returns
     -------

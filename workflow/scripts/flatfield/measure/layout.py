@@ -17,7 +17,7 @@ ALIKE = 0.01
 GREENS = 0.3
 #: Lines at the border that are less than this part of those further in are no image, if they end in a step as large.
 DEAD = 0.7
-#: Lines at the border that are looked at: this part of the length, and no more than so many.
+#: Lines at the border that are looked at: this part of the length, and no more than this many.
 BORDER_PART, BORDER_LINES = 8, 200
 
 

@@ -37,30 +37,30 @@ def describe_vignetting(frames, radial, shape, options):
     shape : tuple of int
         Of the frame; lensfun takes r = 1 at the centre of the pixel in the corner, not at its outer edge.
     options : dict
-        crop_factor of the camera, and distance_m where the frames do not tell the focus distance.
+        crop_factor of the camera, and distance_m where the frames do not record the focus distance.
 
     Returns
     -------
     str
-        XML. Where no radial model describes the flat, or the frames do not tell what lensfun needs, there is no entry
+        XML. Where no radial model describes the flat, or the frames do not record what lensfun needs, there is no entry
         but a comment that says why.
     """
-    told = {
+    recorded = {
         name: next((getattr(frame, name) for frame in frames if getattr(frame, name) is not None), None)
         for name in ("maker", "camera", "lens", "focal_length_mm", "aperture", "distance_m")
     }
     needed = {"camera": "camera", "lens": "lens", "focal_length_mm": "focal length", "aperture": "aperture"}
-    missing = [words for name, words in needed.items() if told[name] is None]
+    missing = [words for name, words in needed.items() if recorded[name] is None]
     root = ElementTree.Element("lensdatabase", version="1")
     reasons = [radial.reason] if radial.coefficients is None else []
-    reasons += [f"the frames do not tell: {', '.join(missing)}"] if missing else []
+    reasons += [f"the frames do not record: {', '.join(missing)}"] if missing else []
     if reasons:
         root.append(ElementTree.Comment(f" no entry, as {'; '.join(reasons)} "))
         return _write(root)
     shrunk = sum((length - 1) ** 2 for length in shape) / sum(length**2 for length in shape)
-    maker, crop = told["maker"] or str(told["camera"]).split()[0], f"{options['crop_factor']:g}"
-    distance = told["distance_m"]
-    assumed = "as the frames tell" if distance is not None else "assumed: the frames do not tell it"
+    maker, crop = recorded["maker"] or str(recorded["camera"]).split()[0], f"{options['crop_factor']:g}"
+    distance = recorded["distance_m"]
+    assumed = "as the frames record" if distance is not None else "assumed: the frames do not record it"
     distance = options["distance_m"] if distance is None else distance
     note = (
         f" vignetting of a flat field, standard error {radial.error_percent:.2g} % rms; distance in m, {assumed}; "
@@ -68,12 +68,12 @@ def describe_vignetting(frames, radial, shape, options):
     )
     root.append(ElementTree.Comment(note))
     camera = ElementTree.SubElement(root, "camera")
-    _add(camera, maker=maker, model=told["camera"], mount=MOUNT, cropfactor=crop)
+    _add(camera, maker=maker, model=recorded["camera"], mount=MOUNT, cropfactor=crop)
     lens = ElementTree.SubElement(root, "lens")
-    _add(lens, maker=maker, model=told["lens"], mount=MOUNT, cropfactor=crop)
+    _add(lens, maker=maker, model=recorded["lens"], mount=MOUNT, cropfactor=crop)
     settings = {
-        "focal": told["focal_length_mm"],
-        "aperture": told["aperture"],
+        "focal": recorded["focal_length_mm"],
+        "aperture": recorded["aperture"],
         "distance": distance,
     }
     ElementTree.SubElement(

@@ -73,7 +73,7 @@ class LightFrame:
         return np.array([np.nan if level is None else level - zero for level in self.saturations], np.float32)
 
     def raise_saturated(self, value):
-        """Set saturated pixels of a calibrated light to at least the signal at saturation, and tell which they are.
+        """Set saturated pixels of a calibrated light to at least the signal at saturation, and return which they are.
 
         Parameters
         ----------

@@ -15,7 +15,7 @@ GROUPS, ROWS = 8, 16
 ENOUGH_TILES, DARKEST = 8, 0.25
 #: Groups further than this many standard deviations off hold stars or defects.
 OUTLIER = 5.0
-#: Photon noise, electrons, above which scatter does not tell the noise of reading, nor is it needed.
+#: Photon noise, electrons, above which scatter does not show the read noise, nor is it needed.
 BRIGHT = 2000.0
 #: What a parameter of a combination looks like in the history of a header.
 PARAMETER = re.compile(r"^\w+ (\w+) = (\S+)$")
@@ -32,7 +32,7 @@ def frame_variances(master):
     Returns
     -------
     list of float, or None
-        Variance for each channel, DN^2; None where a single frame does not tell it.
+        Variance for each channel, DN^2; None where a single frame does not show it.
     """
     count, options = int(master.header.get("NCOMBINE", 0)), {"method": master.header.get("COMBINE", "")}
     for line in master.header.get("HISTORY", []):
@@ -72,7 +72,7 @@ def measure_scatter(signal, cfa, gains, responses):
     -------
     list
         Variance for each channel, DN^2; 0 where the light is so bright that it does not count, None where too few
-        pixels tell it.
+        pixels show it.
     """
     p, found = cfa.period, []  # type: int, list[float | None]
     for channel in range(len(cfa.channels)):
@@ -127,7 +127,7 @@ def describe_noise(cameras, flat_iso, light):
         gains (e-/DN, those of the flats, scaled with ISO) and read_noises (e-) of the channels, and cards for the
         header; None where a gain is not determined, or one ISO is known and the other is not. A read noise is that of
         the offset frames of the light, if they are of its ISO; else that of flats of its ISO; else what the scatter
-        of its darkest parts leaves; NaN where nothing tells it.
+        of its darkest parts leaves; NaN where nothing gives it.
     """
     gains, iso = [number_of(row["gain_e_per_dn"]) for row in cameras], light.frame.metadata.iso
     if None in gains or (flat_iso is None) != (iso is None):

@@ -19,7 +19,7 @@ DUST_BLOCKS = 4
 AROUND = 9
 #: Share of the blocks that dust may take.
 MOST_DUST = 0.25
-#: A block is cut into so many cells either way, where it has the pixels, for what happens inside it.
+#: A block is cut into this many cells either way, where it has the pixels, for what happens inside it.
 CELLS = 4
 #: Pixels of a block, from which the scatter of 5 x 5 blocks is enough; 9 x 9 otherwise.
 ENOUGH = 30

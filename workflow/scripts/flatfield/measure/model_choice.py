@@ -14,7 +14,7 @@ from flatfield.raw.mosaic import Mosaic
 
 #: A model with fewer parameters is preferred unless another predicts better by this many standard errors.
 BETTER = 3.0
-#: Models are fitted to about so many blocks side by side.
+#: Models are fitted to about this many blocks side by side.
 BLOCKS_ACROSS = 48
 #: A model that misses more of a flat than this (rms over the frame, and over its edge, percent) does not describe it.
 MISSED_PERCENT, MISSED_AT_EDGE_PERCENT = 0.5, 1.0
@@ -35,7 +35,7 @@ def fit_models(blocks):
     Returns
     -------
     fits : dict
-        For each model a list of `Fit`, one a channel. Models with too many parameters for the blocks are not there.
+        For each model a list of `Fit`, one per channel. Models with too many parameters for the blocks are not there.
     predictions : dict
         For each model the values predicted for blocks from the others, ``(channels, rows, columns)``.
     """
@@ -97,7 +97,7 @@ MODEL_COLUMNS = [
 
 
 def find_errors(blocks, fits):
-    """Errors of all models: for each a list of `ModelError`, one a channel."""
+    """Errors of all models: for each a list of `ModelError`, one per channel."""
     return {
         name: [model_error(blocks, channel, each) for channel, each in enumerate(whole)] for name, whole in fits.items()
     }

@@ -13,7 +13,7 @@ from flatfield.raw.robust import SIGMA_PER_MAD
 ACROSS, SMALLEST_SIDE = 192, 4
 #: Side of the box whose median a spot must stand out of, blocks; a spot is smaller than half of it.
 AROUND = 13
-#: Every so many blocks are taken, and of these a box of this side, for the scatter near a block: corners are noisier.
+#: Step in blocks, and side of the box around each, for the scatter near a block: corners are noisier.
 STEP, NEAR = 4, 7
 #: A spot is this many robust standard deviations, and this much of the level, off; and of no more blocks than this.
 SIGMA, RELATIVE, LARGEST = 7.0, 1e-3, 80

@@ -67,7 +67,7 @@ def tabulate_noise(frames, seen, of_bias, flat, bias, blacks, options):
         row, fit = measure_channel(index, channel, seen, frames, read_variances, common, options)
         points = tabulate_depth(row, box, fit, options)
         row.update(box.snr_of_master())
-        prnu, prnu_error, why = None, None, "pixel response: one frame does not tell it from noise"
+        prnu, prnu_error, why = None, None, "pixel response: one frame does not separate it from noise"
         if seen.halves:
             prnu, prnu_error, why = measure_response(seen.halves, shared, flat.good, flat.cfa, index)
         row.update(prnu_percent=prnu, prnu_error=prnu_error)
@@ -104,7 +104,7 @@ def measure_channel(index, channel, seen, frames, read_variances, common, option
 
 
 def measure_transfer(row, index, seen, full, read_variances, common):
-    """Fit photon transfer of one channel; fills in what `row` says of it. The fit is that of a pixel's variance."""
+    """Fit photon transfer of one channel and fill in its part of `row`. The fit is that of a pixel's variance."""
     level, variance, count, covariance = join_tiles(seen.tiles, index)
     measured = read_variances and read_variances[index][:2]
     fit, why = fit_photon_transfer(level, variance, count, full, measured)
@@ -142,8 +142,8 @@ def describe_bend(of_sum, fit, full):
     if full and of_sum.bend_sigma > BENT:
         size = of_sum.nonlinearity_of_response(full)
         found.append(
-            f"the variance bends with the level ({of_sum.bend_sigma:.2g} sigma), as that of a sensor whose signal is "
-            f"{-size:+.2g} % off a straight line at saturation, so that the gain is that of faint light"
+            f"the variance bends with the level ({of_sum.bend_sigma:.2g} sigma), like that of a sensor whose signal is "
+            f"{-size:+.2g} % off a straight line at saturation; the gain given is that of faint light"
         )
     percent, error = fit.nonlinearity_percent, fit.nonlinearity_error_percent
     if percent is not None and abs(percent) > NOT_LINEAR * error:

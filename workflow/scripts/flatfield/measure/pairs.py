@@ -1,4 +1,4 @@
-"""Pairs of consecutive frames of a set: what their differences and their centres tell of noise."""
+"""Pairs of consecutive frames of a set: what their differences and their centres show about noise."""
 
 from dataclasses import dataclass, field
 from threading import Lock
@@ -122,7 +122,7 @@ def measure_pairs(frames, paths, cfa, master, options, threads):
         return measure_tiles(signals[0], signals[1], factors, cfa), inside
 
     found = [each for each in read_each([paths[pair[0]] for pair in pairs], work, threads) if each]
-    if any(has_noise(tiles) for tiles, _ in found):  # copies of a frame tell nothing
+    if any(has_noise(tiles) for tiles, _ in found):  # copies of a frame show nothing
         found = [each for each in found if has_noise(each[0])]
     seen.tiles, seen.box_variances = [each[0] for each in found], [each[1] for each in found]
     if all(half.blacks for half in halves):
@@ -179,7 +179,7 @@ def measure_offsets(inventory, paths, cfa, overscan, threads):
     -------
     variances : list of tuple, or None
         For each channel the variance, its error, and the covariances with neighbours at each of
-        `flatfield.measure.tile_noise.DISTANCES`, ``(tiles, distances)``, DN^2; None without two frames that tell it.
+        `flatfield.measure.tile_noise.DISTANCES`, ``(tiles, distances)``, DN^2; None without two frames that show it.
     reason : str
         Why there are none, where the set has offset frames.
     """
@@ -188,7 +188,7 @@ def measure_offsets(inventory, paths, cfa, overscan, threads):
     files = [frame.file for frame in used_frames(read_frames(inventory))]
     pairs = list(zip(files[::2], files[1::2], strict=False))
     if not pairs:
-        return None, "read noise: one bias frame tells none"
+        return None, "read noise: one bias frame does not show it"
 
     def work(index):
         read = [read_signal(paths[file], None, overscan) for file in pairs[index]]

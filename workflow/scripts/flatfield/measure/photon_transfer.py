@@ -16,7 +16,7 @@ LEVELS = 40
 LEAST_VARIANCE = 0.25
 #: Relative errors above which a gain and a read noise are not determined.
 GAIN_ERROR, READ_NOISE_ERROR = 0.1, 0.1
-#: Departure from linearity at saturation that a sensor may have, relative, where the variances do not tell it.
+#: Departure from linearity at saturation that a sensor may have, relative, where the variances do not determine it.
 NONLINEARITY = 0.01
 #: Standard deviations from which on a bend of the variance is significant.
 BENT = 4.0
@@ -76,8 +76,8 @@ def fit_photon_transfer(level, variance, count, full=None, read_variance=None, n
         Variance of offset frames and its error, DN^2, which fixes the intercept.
     nonlinearity : float
         Expected departure from linearity at `full`, relative: a bend of the variance of that order is expected (with
-        a normal distribution about 0), so that the slope is as uncertain as that makes it where the variances do not
-        tell better. 0 for a sensor that is known to be linear.
+        a normal distribution about 0), and makes the slope uncertain accordingly where the variances do not show
+        better. 0 for a sensor that is known to be linear.
 
     Returns
     -------
@@ -166,9 +166,9 @@ def gain_and_read_noise(fit, of_variance=None, measured=None):
     Parameters
     ----------
     fit : PhotonTransfer
-        Of the variance and the covariances of neighbours, which tells the gain.
+        Of the variance and the covariances of neighbours, which gives the gain.
     of_variance : PhotonTransfer, optional
-        Of the variance alone, which tells the noise of reading a pixel, where it is another fit.
+        Of the variance alone, which gives the read noise of a pixel, where it is another fit.
     measured : tuple of float, optional
         Variance of offset frames and its error, DN^2; without it the read noise is that of the fit.
 

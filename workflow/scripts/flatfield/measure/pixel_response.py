@@ -64,13 +64,13 @@ def measure_response(halves, shared, good, cfa, channel):
             noise.append((shared[i::p, j::p] / smooth**2)[inner][near])
     values = np.concatenate(products)
     if len(values) < 2:
-        return None, None, "pixel response: no pixels are left to tell it"
+        return None, None, "pixel response: no pixels are left to measure it"
     variance = float(values.mean()) / gain_of_filter
     variance -= float(np.concatenate(noise).mean(dtype=np.float64)) if noise else 0.0
     error = float(values.std(ddof=1)) / gain_of_filter * np.sqrt(correlation / len(values))
     if variance < 3 * error:
         limit = 100 * np.sqrt(max(variance, 0) + 2 * error)
-        return None, None, f"pixel response: it cannot be told from noise, it is below {limit:.2g} %"
+        return None, None, f"pixel response: it cannot be distinguished from noise, it is below {limit:.2g} %"
     prnu = 100 * np.sqrt(variance)
     return float(prnu), float(prnu * error / (2 * variance)), ""
 

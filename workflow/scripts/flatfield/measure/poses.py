@@ -144,7 +144,7 @@ def field_of(aim_of, aims, focal_length_mm, crop_factor):
         return 0.0
     if not focal_length_mm:
         raise CalibrationError(
-            "an aim on the sky needs the focal length, which the frames do not hold; set `aim_of: panel`, "
+            "an aim on the sky needs the focal length, which the frames do not record; set `aim_of: panel`, "
             "which is right for long lenses"
         )
     return FILM_HALF_DIAGONAL_MM / crop_factor / focal_length_mm

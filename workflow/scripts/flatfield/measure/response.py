@@ -7,7 +7,7 @@ from flatfield.measure.blocks import average_good, block_positions, block_side
 from flatfield.measure.lamp_errors import response_errors
 from flatfield.measure.zernike import draw_smooth
 
-#: Subset maps are averaged over blocks, about so many across.
+#: Subset maps are averaged over blocks, about this many across.
 BLOCKS_ACROSS = 48
 #: Side of the box, in blocks, over which the squares of errors are averaged.
 NEIGHBOURS = 9
@@ -57,7 +57,7 @@ def average_subset(mosaic, error, good, cfa):
 def channels_of(maps, poses, degree, cfa):
     """Blocks of the channels that the solution is fitted to, the same of all; and why there is none, or nothing."""
     if len(maps) < 2:
-        return [], "there is one subset only"
+        return [], "there is only one subset"
     x, y = maps[0][2:]
     logs, errors = (np.array([each[part] for each in maps]) for part in (0, 1))  # (subsets, channels, rows, columns)
     known = np.isfinite(logs) & np.isfinite(errors) & (errors > 0)
@@ -73,7 +73,7 @@ def channels_of(maps, poses, degree, cfa):
     ]
     if poses.one_angle and not poses.aim_span and not poses.free[1:].any():
         same = "all subsets were taken at one angle and with one aim"
-        return channels, f"{same}: the light source cannot be told from the camera"
+        return channels, f"{same}: the light source cannot be separated from the camera"
     return channels, ""
 
 
@@ -86,7 +86,7 @@ def correct(subsets, solution, own):
         With error.
     solution : flatfield.measure.illumination.Illumination
     own : list of numpy.ndarray
-        Coefficients of the told terms of each channel, or one for all.
+        Coefficients of the determined terms of each channel, or one for all.
 
     Returns
     -------

@@ -17,12 +17,12 @@ FEWEST_PILED, PILE_UP_RATIO = 10, 10
 PILE_UP_WINDOW = 50
 #: Part of a pile-up that may lie above it (hot pixels).
 ABOVE_PILE = 0.1
-#: A pile-up lies further above the usual pixel than so many standard deviations; otherwise it is that of a blank frame.
+#: A pile-up lies further above the usual pixel than this many standard deviations; else it is that of a blank frame.
 FAR = 5.0
 #: Largest parts of the pixels that are compared, and the fewest pixels: how far the brightest 1 and 4 parts reach.
 LARGEST_PART, FEWEST_PIXELS, PARTS = 0.2, 64, 4.0
-#: Part of the distance that noise puts between these, below which pixels no longer follow the light; it is less where
-#: few pixels tell that distance only with an error, of which it is so many away.
+#: Part of the distance that noise puts between these, below which pixels no longer follow the light; less where few
+#: pixels give that distance only with an error: it stays this many errors away.
 PLATEAU, CHANCE_SIGMA = 0.65, 6.0
 #: Part of the darker pixels, the brightest of them, whose noise is compared.
 BRIGHTEST = 0.2
@@ -31,9 +31,9 @@ FEWEST_VALUES = 6
 #: Standard deviations of a plateau below its centre from which on a pixel belongs to it.
 EDGE = 2.5
 #: Groups of four pixels of which the noise is taken, at most, of each place in the colour pattern, and columns that
-#: these are apart: a multiple of the periods of all patterns (2, 4, 6), also of those that files do not tell of.
+#: these are apart: a multiple of the periods of all patterns (2, 4, 6), also of those that files do not record.
 GROUPS, APART = 10_000, 12
-#: Groups that are enough to tell the noise.
+#: Groups that suffice to measure the noise.
 ENOUGH_GROUPS = 50
 
 
@@ -233,7 +233,7 @@ def _largest_noise(groups):
 
 
 def _exceeded_by(above, number):
-    """Value (with a fraction) that so many pixels exceed."""
+    """Value (with a fraction) that a given number of pixels exceed."""
     index = len(above) - 1 - int(np.searchsorted(above[::-1], number))  # the last value that as many reach
     inside = (above[index] - number) / max(above[index] - above[index + 1], 1)
     return index + inside

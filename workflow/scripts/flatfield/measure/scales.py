@@ -9,14 +9,14 @@ from flatfield.files.frame_table import list_files
 
 #: Ratios of two scales that bit depths make, and how near to one the ratio of two frames must be, relative.
 BITS, NEAR = (4.0, 16.0, 64.0, 256.0), 0.25
-#: S/N of a pixel from which on its noise is that of photons, which tells the scale.
+#: S/N of a pixel from which its noise is that of photons, which gives the scale.
 LEAST_SNR = 15.0
 #: Pixels that must lie on the multiples of a step, as a part.
 ON_STEPS = 0.999
 
 
 def step_of_values(values):
-    """Step of the values that occur, DN: 4 where 12 bits were stored in 14; 1 where there is none to be told.
+    """Step of the values that occur, DN: 4 where 12 bits were stored in 14; 1 where none is known.
 
     Parameters
     ----------

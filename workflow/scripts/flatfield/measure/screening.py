@@ -14,15 +14,15 @@ from flatfield.measure.scales import step_of_values
 from flatfield.raw.cfa import CHANNEL_OF_COLOR
 from flatfield.raw.robust import SIGMA_PER_MAD
 
-#: Frames are compared with each other in blocks: about so many across, none smaller than so many pixels.
+#: Frames are compared with each other in blocks: about this many across, none smaller than this many pixels.
 BLOCKS_ACROSS, SMALLEST_BLOCK = 256, 8
 #: Rows and columns in the centre in which the noise of a frame is measured.
 NOISE_BOX = 256
 #: Frames before and after one with which its level is compared.
 NEIGHBOURS = 3
-#: Blocks are compared as they are, and as means over so many in each direction, which see what is large and faint.
+#: Blocks are compared as they are, and as means over this many in each direction, which show what is large and faint.
 COARSENINGS = (1, 4)
-#: Frames of a subset without which none can be told from the others.
+#: Fewest frames of a subset for which one can be distinguished from the others.
 ENOUGH = 3
 #: Beginning of the reason of a frame that fails a test and is used nevertheless.
 KEPT = "kept"
@@ -131,7 +131,7 @@ def screen_frames(frames, statistics, owners, tests, min_frames, bad_frames):
     tests : dict
         Section ``frame_tests`` of the configuration: thresholds.
     min_frames : int
-        No more are taken out of a subset than leave so many. Those that stay for this have a reason that begins with
+        At least this many are left in a subset. Those that stay for this have a reason that begins with
         `KEPT`, as have those that differ from the others as most do (twilights with stars), or where all are bad.
     bad_frames : {"exclude", "error"}
 
@@ -180,7 +180,7 @@ def _judge_alone(frame, statistics, tests):
     if statistics.constant is not None:
         return f"blank: every pixel is {statistics.constant:g} DN"
     level, white = frame.level_dn, frame.white_dn
-    unknown = white is None or is_fits(frame.file)  # FITS tells the range of its numbers, not of the camera
+    unknown = white is None or is_fits(frame.file)  # FITS gives the range of its numbers, not of the camera
     full = None if unknown else white - np.mean(frame.black_dn)
     if level <= 0:
         return f"too dark: its level is {level:.4g} DN above black"
@@ -265,7 +265,7 @@ def _judge_gradient(frames, measured, tests):
 
 
 def _relative(maps):
-    """Maps in units of their level, which is told by all of their blocks, as where the light falls off one is noisy."""
+    """Maps in units of their level, taken from all of their blocks, as one is noisy where the light falls off."""
     usual = np.maximum(np.median(maps, axis=0), 1e-6)
     levels = np.median(maps / usual, axis=(2, 3)) * np.mean(usual, axis=(1, 2))
     return maps / np.where(levels > 0, levels, 1)[:, :, None, None]
@@ -302,7 +302,7 @@ def find_departures(maps, limits, labels):
     """
     found = [_find_departures(maps, limits)]
     for step in COARSENINGS[1:]:
-        if min(maps[0].shape[1:]) >= 3 * step:  # enough for a gradient to be told
+        if min(maps[0].shape[1:]) >= 3 * step:  # enough to determine a gradient
             found.append(_find_departures([coarsen(each, step) for each in maps], limits))
     for label, *candidates in zip(labels, *found, strict=True):
         yield label, *max(candidates, key=lambda each: min(abs(each[0]) / limits[0], each[1] / limits[1]))

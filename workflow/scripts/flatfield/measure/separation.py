@@ -48,7 +48,7 @@ class Separation:
     source, source_error, hidden : numpy.ndarray, float32, ``(rows, columns)``
         Light source in its own frame, its standard error, and what may stay hidden in the response; percent.
     response : Mosaic
-        The flat without it, as far as the subsets tell it.
+        The flat without it, as far as the subsets determine it.
     blocks : tuple of numpy.ndarray, ``(channels, block rows, block columns)``
         ln of the response in blocks, and its standard error, for comparison with other sets.
     """

@@ -72,9 +72,9 @@ def read_source(flat, response, tests, flat_kind, known, cfa):
     """
     verdicts = {row["test"]: row for row in read_table(tests)}
     if "solvable" in verdicts or verdicts["divided out"]["verdict"] != "yes":
-        return None, "the rotations of the subsets do not tell the light source of the flat"
+        return None, "the rotations of the subsets do not determine the light source of the flat"
     if flat_kind == "response":
-        return None, "the light source was divided out as far as the rotations of the subsets tell it"
+        return None, "the light source was divided out as far as the rotations of the subsets determine it"
     ratio = read_mosaic(flat).value / read_mosaic(response).value
     return np.log(measure_mean(ratio, known & np.isfinite(ratio), cfa)[0]), ""
 

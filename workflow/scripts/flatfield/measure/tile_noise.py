@@ -7,8 +7,8 @@ import numpy as np
 
 from flatfield.raw.cfa import CHANNEL_OF_COLOR
 
-#: Tiles in which variances are taken: about so many across the frame, and of so many pixels of one place in the pattern
-#: (of few, the plane that is taken out holds what neighbours share), unless fewer than so many would be left.
+#: Tiles in which variances are taken: about this many across the frame, of this many pixels of one place in the pattern
+#: (of few, the plane that is taken out holds what neighbours share), unless fewer than this many would be left.
 TILES_ACROSS, SIDE, FEWEST_ACROSS = 64, 16, 6
 #: Differences further than this many standard deviations off are no noise (hot pixels, stars).
 OUTLIER = 5.0
@@ -58,7 +58,7 @@ def measure_tiles(first, second, factors, cfa):
     Notes
     -----
     Variance of a tile: that of (f1 S1 - f2 S2) / sqrt(2) of one place in the colour pattern, about a plane (which
-    holds what the light changed at large), without pixels more than `OUTLIER` standard deviations off. At one level f1
+    holds large-scale changes of the light), without pixels more than `OUTLIER` standard deviations off. At one level f1
     and f2 are near 1, and it is read_noise^2 + level / gain but for (f - 1)^2.
 
     What neighbours share lowers the variance and raises their covariance (charge that spreads; the brighter-fatter

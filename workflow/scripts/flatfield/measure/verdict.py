@@ -121,7 +121,7 @@ def judge(rows, doubtful):
         if len(members) == 1:
             for row in able:
                 row.update(
-                    verdict="only", reason="no other set has its optics, and another aperture is another response"
+                    verdict="only", reason="no other set has its optics, and another aperture has another response"
                 )
         elif able:
             rank(able)
@@ -143,19 +143,20 @@ def rank(rows):
             reason = f"the error of its response is larger than that of {best['set']}"
             row.update(verdict="not the best", reason=reason)
         elif row not in quiet:
-            row.update(verdict="not the best", reason=f"its response is as right, but {quiet[0]['set']} has less noise")
+            reason = f"its response is as accurate, but {quiet[0]['set']} has less noise"
+            row.update(verdict="not the best", reason=reason)
         elif contradict:
             row.update(verdict="equal", reason="responses differ, and nothing shows whose light source is at fault")
         elif len(quiet) > 1:
             others = ", ".join(other["set"] for other in quiet if other is not row)
-            row.update(verdict="equal", reason=f"no difference from {others} that counts")
+            row.update(verdict="equal", reason=f"no relevant difference from {others}")
         else:
-            why = "smallest error of the response" if len(equal) == 1 else "as right as others, and less noise"
+            why = "smallest error of the response" if len(equal) == 1 else "as accurate as others, and less noise"
             row.update(verdict="use", reason=why)
 
 
 def rms(rows):
-    """Quadratic mean over the channels of the differences at large, percent; None where there is none."""
+    """Quadratic mean over the channels of the large-scale differences, percent; None where there is none."""
     values = [number_of(row["rms_percent"]) for row in rows]
     known = [value for value in values if value is not None]
     return float(np.sqrt(np.mean(np.square(known)))) if known else None

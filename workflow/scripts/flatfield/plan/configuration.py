@@ -56,7 +56,7 @@ def check_duplicate_keys(path):
         left -= 1
         if left < 0:
             raise ConfigurationError(
-                f"its anchors and aliases unfold to more than {MOST_VALUES} values; write them out"
+                f"its anchors and aliases expand to more than {MOST_VALUES} values; write them out"
             )
         if isinstance(node, yaml.SequenceNode):
             for entry in node.value:
@@ -66,7 +66,7 @@ def check_duplicate_keys(path):
             for index, (key, value) in enumerate(node.value):
                 if key.value in names[:index]:
                     line = key.start_mark.line + 1
-                    raise ConfigurationError(f"key `{key.value}` is there twice (again in line {line}); rename one")
+                    raise ConfigurationError(f"key `{key.value}` occurs twice (again in line {line}); rename one")
                 check(value)
 
     with open(path, encoding="utf-8") as file:
@@ -108,7 +108,7 @@ def _check_combination(combine):
     missing = [key for key in ("gain_e_per_dn", "read_noise_e") if combine[key] is None]
     if combine["method"] == "ccd_clip" and missing:
         raise ConfigurationError(
-            f"key `combine.{missing[0]}` must be given for the method ccd_clip; noise.tsv has what the flats tell"
+            f"key `combine.{missing[0]}` must be given for the method ccd_clip; noise.tsv has what the flats show"
         )
 
 
@@ -127,7 +127,7 @@ def _check_values(value, key=""):
     elif isinstance(value, float) and not math.isfinite(value):
         raise ConfigurationError(f"key `{key}` is {value}; give a finite number")
     elif isinstance(value, str) and "\0" in value:
-        raise ConfigurationError(f"key `{key}` has a NUL in it; take it out")
+        raise ConfigurationError(f"key `{key}` contains a NUL character; remove it")
 
 
 def read_preset(config, schema):
@@ -192,9 +192,9 @@ def _explain(error, schema):
         "maximum": lambda: f"must be at most {error.validator_value}",
         "exclusiveMinimum": lambda: f"must be more than {error.validator_value}",
         "minProperties": lambda: "must not be empty",
-        "pattern": lambda: "has not the right form",
+        "pattern": lambda: "does not have the right form",
         "anyOf": lambda: f"must be {' or '.join(map(_alternative, error.validator_value))}",
-    }.get(error.validator, lambda: "is not what is expected here")()
+    }.get(error.validator, lambda: "is not expected here")()
     return f"{where} is {error.instance!r} but {rule}" + (f" ({expected.rstrip('.')})" if expected else "")
 
 
@@ -332,7 +332,7 @@ def check_results_folder(folder, names):
     if ".." in Path(folder).parts:
         raise ConfigurationError(f"key `pathvars.results` is {folder}, which climbs out; give an absolute path")
     if "\0" in folder or any(len(os.fsencode(part)) > LONGEST_NAME for part in Path(folder).parts):
-        raise ConfigurationError(f"key `pathvars.results` is {folder[:50]!r}..., which no folder can be called")
+        raise ConfigurationError(f"key `pathvars.results` is {folder[:50]!r}..., which is not a possible folder name")
     for path in (Path(folder) / name for name in names):
         if os.path.lexists(path) and not path.is_dir():
             raise ConfigurationError(f"results cannot be written to {path}, which is not a folder; move it away")

@@ -105,7 +105,7 @@ class Machine:
         """
         shape = next((record.shape for record in records if record.used), None)
         if shape is None:
-            raise ConfigurationError("a table of frames lists none that is used; remove it, and run again")
+            raise ConfigurationError("a table of frames lists none that is used; remove it and run again")
         chosen = paths[::step]
         size = max(itemsize, memory.bytes_of_pixel(chosen[0]) if chosen else 0)
         return self.memory_mb(shape, len(chosen) if a_thread is None else a_thread * threads, size, threads, bands)

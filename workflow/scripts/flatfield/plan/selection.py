@@ -119,7 +119,7 @@ def find_frames(patterns, root, key, planned=()):
             folder = re.split(r"[*?\[]", pattern)[0].rpartition("/")[0]
             folder = os.path.normpath(os.path.join(root, os.path.expanduser(folder)))
             missing = "" if os.path.isdir(folder) else f" (there is no folder {folder})"
-            raise ConfigurationError(f"key `{key}`: nothing matches {shown}{missing}; mend the pattern or `raw_root`")
+            raise ConfigurationError(f"key `{key}`: nothing matches {shown}{missing}; change the pattern or `raw_root`")
         for path in matches:
             if EXPANDED.search(path):
                 raise ConfigurationError(
@@ -131,12 +131,12 @@ def find_frames(patterns, root, key, planned=()):
     _check_files(frames, key)
     odd = next((path for path in frames if path not in planned and not os.path.isfile(path)), None)
     if odd:
-        raise ConfigurationError(f"key `{key}`: {odd} is no file, or a link to none; take it out, or mend it")
+        raise ConfigurationError(f"key `{key}`: {odd} is no file, or a broken link; remove it, or repair it")
     return frames
 
 
 def _check_files(paths, key):
-    """Refuse names that cannot be told, and two names of one file."""
+    """Refuse names that cannot be printed, and two names of one file."""
     first = {}
     real_folder = cache(os.path.realpath)
     for path in paths:
@@ -147,8 +147,8 @@ def _check_files(paths, key):
         same = first.setdefault(real, path)
         if same != path:
             raise ConfigurationError(
-                f"key `{key}`: {same} and {path} are one file with two names (a link), which would count twice; "
-                "mend the pattern"
+                f"key `{key}`: {same} and {path} are the same file under two names (a link), which would count twice; "
+                "correct the pattern"
             )
 
 
@@ -195,7 +195,7 @@ def resolve_set(name, options, root, planned=()):
     first = next(iter(subsets))
     if subsets[first].aim == "free" or (subsets[first].rotation is None and len(subsets) > 1):
         raise ConfigurationError(
-            f"key `{key}.subsets.{first}`: the others are compared with the first subset; give its rotation and aim"
+            f"key `{key}.subsets.{first}`: the other subsets are compared with the first; give its rotation and aim"
         )
     claims = {path: [] for path in frames}
     for label, subset in subsets.items():
@@ -216,11 +216,11 @@ def _cut(frames, text, key):
     if any(bound is not None and not -len(frames) <= bound <= len(frames) for bound in (start, stop)):
         raise ConfigurationError(
             f"key `{key}.slice` is '{text}', which reaches beyond the {len(frames)} frames of the set; "
-            "mend the slice, or look for missing files"
+            "correct the slice, or look for missing files"
         )
     chosen = frames[slice(start, stop, step)]
     if not chosen:
-        raise ConfigurationError(f"key `{key}.slice` is '{text}', which holds no frame; mend the slice")
+        raise ConfigurationError(f"key `{key}.slice` is '{text}', which holds no frame; correct the slice")
     return chosen
 
 
@@ -235,7 +235,7 @@ def _check_claims(claims, key, leftover):
     lost = [path for path in claims if not claims[path]]
     if lost and leftover == "error":
         raise ConfigurationError(
-            f"key `{key}.subsets`: no subset claims {_names(lost)}; mend the slices, or set `leftover: allow` "
+            f"key `{key}.subsets`: no subset claims {_names(lost)}; correct the slices, or set `leftover: allow` "
             "to use them for the masters of the whole set only"
         )
 
@@ -267,7 +267,7 @@ def resolve_lights(name, options, root, planned=()):
         if stem in frames:
             raise ConfigurationError(
                 f"key `{key}`: {frames[stem]} and {path} have the same name, and so would their products; "
-                "make two lights of them, or rename one"
+                "split them into two lights, or rename one"
             )
         frames[stem] = path
     return frames
@@ -306,7 +306,7 @@ def find_pictures(lights):
         if len(kinds) > 1:
             picture = next(path for path in frames.values() if is_picture(path))
             raise ConfigurationError(
-                f"key `lights.{name}.frames`: {picture} is a picture, others are raw; make two lights of them"
+                f"key `lights.{name}.frames`: {picture} is a picture, others are raw; split them into two lights"
             )
         if kinds == {True}:
             pictures.add(name)
@@ -330,7 +330,7 @@ def check_stems(lights):
     for stem, path in stems.items():
         if any(stem.endswith(end) and stem.removesuffix(end) in stems for end in ("_rgb", "_channels", "_diagnosis")):
             raise ConfigurationError(
-                f"key `lights`: products of {path} have names of those of another; rename the file"
+                f"key `lights`: products of {path} would have the same names as those of another; rename the file"
             )
 
 
@@ -356,6 +356,6 @@ def label_frames(paths, root):
         path: clean_text(os.path.relpath(name, root if name.startswith(root + os.sep) else base))
         for path, name in full.items()
     }
-    if len(set(labels.values())) < len(labels):  # only what cannot be printed tells them apart
+    if len(set(labels.values())) < len(labels):  # they differ only in what cannot be printed
         labels = {path: f"{label} ({number})" for number, (path, label) in enumerate(labels.items(), 1)}
     return labels

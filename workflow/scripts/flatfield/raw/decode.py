@@ -16,7 +16,7 @@ from flatfield.raw.metadata import Metadata, from_exif, from_header
 from flatfield.raw.pattern_cards import pattern_of_header
 from flatfield.raw.robust import robust_deviation
 
-#: Pixels that are enough to tell the level of those that the maker covered.
+#: Number of pixels that suffices to measure the level of those that the maker covered.
 ENOUGH_MASKED = 500
 #: Covered pixels are this near to black, and scatter as little, as a part of the range to white.
 COVERED = 0.02
@@ -37,7 +37,7 @@ class Frame:
         Level at which the camera says that it saturates, DN. Do not trust it.
     metadata : Metadata
     masked : float or None
-        Level of the pixels that the maker covered, beside the visible area, DN; None where there are none to be told.
+        Level of the pixels that the maker covered, beside the visible area, DN; None where none are known.
     white_balance : tuple of float
         Factors for red, green, blue that the camera chose, green 1; all 1 where it says nothing.
     color_matrix : numpy.ndarray, ``(3, 3)``, or None

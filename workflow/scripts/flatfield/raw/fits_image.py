@@ -37,7 +37,7 @@ class StoredImage:
     header : astropy.io.fits.Header
         Of the image, completed by that of the primary HDU.
     white : float or None
-        Level at which it saturates, DN, as far as the header tells.
+        Level at which it saturates, DN, if the header gives it.
     remarks : list of str
         What was done.
     without_overscan : bool
@@ -137,7 +137,7 @@ def _choose(hdus, path):
         names = ", ".join(hdu.name or str(hdus.index(hdu)) for hdu in flat)
         raise FrameError(
             f"{path} holds {len(flat)} images ({names}) and not where they belong (DETSEC); put them together, or save "
-            "one a file"
+            "one per file"
         )
     return flat
 
@@ -193,7 +193,7 @@ def _place(hdus, path):
     for hdu in hdus:
         match = re.fullmatch(r"\[(\d+):(\d+),(\d+):(\d+)\]", str(hdu.header["DETSEC"]).replace(" ", ""))
         if not match:
-            raise FrameError(f"{path}: DETSEC '{hdu.header['DETSEC']}' is no section")
+            raise FrameError(f"{path}: DETSEC '{hdu.header['DETSEC']}' is not a section")
         left, right, bottom, top = map(int, match.groups())
         turned = bottom > top, left > right
         rows, columns = _data_section(hdu, path)
@@ -207,7 +207,7 @@ def _place(hdus, path):
     last = [max(box[axis] + box[2][axis] for box in boxes) for axis in (0, 1)]
     shape = tuple(int(stop - start) for start, stop in zip(first, last, strict=True))
     if shape[0] * shape[1] != sum(box[2][0] * box[2][1] for box in boxes):
-        raise FrameError(f"{path} holds {len(boxes)} detectors with gaps between them; save one a file")
+        raise FrameError(f"{path} holds {len(boxes)} detectors with gaps between them; save one per file")
     places = []
     for row, column, size, turned in boxes:
         start = int(row - first[0]), int(column - first[1])
@@ -236,7 +236,7 @@ def mean_overscan(data, header, path):
     """
     found = section(header, "BIASSEC", data.shape, path)
     if found is None:
-        raise FrameError(f"{path} has no BIASSEC card, so that `overscan: true` cannot be done; take the key out")
+        raise FrameError(f"{path} has no BIASSEC card, so `overscan: true` is not possible; remove the key")
     values = data[found].astype(np.float64)
     median, deviation = robust_deviation(values)
     return values[np.abs(values - median) <= max(OVERSCAN_DEVIATIONS * deviation, 1.0)].mean()
@@ -248,13 +248,13 @@ def _bring_to_scale(image, path):
     if data.dtype.kind == "i" and data.dtype.itemsize == 2 and (data < WRAPPED_DN).mean() > WRAPPED_PART:
         raise FrameError(
             f"{path} holds numbers down to {data.min()}: it was written as signed 16 bits without BZERO, so that what "
-            "is above 32767 became negative; which numbers they were is not known, save it again as unsigned 16 bits"
+            "is above 32767 became negative and cannot be recovered; save it again as unsigned 16 bits"
         )
     is_integer = data.dtype.kind in "iu"
     if data.dtype != np.uint16:
         image.data = data = data.astype(np.float32)
         if not np.isfinite(data).all():
-            raise FrameError(f"{path} holds pixels that are not finite; repair or take out the frame")
+            raise FrameError(f"{path} holds pixels that are not finite; repair or remove the frame")
     unit = not is_integer and data.min() >= LEAST_OF_UNIT and 0 < data.max() <= 1
     if unit:
         image.data = data * np.float32(FULL_SCALE)
@@ -263,7 +263,7 @@ def _bring_to_scale(image, path):
 
 
 def _white(header, otherwise):
-    """Level at which an image saturates; DATAMAX counts where it is the largest number of so many bits."""
+    """Level at which an image saturates; DATAMAX counts where it is the largest number of some number of bits."""
     saturate, largest = header.get("SATURATE"), header.get("DATAMAX")
     if isinstance(saturate, int | float) and not isinstance(saturate, bool) and saturate > 0:
         return float(saturate)

@@ -56,7 +56,7 @@ class Metadata:
     row_order : str
         ``TOP-DOWN`` or ``BOTTOM-UP``: which row is stored first.
     body : str
-        Start of the sha256 of the camera's serial number, which tells two of one model apart.
+        Start of the sha256 of the camera's serial number, which distinguishes two of one model.
     gain, offset : float
         Settings of the camera, in its own units.
     egain : float

@@ -11,7 +11,7 @@ FLAGS = {"TRUE", "T", "YES", "1", "COLOR", "COLOUR", "RGB", "OSC", "BAYER"}
 
 
 def pattern_of_header(header, path):
-    """Colour filter array that a header tells, from the first row as it is displayed (the top one).
+    """Colour filter array that a header gives, from the first row as it is displayed (the top one).
 
     Returns
     -------

@@ -36,14 +36,14 @@ def read_xisf_header(path):
     with open(path, "rb") as file:
         start = file.read(16)
         if start[:8] != SIGNATURE:
-            raise FrameError(f"{path} is no XISF file; copy it again")
+            raise FrameError(f"{path} is not an XISF file; copy it again")
         text = file.read(int.from_bytes(start[8:12], "little"))
     try:
         images = ElementTree.fromstring(text.rstrip(b"\0")).findall(f"{NAMESPACE}Image")
     except ElementTree.ParseError as error:
-        raise FrameError(f"{path} is damaged: its header is no XML ({error}); copy it again") from error
+        raise FrameError(f"{path} is damaged: its header is not XML ({error}); copy it again") from error
     if len(images) != 1:
-        raise FrameError(f"{path} holds {len(images)} images; save one image a file")
+        raise FrameError(f"{path} holds {len(images)} images; save one image per file")
     (image,) = images
     columns, rows, planes = map(int, image.get("geometry", "0:0:0").split(":"))
     if planes != 1:

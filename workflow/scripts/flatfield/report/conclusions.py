@@ -119,7 +119,7 @@ def _left_out(name, frames):
             (
                 f"The light of {name} flickered: {len(flickered)} of {len(frames)} frames have bands ({left_out} are "
                 f"left out), for example {flickered[0].file}: {flickered[0].reason}.",
-                "Expose 1/10 s or longer, with the mechanical shutter, or take another lamp; dim it by distance.",
+                "Expose for 1/10 s or longer, with the mechanical shutter, or use another lamp; dim it by distance.",
             )
         )
     if unused:
@@ -151,7 +151,7 @@ def _black(name, frames):
 
 
 def _no_zero_level(name, frames):
-    """Flats of which nothing tells the zero level."""
+    """Flats whose zero level is not known."""
     used = [frame for frame in frames if frame.used and frame.level_dn is not None]
     if not used or any(frame.zero_level != "unknown" for frame in used):
         return []
@@ -161,7 +161,7 @@ def _no_zero_level(name, frames):
     return [
         (
             f"The zero level of {name} is not known: no offset frames, no overscan, no black level. Each 100 DN of it "
-            f"that stay in its flats of {level:.4g} DN make corners with half of the light {error:.2g} % too bright.",
+            f"left in its flats of {level:.4g} DN makes corners with half of the light {error:.2g} % too bright.",
             "Give the set `bias` frames or flat-darks of its gain, or `overscan: true` where its frames have one.",
         )
     ]
@@ -178,8 +178,8 @@ def _short_exposures(name, frames):
     return [
         (
             f"{len(short)} of {len(frames)} frames of {name} were exposed for 1/{1 / least:.0f} s: shutters run "
-            "unevenly in so short a time, by percents from edge to edge; that turns with the camera and stays in "
-            "the flat and no rotation tells it; lights of longer exposure do not have it.",
+            "unevenly at such times, by several percent from edge to edge. This turns with the camera, so it stays in "
+            "the flat and no rotation reveals it; lights of longer exposure do not have it.",
             "Dim the light, so that flats take 1/100 s or longer.",
         )
     ]
@@ -198,7 +198,7 @@ def _doubts(name, frames):
 
 
 def _not_linear(name, rows):
-    """What the variances of a set say of its sensor, once for all channels."""
+    """What the variances of a set show about its sensor, once for all channels."""
     found = defaultdict(list)
     for row in rows:
         for text in (row["reason"] or "").split("; "):
@@ -211,7 +211,7 @@ def _not_linear(name, rows):
     ]
 
 
-#: What to do about what variances tell, by words of its reason in ``noise.tsv``.
+#: What to do about what the variances show, by words of the reason in ``noise.tsv``.
 NOISE_REMEDIES = {
     "neighbouring pixels share": "Switch off noise reduction and lossy compression, if it is not the sensor's own.",
     "the variance bends": "Take flats at 20 to 40 % of saturation.",
@@ -223,7 +223,7 @@ NOISE_REMEDIES = {
 
 
 def _evenness(name, rows, tests):
-    """Whether the light source of a set was even: as solved for, else by the differences of the subsets at large."""
+    """Whether the light source of a set was even: as solved for, else by large-scale differences of the subsets."""
     by_test = {row["test"]: row for row in tests}
     solved = by_test.get("light source uneven")
     if solved and number_of(solved["percent"]) is not None:
@@ -252,7 +252,7 @@ def _noise(name, rows):
     known = [100 / snr for snr in masters if snr]
     if not known:
         reasons = [text for text in rows[0]["reason"].split("; ") if not text.startswith("saturation")]
-        return [f"How good the flat of {name} is cannot be told: {'; '.join(reasons) or 'its noise is not known'}."]
+        return [f"The quality of the flat of {name} is not known: {'; '.join(reasons) or 'its noise is not known'}."]
     sentence = f"The standard error of a pixel of the flat of {name} is {_span(known, '.2g')} % at the centre"
     needed = [number_of(row["frames_needed"]) for row in rows]
     if all(needed):
@@ -326,7 +326,7 @@ def _model(name, rows):
 
 
 def _disagreements(agreement):
-    """Lights and flats that do not belong together, as far as is known; lights with the same doubt in one warning."""
+    """Lights and flats known not to belong together; lights with the same doubt in one warning."""
     frames = defaultdict(list)
     for light, rows in agreement.items():
         for row in rows:
@@ -396,7 +396,7 @@ def _bad_corrections(diagnoses):
             row for (frame, cause), row in open_.items() if cause == "shutter" and (frame, "sky gradient") in open_
         ]
         if exposed:
-            text = f"Light {light}: the flat may hold the shutter of its short exposures, or the sky has a gradient"
+            text = f"Light {light}: the flat may contain the shutter of its short exposures, or the sky has a gradient"
             warnings.append((f"{text} ({exposed[0]['evidence'].split(';')[0]}).", "Take flats of 1/100 s or longer."))
     return warnings
 
@@ -434,7 +434,7 @@ def _causes(rows):
     if small:
         parts.append(f"{'there' if parts else 'There'}, but small: {'; '.join(small)}")
     if not parts and not open_:
-        parts.append("None of the tested causes of a wrong correction is at work")
+        parts.append("None of the tested causes of a wrong correction applies")
     if open_:
         parts.append(f"{'not' if parts else 'Not'} identifiable from these data: {', '.join(open_)}")
     return "; ".join(parts) + "."
@@ -447,8 +447,8 @@ def _judge(ratios):
         return f"even within {EVEN_PERCENT:g} %"
     mean = sum(deviations) / len(deviations)
     if mean > 0:
-        return f"the corner is {mean:.0f} % brighter than the centre, so that it is over-corrected unless the sky is so"
-    return f"the corner is {-mean:.0f} % darker than the centre, so that it is under-corrected unless the sky is so"
+        return f"the corner is {mean:.0f} % brighter than the centre, hence over-corrected unless the sky is like that"
+    return f"the corner is {-mean:.0f} % darker than the centre, hence under-corrected unless the sky is like that"
 
 
 def _demo(demo):
@@ -459,8 +459,8 @@ def _demo(demo):
             errors[row["quantity"]].append(abs(float(row["error_percent"])))
     if not errors:
         return []
-    parts = [f"{quantity} by at most {max(values):.2g} %" for quantity, values in errors.items()]
-    return [f"Against the truth of the demo, off are: {'; '.join(parts)}."]
+    parts = [f"{quantity} at most {max(values):.2g} %" for quantity, values in errors.items()]
+    return [f"Errors against the truth of the demo: {'; '.join(parts)}."]
 
 
 def _span(values, form):

@@ -20,7 +20,7 @@ from flatfield.raw.mosaic import read_mosaic
 from flatfield.raw.robust import robust_deviation
 from flatfield.report.plotting import CHANNEL_COLORS, color_limits, describe_pose
 
-#: Pixels of all maps together: so many are there in less than 3 s.
+#: Pixels of all maps together: a page with this many loads in less than 3 s.
 PIXELS = 4_000_000
 #: Values are rounded to this part of the noise of a map.
 NOISE_PARTS = 16

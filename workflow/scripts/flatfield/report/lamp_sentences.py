@@ -1,4 +1,4 @@
-"""What the report says of the light source, and of which set to use."""
+"""What the report says about the light source, and which set to use."""
 
 import math
 from collections import defaultdict
@@ -16,7 +16,7 @@ def describe_light(name, tests):
     uneven = tests["light source uneven"]["verdict"] == "yes"
     if hidden:
         size = f"at least {float(shown['percent']):.2g} % rms, what its subsets show ({size})"
-        size += f"; the part that they hide is unknown, of the order of {hidden:.1g} %"
+        size += f"; the part they hide is unknown, of the order of {hidden:.1g} %"
     else:
         size += " rms"
     sentence = (
@@ -24,12 +24,13 @@ def describe_light(name, tests):
     )
     error = float(tests["response"]["percent"])
     if tests["divided out"]["verdict"] == "yes":
-        return [f"{sentence} {name}/response.fits is the flat without it, right within {error:.2g} % rms at large."]
+        without = f"{name}/response.fits is the flat without it"
+        return [f"{sentence} {without}, accurate to {error:.2g} % rms on large scales."]
     return [f"{sentence} Nothing was divided out: {name}/response.fits is the flat, wrong by about {error:.2g} % rms."]
 
 
 def describe_hidden(illumination):
-    """What the subsets cannot tell from the lens, and what to do; sets with the same in one sentence."""
+    """What the subsets cannot separate from the lens, and what to do; sets with the same in one sentence."""
     sets = defaultdict(list)
     for name, rows in illumination.items():
         tests = {row["test"]: row for row in rows}
@@ -52,17 +53,17 @@ LIGHT_WARNINGS = {
     "solvable": (
         ("yes",),
         "The light source of {name} cannot be separated from the lens: {evidence}.",
-        "Take subsets with the camera turned, by 90 and 180 degrees at best; see docs/shooting.md.",
+        "Take subsets with the camera turned, ideally by 90 and 180 degrees; see docs/shooting.md.",
     ),
     "left over": (
         ("noise", "more than noise"),
         "The subsets of {name} differ by {percent:.2g} % rms that no light source explains: {evidence}.",
-        "Look at the figure of the light source; take the subset again that departs.",
+        "Look at the figure of the light source; retake the subset that departs.",
     ),
     "aims": (
         ("as given",),
         "The aims of {name} are not those given: {evidence}.",
-        "Nothing, if the camera was not aimed at the same spot; else correct `aim`.",
+        "If the camera was not aimed at the same spot, nothing; else correct `aim`.",
     ),
     "dust moved": (
         ("no",),
@@ -74,7 +75,7 @@ LIGHT_WARNINGS = {
 ANGLE_WARNINGS = {
     "found": (
         "In {name} {evidence}; the angles found were used.",
-        "Correct `rotation` of its subsets, if you can tell.",
+        "Correct `rotation` of its subsets if you know it.",
     ),
     "sign not known": (
         "The light source of {name} was not divided out: {evidence}.",
@@ -82,7 +83,7 @@ ANGLE_WARNINGS = {
     ),
     "do not explain the subsets": (
         "In {name} {evidence}.",
-        "Keep lens, focus, aim and lamp as they are between subsets; errors are widened for it.",
+        "Do not change lens, focus, aim or lamp between subsets; the errors were widened to allow for this.",
     ),
 }
 
@@ -139,8 +140,8 @@ def _closures(members):
             sentences.append(f"{one} and {other} agree on the lens within {max(size, error):.1g} % rms.")
         else:
             sentences.append(
-                f"{one} and {other} disagree on the lens by {size:.2g} ± {error:.1g} % rms: this much is hidden in "
-                "their light sources."
+                f"{one} and {other} disagree on the lens by {size:.2g} ± {error:.1g} % rms: their light sources hide "
+                "this much."
             )
     return sentences
 
@@ -154,13 +155,13 @@ def _quality(row):
     """Figures of a set."""
     parts, error, hidden = [], number_of(row["response_error_percent"]), number_of(row["hidden_percent"])
     if error is not None:
-        parts.append(f"its response is right within {error:.2g} % rms at large")
+        parts.append(f"its response is accurate to {error:.2g} % rms on large scales")
     if number_of(row["uneven_percent"]) is not None:
         least = "at least " if hidden else ""
         size = f"{float(row['uneven_percent']):.2g} %" if hidden else _measured(row, "uneven")
         parts.append(f"its light source is uneven by {least}{size} rms")
     if hidden:
-        parts.append(f"what that hides is of the order of {hidden:.1g} %")
+        parts.append(f"the part it hides is of the order of {hidden:.1g} %")
     if number_of(row["noise_percent"]) is not None:
         parts.append(f"the error of a pixel of its flat is {float(row['noise_percent']):.2g} %")
     if number_of(row["repeat_percent"]) is not None:

@@ -43,7 +43,7 @@ def write_products(paths, mosaic, frame, source):
 
 
 def shrink_mosaic(value, cfa, columns):
-    """Planes of at most so many columns: means of each channel over blocks of whole tiles; NaN counts as 0.
+    """Planes of at most `columns` columns: means of each channel over blocks of whole tiles; NaN counts as 0.
 
     Parameters
     ----------

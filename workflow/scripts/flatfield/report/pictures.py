@@ -12,12 +12,12 @@ from flatfield.raw.robust import robust_deviation
 SKY_LEVEL, BLACK_DEVIATIONS = 0.22, 2.8
 #: Percentile of the signal that becomes white.
 WHITE_PERCENTILE = 99.9
-#: Pictures have at most so many columns: they are for looking.
+#: Pictures have at most this many columns: they are for looking at.
 PICTURE_COLUMNS = 2048
 
 
 def shrink_planes(planes, columns=PICTURE_COLUMNS):
-    """Means over blocks, so that planes have at most so many columns; NaN becomes 0."""
+    """Means over blocks, so that planes have at most `columns` columns; NaN becomes 0."""
     size = -(-planes.shape[2] // columns)
     rows, columns = planes.shape[1] // size, planes.shape[2] // size
     small = np.empty((len(planes), rows, columns), np.float32)

@@ -9,7 +9,7 @@ from flatfield.measure.blocks import block_average, block_side
 
 #: Panels are block-averaged to about this many columns: more cannot be seen.
 PANEL_COLUMNS = 500
-#: Maps of channels are averaged over blocks, about so many across, halved: twice as fine as differences are measured.
+#: Maps of channels are averaged over blocks, about this many across, halved: twice as fine as differences are measured.
 BLOCKS_ACROSS = 24
 #: Percentiles that the colour scale spans: a hot pixel must not decide it.
 PERCENTILES = (0.5, 99.5)
@@ -17,7 +17,7 @@ PERCENTILES = (0.5, 99.5)
 MINIMUM_WIDTH = 5.5
 NOISE_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)  # percent
 IMAGE_COLORS = "viridis"
-DIFFERENCE_COLORS = "RdBu_r"  # blue and red, with white for 0; told apart by colour-blind readers
+DIFFERENCE_COLORS = "RdBu_r"  # blue and red, with white for 0; colour-blind readers can distinguish them
 CHANNEL_COLORS = {"RED": "#d55e00", "GREEN": "#009e73", "BLUE": "#0072b2", "MONO": "#444444"}
 
 
@@ -153,7 +153,7 @@ def plot_noise(path, title, transfer, depth, wanted_percent):
 
 
 def plot_models(path, title, panels, shape, ladder):
-    """Draw what a model leaves over in each channel, and below it the errors of prediction of all models.
+    """Draw the residuals of a model in each channel, and below them the prediction errors of all models.
 
     Parameters
     ----------
