@@ -43,6 +43,7 @@ def conclude(sets, inventories, tables, light_tables, preset, demo):
         list of pairs of what is wrong and what to do about it.
     """
     name, of_preset = preset
+    by_set = {row["set"]: row for row in sets}
     illumination, drift, noise = tables["illumination_tests"], tables["drift"], tables["noise"]
     return {
         "frames": [_frames(inventories)],
@@ -50,7 +51,7 @@ def conclude(sets, inventories, tables, light_tables, preset, demo):
         "flats": {
             each: [
                 *_noise(each, noise[each]),
-                *_evenness(each, tables["uniformity"][each], illumination[each]),
+                *_evenness(each, tables["uniformity"][each], illumination[each], by_set[each]),
                 *_model(each, tables["models"][each]),
             ]
             for each in inventories
@@ -222,12 +223,12 @@ NOISE_REMEDIES = {
 }
 
 
-def _evenness(name, rows, tests):
+def _evenness(name, rows, tests, compared):
     """Whether the light source of a set was even: as solved for, else by large-scale differences of the subsets."""
     by_test = {row["test"]: row for row in tests}
     solved = by_test.get("light source uneven")
     if solved and number_of(solved["percent"]) is not None:
-        return describe_light(name, by_test)
+        return describe_light(name, by_test, compared)
     if not rows:
         return []
     if any(row["significant"] not in ("yes", "no") for row in rows):

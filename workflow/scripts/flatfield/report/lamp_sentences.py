@@ -9,20 +9,33 @@ from flatfield.files.tables import number_of
 AGREE_PERCENT = 0.02
 
 
-def describe_light(name, tests):
-    """How uneven a light source is that was solved for, what it hides, and what became of it."""
-    shown, hidden = tests["part that shows"], number_of(tests["part that is hidden"]["percent"])
+def describe_light(name, tests, compared):
+    """How uneven a light source is that was solved for, what it hides, and what became of it.
+
+    Parameters
+    ----------
+    name : str
+        Of the set.
+    tests : dict
+        Rows of ``illumination_tests.tsv`` by test.
+    compared : dict
+        Row of the set in ``sets.tsv``: other sets of the lens may show what its subsets do not.
+    """
+    shown, expected = tests["part that shows"], number_of(tests["part that is hidden"]["percent"])
+    hidden = number_of(compared["hidden_percent"])
+    measured = hidden and expected and abs(hidden / expected - 1) > 1e-3
+    by = f", from its difference to {compared['closure_with']}" if measured else ""
     size = _measured(shown, "")
     uneven = tests["light source uneven"]["verdict"] == "yes"
     if hidden:
         size = f"at least {float(shown['percent']):.2g} % rms, what its subsets show ({size})"
-        size += f"; the part they hide is unknown, of the order of {hidden:.1g} %"
+        size += f"; the part they hide is {'' if by else 'unknown, '}of the order of {hidden:.1g} %{by}"
     else:
         size += " rms"
     sentence = (
         f"The light source of {name} was {'uneven by ' + size if uneven else 'even as far as it shows: ' + size}."
     )
-    error = float(tests["response"]["percent"])
+    error = number_of(compared["response_error_percent"])
     if tests["divided out"]["verdict"] == "yes":
         without = f"{name}/response.fits is the flat without it"
         return [f"{sentence} {without}, accurate to {error:.2g} % rms on large scales."]
