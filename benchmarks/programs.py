@@ -46,7 +46,7 @@ def ours(rule, options, output, *frames):
     elif rule == "combine_subset":
         import combine_subset
 
-        combine_subset.main(**combining, subset=output, rotation=0)
+        combine_subset.main(**combining, subset=output, rotation=0, aim=[0, 0])
     elif rule == "debayer_flat":
         import debayer_flat
 

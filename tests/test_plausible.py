@@ -100,6 +100,7 @@ def test_the_same_bias_frame_twice(project):
 )
 def test_a_light_that_was_exchanged(project, done, product):
     """By an older file, so that nothing shows it but its content."""
+    project.change_config(lambda config: config.update(apply={"products": ["mosaic"]}))
     project.run(f"results/lights/night/{done}")
     path = project.folder / "raws/lights/sky.dng"
     write_frame(path, 77, level=1000)

@@ -42,7 +42,7 @@ for product, ending in PLAN.other_products.items():
     rule:
         """A product of a calibrated light that `apply.products` does not list, made on request."""
         name:
-            f"export_{product}"
+            f"export_light_{product}"
         input:
             mosaic="<results>/lights/{light}/{frame}.fits",
             frame=of_light("frame", "{frame}"),
