@@ -35,7 +35,7 @@ def describe_quality(frames, camera, source):
     }
     signal_to_noise = [number_of(row["snr_master"]) for row in camera]
     known = all(signal_to_noise) and bool(signal_to_noise)
-    optics = [frames[0].camera, frames[0].lens]
+    optics = [frames[0].camera, frames[0].lens or frames[0].telescope]
     optics += [median_of(frames, name) for name in ("focal_length_mm", "aperture")]
     forms = ("{}", "{}", "{:g} mm", "f/{:.3g}")
     return {

@@ -63,8 +63,8 @@ def summarize_inventory(frames):
     Returns
     -------
     dict
-        frames, used, subsets, camera, lens, settings, size, time, unused (frames that are not used), kept (of those
-        used although a test failed).
+        frames, used, subsets, camera, lens (or telescope), settings, size, time, unused (frames that are not used),
+        kept (of those used although a test failed).
     """
     used = used_frames(frames)
 
@@ -78,7 +78,7 @@ def summarize_inventory(frames):
         "used": len(used),
         "subsets": ", ".join(dict.fromkeys(frame.subset for frame in used if frame.subset)),
         "camera": used[0].camera or "unknown",
-        "lens": used[0].lens or "unknown",
+        "lens": used[0].lens or used[0].telescope or "unknown",
         "settings": f"{span('exposure_s', format_exposure)}, ISO {span('iso')}, f/{span('aperture')}",
         "size": f"{used[0].size}, {used[0].cfa}",
         "time": " to ".join(dict.fromkeys((times[0], times[-1]))) if times else "unknown",
