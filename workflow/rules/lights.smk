@@ -1,11 +1,9 @@
 """Flats applied to lights, and why a light is over- or under-corrected."""
 
-for kind, names in PLAN.kinds_of_lights.items():
+if PLAN.is_linear:
 
-    rule:
-        """Calibrated light: the products of `apply.products`, its centre/corner ratios, and their explanation."""
-        name:
-            f"apply_flat{kind}"
+    rule apply_flat:
+        """Calibrated light, its centre/corner ratios, and what explains them."""
         input:
             frame=of_light("frame", "{frame}"),
             flat=of_light("divisor"),
@@ -19,7 +17,7 @@ for kind, names in PLAN.kinds_of_lights.items():
             inventory="<results>/lights/{light}/frames.tsv",
             agreement="<results>/lights/{light}/agreement.tsv",
         output:
-            **PLAN.light_outputs(kind),
+            mosaic="<results>/lights/{light}/{frame}.fits",
             vignetting="<results>/lights/{light}/vignetting/{frame}.tsv",
             diagnosis="<results>/lights/{light}/diagnosis/{frame}.tsv",
             falloff="<results>/lights/{light}/falloff/{frame}.tsv",
@@ -27,8 +25,6 @@ for kind, names in PLAN.kinds_of_lights.items():
             "<logs>/lights/{light}/{frame}.log",
         benchmark:
             "<benchmarks>/lights/{light}/{frame}.tsv"
-        wildcard_constraints:
-            light=names,
         group:
             "lights"
         params:
@@ -37,20 +33,22 @@ for kind, names in PLAN.kinds_of_lights.items():
             "../scripts/apply_flat.py"
 
 
-for product, ending in PLAN.other_products.items():
+for kind, (names, products) in PLAN.exports.items():
 
     rule:
-        """A product of a calibrated light that `apply.products` does not list, made on request."""
+        """Products of a calibrated light for people and other programs; those not in `apply.products` on demand."""
         name:
-            f"export_light_{product}"
+            f"export_light{kind}"
         input:
             mosaic="<results>/lights/{light}/{frame}.fits",
             frame=of_light("frame", "{frame}"),
             inventory="<results>/lights/{light}/frames.tsv",
         output:
-            **{product: f"<results>/lights/{{light}}/{{frame}}{ending}"},
+            **products,
         log:
-            f"<logs>/lights/{{light}}/{{frame}}_{product}.log",
+            f"<logs>/lights/{{light}}/{{frame}}_export{kind}.log",
+        wildcard_constraints:
+            light=names,
         group:
             "lights"
         params:

@@ -7,16 +7,15 @@ from flatfield.files.tables import read_table, write_table
 from flatfield.measure.calibrated import calibrate_light, compare_stages
 from flatfield.measure.diagnosis import DIAGNOSIS_COLUMNS, diagnose_tiles
 from flatfield.measure.falloff import FALLOFF_COLUMNS, describe_falloff
-from flatfield.measure.light import read_light
+from flatfield.measure.light import MASK_MARKS, read_light
 from flatfield.measure.offset import Offset
 from flatfield.measure.sky import read_source, sky_of, tile_sky
-from flatfield.raw.mosaic import read_mosaic
-from flatfield.report.light_products import write_products
+from flatfield.raw.mosaic import read_mosaic, write_mosaic
 
 
 def main(
     frame, flat, whole, source, noise, inventory, vignetting, diagnosis, falloff, file, overscan, apply, regions,
-    bias=None, dark=None, dark_inventory=None, model=None, mosaic=None, rgb=None, tiff=None, dng=None, picture=None,
+    mosaic, bias=None, dark=None, dark_inventory=None, model=None,
 ):  # fmt: skip
     """Write the calibrated light.
 
@@ -30,6 +29,8 @@ def main(
         ``flat_cfa.fits``, ``response.fits`` and ``illumination_tests.tsv`` of the set.
     noise, inventory : str
         ``noise.tsv`` of the set; ``frames.tsv`` of the light.
+    mosaic : str
+        FITS file to write, with error and mask.
     vignetting, diagnosis, falloff : str
         Tables to write: centre, corner, ratio; one row per cause; the centre against other places.
     file : str
@@ -39,15 +40,12 @@ def main(
         Keys of the configuration.
     bias, dark, dark_inventory, model : str, optional
         Masters of the offset and dark frames, ``dark.tsv``, and the smooth model of the flat.
-    mosaic, rgb, tiff, dng, picture : str, optional
-        Files to write, see `flatfield.report.light_products.write_products`.
     """
     light = read_light(frame, file, inventory, Offset(bias, dark, dark_inventory), overscan)
     master, smooth = read_mosaic(flat, error=True), read_mosaic(model, error=True) if model else None
     names = {"bias": bias, "dark": dark, "flat": flat, "model": model}
     result = calibrate_light(light, master, smooth, read_table(noise), apply, regions["center"], names)
-    products = {"mosaic": mosaic, "rgb": rgb, "tiff": tiff, "dng": dng, "picture": picture}
-    write_products(products, result.mosaic, light.frame, frame)
+    write_mosaic(mosaic, result.mosaic, **MASK_MARKS)
     rows = compare_stages(light.signal, result.divisor, result.mosaic.value, light.cfa, regions)
     write_table(vignetting, rows, list(rows[0]))
     whole_flat, response, tests = source

@@ -1,4 +1,4 @@
-"""Write a product of a calibrated light that `apply.products` does not list: it is made where it is asked for."""
+"""Write products of a calibrated light for people and other programs: planes, TIFF, DNG, a picture."""
 
 from flatfield.files.job import run
 from flatfield.measure.light import check_inspected

@@ -111,24 +111,24 @@ class Plan:
         return configuration.alternatives(light.name for light in self.lights.values() if not light.is_linear)
 
     @property
-    def kinds_of_lights(self):
-        """Names of calibrated lights, as a regular expression, by the end of their rule's name: raws, and FITS."""
-        kinds = {"": [], "_fits": []}
-        for light in self.lights.values():
-            if light.is_linear:
-                kinds["_fits" if light.is_fits else ""].append(light.name)
-        return {kind: configuration.alternatives(names) for kind, names in kinds.items() if names}
+    def exports(self):
+        """Lights (a regular expression), and files by kind that one job writes of a frame, by the end of the rule's name.
 
-    def light_outputs(self, kind):
-        """Files of `apply.products` by their kind."""
-        kinds = [each for each in self.config["apply"]["products"] if not (each == "dng" and kind == "_fits")]
-        return {each: f"{RESULTS}/lights/{{light}}/{{frame}}{ENDINGS[each]}" for each in kinds}
-
-    @property
-    def other_products(self):
-        """Ends of the names of products that are made where they are asked for."""
+        One job writes what `apply.products` lists, of raws and (without DNG) of FITS lights; others are made when asked.
+        """
         listed = self.config["apply"]["products"]
-        return {kind: end for kind, end in ENDINGS.items() if kind not in (*listed, "mosaic") and self.is_linear}
+        files = {
+            kind: f"{RESULTS}/lights/{{light}}/{{frame}}{end}" for kind, end in ENDINGS.items() if kind != "mosaic"
+        }
+        found = {}
+        for of_fits in (False, True):
+            names = [light.name for light in self.lights.values() if light.is_linear and light.is_fits == of_fits]
+            lights, end = configuration.alternatives(names), "_fits" if of_fits else ""
+            chosen = {kind: path for kind, path in files.items() if not (kind == "dng" and of_fits)} if names else {}
+            made = {kind: path for kind, path in chosen.items() if kind in listed}
+            found |= {end: (lights, made)} if made else {}
+            found |= {f"{end}_{kind}": (lights, {kind: chosen[kind]}) for kind in chosen if kind not in made}
+        return found
 
     @property
     def demo_sets(self):

@@ -5,9 +5,8 @@ import numpy as np
 from flatfield.combine.demosaicing import interpolate_bilinear
 from flatfield.files.fits import write_planes
 from flatfield.measure.blocks import average_channels
-from flatfield.measure.light import MASK_MARKS
 from flatfield.raw.dng import write_calibrated
-from flatfield.raw.mosaic import header_of_planes, write_mosaic
+from flatfield.raw.mosaic import header_of_planes
 from flatfield.report.pictures import PICTURE_COLUMNS, measure_stretch, render_picture, write_picture, write_tiff
 
 
@@ -17,7 +16,7 @@ def write_products(paths, mosaic, frame, source):
     Parameters
     ----------
     paths : dict
-        Files to write, by kind: mosaic and rgb (FITS), tiff (16 bit, linear), dng (mosaic), picture (PNG); None: not.
+        Files to write, by kind: rgb (FITS), tiff (16 bit, linear), dng (mosaic), picture (PNG); None: not.
     mosaic : Mosaic
         The calibrated light, DN above black.
     frame : flatfield.raw.decode.Frame
@@ -25,8 +24,6 @@ def write_products(paths, mosaic, frame, source):
     source : str
         Its raw file.
     """
-    if paths.get("mosaic"):
-        write_mosaic(paths["mosaic"], mosaic, **MASK_MARKS)
     if paths.get("rgb") or paths.get("tiff"):
         planes = interpolate_bilinear(mosaic.value, mosaic.cfa)
         if paths.get("rgb"):
