@@ -19,7 +19,7 @@ DUST_BLOCKS = 4
 AROUND = 9
 #: Share of the blocks that dust may take.
 MOST_DUST = 0.25
-#: A block is cut into this many cells either way, where it has the pixels, for what happens inside it.
+#: A block is cut into so many cells either way, or into as many as it has tiles, for what happens inside it.
 CELLS = 4
 #: Pixels of a block, from which the scatter of 5 x 5 blocks is enough; 9 x 9 otherwise.
 ENOUGH = 30
@@ -43,7 +43,7 @@ class Blocks:
     dust : numpy.ndarray of bool, ``(rows, columns)``, optional
         Blocks with dust.
     cells : Blocks, optional
-        The cells that the blocks consist of, `CELLS` x `CELLS` each.
+        The cells that the blocks consist of, the same number each.
     """
 
     x: np.ndarray
@@ -78,7 +78,9 @@ def find_hot_pixels(mosaic, good, cfa):
         plane = mosaic[i::p, j::p]
         if min(plane.shape) < 3:
             continue
-        wide = np.pad(plane, 1, mode="reflect")  # at the border, the neighbours that are there
+        wide = np.pad(plane, 1)  # at the border, what the next two pixels let expect there: corners are dark
+        wide[0, 1:-1], wide[-1, 1:-1] = 2 * plane[1] - plane[2], 2 * plane[-2] - plane[-3]
+        wide[1:-1, 0], wide[1:-1, -1] = 2 * plane[:, 1] - plane[:, 2], 2 * plane[:, -2] - plane[:, -3]
         step = np.abs(np.diff(plane[::3], axis=1))[good[i::p, j::p][::3, 1:]]
         scatter = SIGMA_PER_MAD * np.median(step) / np.sqrt(2) if step.size else 0
         around = [wide[:-2, 1:-1], wide[2:, 1:-1], wide[1:-1, :-2], wide[1:-1, 2:]]
@@ -88,15 +90,28 @@ def find_hot_pixels(mosaic, good, cfa):
     return hot
 
 
+def _unit(cfa):
+    """Side of the smallest squares that all hold all channels: 2 pixels of Bayer, 3 of X-Trans, 1 without filters."""
+    p = cfa.period
+    channels = cfa.channel_map((p, p))
+    for side in range(1, p):
+        if p % side == 0:
+            squares = channels.reshape(p // side, side, p // side, side).swapaxes(1, 2).reshape(-1, side * side)
+            if all(len(set(square)) == len(cfa.channels) for square in squares.tolist()):
+                return side
+    return p
+
+
 def _cuts(shape, cfa, across):
-    """First tile of each cell by rows and columns, and cells of a block either way; all of the frame is cut."""
-    tiles = [length // cfa.period for length in shape]
-    columns = min(across, tiles[1])
-    rows = min(max(round(columns * shape[0] / shape[1]), 1), tiles[0])
-    cells = CELLS if min(tiles[0] // rows, tiles[1] // columns) >= CELLS else 1
+    """First pixel of each cell by rows and columns, and cells of a block either way; all of the frame is cut."""
+    unit = _unit(cfa)
+    units = [length // unit for length in shape]
+    columns = min(across, shape[1] // cfa.period)
+    rows = min(max(round(columns * shape[0] / shape[1]), 1), shape[0] // cfa.period)
+    cells = min(CELLS, units[0] // rows, units[1] // columns)
     starts = [
-        np.round(np.linspace(0, tile, count * cells + 1)).astype(int)[:-1]
-        for tile, count in zip(tiles, (rows, columns), strict=True)
+        unit * np.round(np.linspace(0, number, count * cells + 1)).astype(int)[:-1]
+        for number, count in zip(units, (rows, columns), strict=True)
     ]
     return *starts, cells
 
@@ -104,10 +119,16 @@ def _cuts(shape, cfa, across):
 def _sum_cells(image, cfa, starts, dtype=np.float64):
     """Sum of the pixels of each channel in cells, ``(channels, rows, columns)``."""
     sums, p = np.zeros((len(cfa.channels), *map(len, starts))), cfa.period
+    if _unit(cfa) < p:  # cells that do not hold whole tiles
+        channels = cfa.channel_map(image.shape)
+        for channel in range(len(sums)):
+            lines = np.add.reduceat(np.where(channels == channel, image, 0), starts[0], axis=0, dtype=dtype)
+            sums[channel] = np.add.reduceat(lines, starts[1], axis=1)
+        return sums
     for i in range(p):
-        lines = np.add.reduceat(image[i::p], starts[0], axis=0, dtype=dtype)
+        lines = np.add.reduceat(image[i::p], starts[0] // p, axis=0, dtype=dtype)
         for j in range(p):
-            sums[CHANNEL_OF_COLOR[cfa.tile[i][j]]] += np.add.reduceat(lines[:, j::p], starts[1], axis=1)
+            sums[CHANNEL_OF_COLOR[cfa.tile[i][j]]] += np.add.reduceat(lines[:, j::p], starts[1] // p, axis=1)
     return sums
 
 
@@ -120,7 +141,7 @@ def _nodes(shape, cfa, starts):
         nodes = []
         for channel in range(len(cfa.channels)):
             share = (channels == channel).sum(axis=1 - axis)[np.arange(shape[axis]) % p]
-            count, first, second = (np.add.reduceat(share * place**k, starts[axis] * p) for k in range(3))
+            count, first, second = (np.add.reduceat(share * place**k, starts[axis]) for k in range(3))
             mean = first / count
             deviation = np.sqrt(np.maximum(second / count - mean**2, 0))
             nodes.append([mean - deviation, mean + deviation])
@@ -148,7 +169,7 @@ def average_blocks(mosaic, mask, cfa, across):
     good = ~mask & np.isfinite(mosaic)
     good &= ~find_hot_pixels(mosaic, good, cfa)
     counts, p = _sum_cells(good, cfa, starts, np.uint32), cfa.period
-    pixels = _count_pixels(mosaic.shape, cfa, starts)
+    pixels = _sum_cells(np.ones(mosaic.shape, bool), cfa, starts, np.uint32)
     sums = _sum_cells(np.where(good, mosaic, np.float32(0)), cfa, starts)
     # second differences: a gradient does not count
     both = good[:, p:-p] & good[:, : -2 * p] & good[:, 2 * p :]
@@ -159,7 +180,6 @@ def average_blocks(mosaic, mask, cfa, across):
     pairs = _sum_cells(np.pad(both, [(0, 0), (p, p)]), cfa, starts, np.uint32)
     whole = [_join(each, cells) for each in (sums, counts, squares, pairs, pixels)]
     values, known = _means(whole[0], whole[1], whole[4])
-    known &= (whole[3] > 0).all(axis=0)
     scatter = _smooth_scatter(whole[2] / np.maximum(6 * whole[3], 1), values, whole[3], known)
     nodes = _nodes(mosaic.shape, cfa, [each[::cells] for each in starts])
     blocks = _make(nodes, values, scatter, whole[1], known)
@@ -170,15 +190,6 @@ def average_blocks(mosaic, mask, cfa, across):
         inside = _make(_nodes(mosaic.shape, cfa, starts), fine, spread(scatter, cells), counts, fine_known)
     dust = find_dust(blocks)
     return Blocks(blocks.x, blocks.y, blocks.values, blocks.errors, known & ~dust, dust, inside)
-
-
-def _count_pixels(shape, cfa, starts):
-    """Pixels of each channel in cells."""
-    p, counts = cfa.period, np.zeros((len(cfa.channels), *map(len, starts)))
-    for i, j, color in cfa.phases():
-        sides = [np.diff([*start, -(-(n - k) // p)]) for start, n, k in zip(starts, shape, (i, j), strict=True)]
-        counts[CHANNEL_OF_COLOR[color]] += np.outer(*sides)
-    return counts
 
 
 def _join(sums, cells):
@@ -209,13 +220,13 @@ def _smooth_scatter(scatter, values, pairs, known):
     result = np.zeros(scatter.shape)
     for channel in range(len(scatter)):
         level = np.maximum(values[channel], 1e-3 * np.abs(values[channel]).max() + 1e-30)
-        relative = np.where(known, scatter[channel] / level**2, 0)
-        number = np.median(pairs[channel][known]) if known.any() else 0
-        typical = np.median(relative[known]) if known.any() else 0
+        relative = scatter[channel] / level**2
+        paired = known & (pairs[channel] > 0)  # none in a tile at the border
+        number, typical = (np.median(each[paired]) if paired.any() else 0 for each in (pairs[channel], relative))
         window = 5 if number >= ENOUGH else 9
         freedom = max(number / 2, 1)  # second differences of neighbours are correlated: 18 / 35
         # an edge in a few blocks does not count; the median of chi^2 / n is below 1 (Wilson & Hilferty 1931)
-        near = median_filter(np.where(known, relative, typical), window) / (1 - 2 / (9 * freedom)) ** 3
+        near = median_filter(np.where(paired, relative, typical), window) / (1 - 2 / (9 * freedom)) ** 3
         result[channel] = level**2 * np.maximum(near, 1e-10)
     return result
 
@@ -225,15 +236,15 @@ def find_dust(blocks):
 
     Dust is darker than what is around it, local and inside. A radial function times a polynomial of high degree is
     taken off, then the median of `AROUND` x `AROUND` blocks. Groups of blocks below that are dust if they do not touch
-    the border, or a block that is not known, and are not larger than `DUST_BLOCKS` either way. Others stay, for the
-    model to follow or to miss.
+    the border, or a block that is not known, and are not larger than `DUST_BLOCKS` either way. Single blocks that are
+    brighter hold hot pixels side by side. Others stay, for the model to follow or to miss.
 
     Returns
     -------
     numpy.ndarray of bool, ``(rows, columns)``
     """
     degree = max((each for each in DEGREES if _enough(blocks.known, (each + 1) * (each + 2) / 2)), default=None)
-    dark = np.zeros(blocks.known.shape, bool)
+    dark, bright = np.zeros((2, *blocks.known.shape), bool)
     if degree is None:
         return dark
     for x, y, values, errors in zip(blocks.x, blocks.y, blocks.values, blocks.errors, strict=True):
@@ -249,11 +260,13 @@ def find_dust(blocks):
             below = blocks.known & (rest < -DUSTY * scatter)
             kept = blocks.known & ~_local_groups(below, blocks.known)
         dark |= below
-    dust = binary_dilation(_local_groups(dark, blocks.known), np.ones((3, 3), bool)) & blocks.known
+        bright |= blocks.known & (rest > DUSTY * scatter)
+    local = _local_groups(dark, blocks.known) | _local_groups(bright, blocks.known, 1, closed=False)
+    dust = binary_dilation(local, np.ones((3, 3), bool)) & blocks.known
     return dust if dust.sum() <= MOST_DUST * blocks.known.sum() else np.zeros_like(dust)  # that many are not dust
 
 
-def _local_groups(marked, known):
+def _local_groups(marked, known, largest=DUST_BLOCKS, closed=True):
     """Groups of marked blocks that are small, and closed: all around them are blocks that are known and not marked."""
     groups, count = label(marked, np.ones((3, 3), bool))
     outside = np.pad(~known, 1, constant_values=True)
@@ -262,6 +275,6 @@ def _local_groups(marked, known):
     for group in range(1, count + 1):
         own = groups == group
         rows, columns = np.nonzero(own)
-        if max(np.ptp(rows), np.ptp(columns)) < DUST_BLOCKS and not (own & beside).any():
+        if max(np.ptp(rows), np.ptp(columns)) < largest and not (closed and (own & beside).any()):
             local |= own
     return local

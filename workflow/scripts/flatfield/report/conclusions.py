@@ -317,7 +317,8 @@ def _model(name, rows):
     """Which model was chosen, by how it predicts."""
     best = [row for row in rows if row["chosen"] == "yes"]
     if not best:
-        return []
+        described = any(row["remark"].startswith("no model describes") for row in rows)
+        return ["No model describes the flat: `models/model.fits` is the flat itself."] if described else []
     predicts = _span([float(row["cv_rms_percent"]) for row in best], ".2g")
     noise = _span([float(row["noise_percent"]) for row in best], ".2g")
     return [
