@@ -112,7 +112,7 @@ class Plan:
 
     @property
     def exports(self):
-        """Lights (a regular expression) and files by kind that one job writes of a frame, by the end of the rule's name.
+        """Lights (a regular expression) and files by kind that a job writes of a frame, by the end of the rule's name.
 
         One job writes what `apply.products` lists, of raws and (without DNG) of FITS lights; others are made on demand.
         """
