@@ -34,7 +34,7 @@ def ours(rule, options, output, *frames):
     folder = Path(output).parent
     limits = {"threads": 2, "memory_mb": int(memory[0]) if memory else None, "scratch": str(folder)}
     files, inspected = [Path(frame).name for frame in frames], str(folder / "inspected.tsv")
-    chosen = {"frames": list(frames), "files": files, "overscan": False}
+    chosen = {"frames": list(frames), "files": files, "reading": False}
     combining = chosen | {"bands": [], "inspected": inspected, "combine": combine, "limits": limits}
     if rule == "inspect_frames":
         import inspect_frames

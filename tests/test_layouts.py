@@ -88,7 +88,7 @@ def test_amplifiers_are_put_together_by_their_sections(tmp_path, turned):
         parts.append(stored)
         sections.append({"DETSEC": "[{}:{},{}:{}]".format(*box), "DATASEC": "[1:72,1:48]", "BIASSEC": "[73:80,1:48]"})
     path = write_parts(tmp_path / "a.fits", parts, sections)
-    frame = read_frame(path, overscan=True)
+    frame = read_frame(path, reading=True)
     np.testing.assert_array_equal(frame.mosaic, data)
     assert list(frame.black) == [0] * 4 and "IM1, IM2, IM3, IM4" in frame.remarks[0]
     assert read_frame(path).mosaic.dtype == np.uint16
@@ -321,7 +321,7 @@ def test_xisf_that_cannot_be_read(tmp_path):
     with pytest.raises(FrameError, match="10 bytes too early"):
         read_frame(path)
     (tmp_path / "b.xisf").write_bytes(b"SIMPLE  =")
-    with pytest.raises(FrameError, match="no XISF file"):
+    with pytest.raises(FrameError, match="is not an XISF file"):
         read_frame(tmp_path / "b.xisf")
 
 

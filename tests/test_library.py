@@ -102,7 +102,7 @@ def test_fits_sections_overscan_and_unsigned_integers(tmp_path):
     data[:, 25:] = 1000
     data[3, 27] = 60000  # a cosmic ray in the overscan
     path = write_image(tmp_path / "a.fits", data, TRIMSEC="[3:24,2:20]", BIASSEC="[26:30,1:20]", BAYERPAT="RGGB")
-    frame = read_frame(path, overscan=True)
+    frame = read_frame(path, reading=True)
     assert frame.mosaic.shape == (19, 22)
     assert frame.mosaic.dtype == np.uint16 and (frame.mosaic == 40000).all()
     assert list(frame.black) == [1000] * 4
@@ -148,7 +148,7 @@ def test_bad_files(tmp_path):
         with pytest.raises(FrameError, match="cannot be decoded"):
             read_frame(tmp_path / name)
     with pytest.raises(FrameError, match="BIASSEC"):
-        read_frame(write_image(tmp_path / "b.fits", np.ones((4, 4), np.uint16)), overscan=True)
+        read_frame(write_image(tmp_path / "b.fits", np.ones((4, 4), np.uint16)), reading=True)
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_offsets_of_sets_and_lights(plan):
     assert light.dark_inventory == "<results>/lights/night/offsets/dark.tsv"
     assert not light.guarding["borrowed_bias"] and light.guarding["has_bias"]
     assert own.offsets["lights/night/offsets"].inspecting("dark") == {
-        "kind": "dark", "files": ["dark/d1.dng"], "overscan": False,
+        "kind": "dark", "files": ["dark/d1.dng"], "reading": False,
     }  # fmt: skip
     bare = plan()
     assert bare.sets["first"].bias == [] and not bare.lights["night"].guarding["has_bias"]
@@ -128,7 +128,7 @@ def test_products_of_lights(plan):
     assert of_frame(picture) == {"web_diagnosis.png", "diagnosis.tsv", "falloff.tsv"}
     exposed = plan(lights__night__frames="frames/1.fits").lights["night"]
     assert not any(path.endswith(".dng") for path in exposed.products)  # there is no camera raw to write again
-    assert exposed.reading("1") == {"file": "frames/1.fits", "overscan": False}
+    assert exposed.reading_frame("1") == {"file": "frames/1.fits", "reading": False}
 
 
 def test_bands_of_combinations(plan):

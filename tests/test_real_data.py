@@ -86,7 +86,7 @@ def test_twilight_flats_flatten_the_sky(real_data, tmp_path):
     for number in ("0126", "0160"):
         light = real_data / f"twilight_flats/light/20190326.{number}.fits"
         after = fits.getdata(project.path(f"lights/asteroid/20190326.{number}.fits"))
-        scatter[number] = sky_scatter(read_signal(light, bias, overscan=True)[0]), sky_scatter(after)
+        scatter[number] = sky_scatter(read_signal(light, bias, reading=True)[0]), sky_scatter(after)
     print(f"16 x 16-block scatter of the sky, before and after, percent: {scatter}")
     # published with the data, without the details of the measure: 1.52 -> 0.44 for 0126
     assert scatter["0126"][0] == pytest.approx(1.52, abs=0.1)

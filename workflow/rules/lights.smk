@@ -52,7 +52,7 @@ for kind, (names, products) in PLAN.exports.items():
         group:
             "lights"
         params:
-            options=of_light("reading", "{frame}"),
+            options=of_light("reading_frame", "{frame}"),
         script:
             "../scripts/export_light.py"
 

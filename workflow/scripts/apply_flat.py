@@ -14,7 +14,7 @@ from flatfield.raw.mosaic import read_mosaic, write_mosaic
 
 
 def main(
-    frame, flat, whole, source, noise, inventory, vignetting, diagnosis, falloff, file, overscan, apply, regions,
+    frame, flat, whole, source, noise, inventory, vignetting, diagnosis, falloff, file, reading, apply, regions,
     mosaic, bias=None, dark=None, dark_inventory=None, model=None,
 ):  # fmt: skip
     """Write the calibrated light.
@@ -35,13 +35,14 @@ def main(
         Tables to write: centre, corner, ratio; one row per cause; the centre against other places.
     file : str
         Name of the frame in the inventory.
-    overscan : bool
+    reading : bool or dict
+        How frames are read, see `flatfield.raw.decode.Reading`.
     apply, regions : dict
         Keys of the configuration.
     bias, dark, dark_inventory, model : str, optional
         Masters of the offset and dark frames, ``dark.tsv``, and the smooth model of the flat.
     """
-    light = read_light(frame, file, inventory, Offset(bias, dark, dark_inventory), overscan)
+    light = read_light(frame, file, inventory, Offset(bias, dark, dark_inventory), reading)
     master, smooth = read_mosaic(flat, error=True), read_mosaic(model, error=True) if model else None
     names = {"bias": bias, "dark": dark, "flat": flat, "model": model}
     result = calibrate_light(light, master, smooth, read_table(noise), apply, regions["center"], names)

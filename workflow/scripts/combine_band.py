@@ -6,12 +6,12 @@ from flatfield.files.frame_table import Selection
 from flatfield.files.job import run
 
 
-def main(frames, inspected, part, product, band, step, files, overscan, combine, limits, bias=None):
+def main(frames, inspected, part, product, band, step, files, reading, combine, limits, bias=None):
     """Write one band.
 
     Parameters
     ----------
-    frames, inspected, files, overscan, combine, limits, bias
+    frames, inspected, files, reading, combine, limits, bias
         As for `combine_subset.main`, of the subset or set.
     part : str
         FITS file to write: the arrays of the combination in these rows.
@@ -21,7 +21,7 @@ def main(frames, inspected, part, product, band, step, files, overscan, combine,
     step : int
         Every n-th frame.
     """
-    selection = Selection(frames, files, inspected, bias, overscan, step)
+    selection = Selection(frames, files, inspected, bias, reading, step)
     write_band(part, COMBINE[product](selection, combine, limits, tuple(band)))
 
 

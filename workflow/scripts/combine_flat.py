@@ -7,18 +7,18 @@ from flatfield.files.job import run
 from flatfield.raw.mosaic import write_mosaic
 
 
-def main(frames, bands, inspected, flat, files, overscan, combine, limits, bias=None):
+def main(frames, bands, inspected, flat, files, reading, combine, limits, bias=None):
     """Write the master mosaic.
 
     Parameters
     ----------
-    frames, bands, inspected, files, overscan, combine, limits, bias
+    frames, bands, inspected, files, reading, combine, limits, bias
         As for `combine_subset.main`, of the whole set.
     flat : str
         FITS file to write: mosaic (DN above black), standard error ``UNCERT`` (DN), ``MASK``, and with a method that
         clips the number of frames that count, ``NUSED``.
     """
-    selection = Selection(frames, files, inspected, bias, overscan)
+    selection = Selection(frames, files, inspected, bias, reading)
     parts = bands or combine_flat(selection, combine, limits)
     mosaic = describe_master(selection, parts, "Master Flat", combine)
     mosaic.header.update(describe_combination(combine))

@@ -9,7 +9,7 @@ from flatfield.files.job import run
 from flatfield.raw.mosaic import write_mosaic
 
 
-def main(frames, inventory, master, files, overscan, combine, limits):
+def main(frames, inventory, master, files, reading, combine, limits):
     """Write the master, DN: nothing but the overscan, where asked for, is subtracted.
 
     Parameters
@@ -21,13 +21,14 @@ def main(frames, inventory, master, files, overscan, combine, limits):
         FITS file to write: master and its standard error ``UNCERT``.
     files : list of str
         Names of the frames in the inventory.
-    overscan : bool
+    reading : bool or dict
+        How frames are read, see `flatfield.raw.decode.Reading`.
     combine : dict
         Section of the configuration; offset frames are never scaled.
     limits : dict
         See `flatfield.files.job.arguments_of`.
     """
-    mosaic = combine_offsets(Selection(frames, files, inventory, overscan=overscan), combine, limits)
+    mosaic = combine_offsets(Selection(frames, files, inventory, reading=reading), combine, limits)
     mosaic.header["IMAGETYP"] = f"Master {Path(master).stem.capitalize()}"
     mosaic.header.update(describe_combination(combine | {"scale": "none"}))
     write_mosaic(master, mosaic)

@@ -9,7 +9,7 @@ from flatfield.files.job import run
 from flatfield.raw.mosaic import write_mosaic
 
 
-def main(frames, bands, inspected, subset, files, overscan, rotation, aim, combine, limits, bias=None):
+def main(frames, bands, inspected, subset, files, reading, rotation, aim, combine, limits, bias=None):
     """Write the combined mosaic of a subset.
 
     Parameters
@@ -25,7 +25,8 @@ def main(frames, bands, inspected, subset, files, overscan, rotation, aim, combi
         clips also the number of frames that count, ``NUSED``.
     files : list of str
         Names of the frames in the table.
-    overscan : bool
+    reading : bool or dict
+        How frames are read, see `flatfield.raw.decode.Reading`.
     rotation : float or None
         Of the camera, degrees counter-clockwise seen from behind it; None where it is not known.
     aim : list of float or str
@@ -37,7 +38,7 @@ def main(frames, bands, inspected, subset, files, overscan, rotation, aim, combi
     bias : str, optional
         Master of the offset frames.
     """
-    selection = Selection(frames, files, inspected, bias, overscan)
+    selection = Selection(frames, files, inspected, bias, reading)
     parts = bands or combine_subset(selection, combine, limits)
     mosaic = describe_master(selection, parts, "Flat Field", combine)
     mosaic.header["SUBSET"] = (Path(subset).stem, "frames between two rotations")

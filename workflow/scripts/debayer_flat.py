@@ -9,12 +9,12 @@ from flatfield.files.job import run
 from flatfield.raw.cfa import CHANNELS, ColorFilterArray
 
 
-def main(frames, bands, inspected, flat, uncert, files, overscan, debayer, combine, limits, bias=None):
+def main(frames, bands, inspected, flat, uncert, files, reading, debayer, combine, limits, bias=None):
     """Write ``flat.fits`` and ``flat_uncert.fits``.
 
     Parameters
     ----------
-    frames, bands, inspected, files, overscan, combine, limits, bias
+    frames, bands, inspected, files, reading, combine, limits, bias
         As for `combine_subset.main`, of the whole set.
     flat : str
         FITS file to write: extensions RED, GREEN, BLUE (or MONO), DN above black.
@@ -23,7 +23,7 @@ def main(frames, bands, inspected, flat, uncert, files, overscan, debayer, combi
     debayer : dict
         Section of the configuration.
     """
-    selection = Selection(frames, files, inspected, bias, overscan, debayer["step"])
+    selection = Selection(frames, files, inspected, bias, reading, debayer["step"])
     records, header = describe_used(selection)
     if debayer["algorithm"] == "bilinear":
         channels = ColorFilterArray.from_name(records[0].cfa).channels

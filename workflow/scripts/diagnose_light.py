@@ -14,7 +14,7 @@ from flatfield.report.plotting import plot_diagnosis
 
 
 def main(
-    frame, flat, source, diagnosis, falloff, plot, kind, flat_kind, file, overscan, title,
+    frame, flat, source, diagnosis, falloff, plot, kind, flat_kind, file, reading, title,
     inventory=None, bias=None, dark=None, dark_inventory=None,
 ):  # fmt: skip
     """Write the diagnosis of a light.
@@ -36,7 +36,8 @@ def main(
     flat_kind : {"flat", "response"}
     file : str
         Name of the frame in the inventory.
-    overscan : bool
+    reading : bool or dict
+        How frames are read, see `flatfield.raw.decode.Reading`.
     title : str
     inventory : str, optional
         ``frames.tsv`` of the light; pictures have none.
@@ -44,7 +45,7 @@ def main(
         Masters of the offset and dark frames, and ``dark.tsv``.
     """
     master = read_mosaic(flat)
-    sky = read_sky(frame, kind, file, inventory, Offset(bias, dark, dark_inventory), overscan)
+    sky = read_sky(frame, kind, file, inventory, Offset(bias, dark, dark_inventory), reading)
     whole, response, tests = source
     own_source = partial(read_source, whole, response, tests, flat_kind, cfa=master.cfa)
     tiles, stages, remark = tile_sky(frame, sky, master, own_source)

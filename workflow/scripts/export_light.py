@@ -7,7 +7,7 @@ from flatfield.raw.mosaic import read_mosaic
 from flatfield.report.light_products import write_products
 
 
-def main(mosaic, frame, inventory, file, overscan, rgb=None, tiff=None, dng=None, picture=None):
+def main(mosaic, frame, inventory, file, reading, rgb=None, tiff=None, dng=None, picture=None):
     """Write products.
 
     Parameters
@@ -20,13 +20,14 @@ def main(mosaic, frame, inventory, file, overscan, rgb=None, tiff=None, dng=None
         ``frames.tsv`` of the light.
     file : str
         Name of the frame in the inventory.
-    overscan : bool
+    reading : bool or dict
+        How frames are read, see `flatfield.raw.decode.Reading`.
     rgb, tiff, dng, picture : str, optional
         Files to write, see `flatfield.report.light_products.write_products`.
     """
     record = check_inspected(frame, file, inventory)
     paths = {"rgb": rgb, "tiff": tiff, "dng": dng, "picture": picture}
-    write_products(paths, read_mosaic(mosaic), read_again(frame, record.sha256, overscan), frame)
+    write_products(paths, read_mosaic(mosaic), read_again(frame, record.sha256, reading), frame)
 
 
 if "snakemake" in globals():

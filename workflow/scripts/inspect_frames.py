@@ -12,7 +12,7 @@ from flatfield.raw.cfa import ColorFilterArray
 from flatfield.raw.mosaic import read_mosaic
 
 
-def main(frames, inspected, maps, files, subsets, overscan, acceptance, threads, bias=None, bias_inventory=None):
+def main(frames, inspected, maps, files, subsets, reading, acceptance, threads, bias=None, bias_inventory=None):
     """Write ``inspected.tsv`` and the frames averaged in blocks.
 
     Parameters
@@ -27,7 +27,8 @@ def main(frames, inspected, maps, files, subsets, overscan, acceptance, threads,
         Names of the frames for the table.
     subsets : list of str
         Subset of each frame; frames are compared within.
-    overscan : bool
+    reading : bool or dict
+        How frames are read, see `flatfield.raw.decode.Reading`.
     acceptance : dict
         Keys of the configuration: mismatch, exposure_span, bad_frames, min_frames, frame_tests, guard, cfa.
     threads : int
@@ -35,14 +36,14 @@ def main(frames, inspected, maps, files, subsets, overscan, acceptance, threads,
         Master of the offset frames, and their table.
     """
     offset = read_mosaic(bias).value if bias else None
-    records, statistics = inspect_frames(frames, files, overscan, lambda _: offset, threads, screened=True)
+    records, statistics = inspect_frames(frames, files, reading, lambda _: offset, threads, screened=True)
     reject_mismatches(records, acceptance["exposure_span"], acceptance["mismatch"], guard=acceptance["guard"])
     if bias_inventory:
         check_offsets(records, read_frames(bias_inventory))
     check_scales(records, statistics, acceptance["mismatch"])
     tests = (acceptance[key] for key in ("frame_tests", "min_frames", "bad_frames"))
     screen_frames(records, statistics, subsets, *tests)
-    judge_used(records, frames, overscan, offset, bool(acceptance["cfa"]))
+    judge_used(records, frames, reading, offset, bool(acceptance["cfa"]))
     channels = ColorFilterArray.from_name(used_frames(records)[0].cfa).channels
     write_frames(inspected, records, channels, tested=True)
     write_maps(maps, records, statistics)

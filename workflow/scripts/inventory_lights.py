@@ -8,7 +8,7 @@ from flatfield.measure.offset import Offset
 from flatfield.raw.cfa import ColorFilterArray
 
 
-def main(frames, inventory, files, overscan, threads, bias=None, dark=None, dark_inventory=None):
+def main(frames, inventory, files, reading, threads, bias=None, dark=None, dark_inventory=None):
     """Write ``frames.tsv`` of a light: one row per frame.
 
     Parameters
@@ -18,7 +18,8 @@ def main(frames, inventory, files, overscan, threads, bias=None, dark=None, dark
         Table to write.
     files : list of str
         Names of the frames for the table.
-    overscan : bool
+    reading : bool or dict
+        How frames are read, see `flatfield.raw.decode.Reading`.
     threads : int
     bias, dark, dark_inventory : str, optional
         Masters of the offset and dark frames, and ``dark.tsv``.
@@ -29,7 +30,7 @@ def main(frames, inventory, files, overscan, threads, bias=None, dark=None, dark
         If a light cannot be read.
     """
     offset = Offset(bias, dark, dark_inventory)
-    records, _ = inspect_frames(frames, files, overscan, lambda exposure: offset.at(exposure)[0], threads)
+    records, _ = inspect_frames(frames, files, reading, lambda exposure: offset.at(exposure)[0], threads)
     unreadable = next((record for record in records if not record.used), None)
     if unreadable:
         raise FrameError(unreadable.reason)

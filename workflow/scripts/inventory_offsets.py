@@ -11,7 +11,7 @@ from flatfield.raw.cfa import ColorFilterArray
 EXPOSURE_SPANS = {"dark": 1.01, "bias": float("inf")}
 
 
-def main(frames, inventory, kind, files, overscan, threads):
+def main(frames, inventory, kind, files, reading, threads):
     """Write ``bias.tsv`` or ``dark.tsv``: one row per frame.
 
     Parameters
@@ -23,10 +23,11 @@ def main(frames, inventory, kind, files, overscan, threads):
     kind : {"bias", "dark"}
     files : list of str
         Names of the frames for the table.
-    overscan : bool
+    reading : bool or dict
+        How frames are read, see `flatfield.raw.decode.Reading`.
     threads : int
     """
-    records, _ = inspect_frames(frames, files, overscan, threads=threads)
+    records, _ = inspect_frames(frames, files, reading, threads=threads)
     relation = {"bias": "offset", "dark": "dark"}[kind]
     reject_mismatches(records, EXPOSURE_SPANS[kind], "error", "take out those that do not belong", relation)
     for record, reason in find_copies({record: record.sha256 for record in records}).items():

@@ -33,7 +33,7 @@ def main(
     subsets : list of str
         Subset of each flat.
     options : dict
-        combine (section of the configuration), center (box), wanted_error_percent, overscan.
+        combine (section of the configuration), center (box), wanted_error_percent, reading.
     threads : int
     """
     owners, paths = dict(zip(files, subsets, strict=True)), dict(zip(files, frames, strict=True))
@@ -46,7 +46,7 @@ def main(
     seen = measure_pairs(records, paths, master.cfa, offset and offset.value, options, threads)
     check_unchanged([paths[file] for file in records], list(records.values()), inspected)
     offsets = dict(zip(bias_files, bias_frames, strict=True))
-    of_bias = measure_offsets(bias_inventory, offsets, master.cfa, options["overscan"], threads)
+    of_bias = measure_offsets(bias_inventory, offsets, master.cfa, options["reading"], threads)
     coarse = read_maps(maps)[0][[record.used for record in listed]]
     blacks = measure_black(coarse, [owners[file] for file in records], list(records.values()), master.cfa.channels)
     tables = tabulate_noise(records, seen, of_bias, master, offset, blacks, options)

@@ -15,7 +15,7 @@ from flatfield.report.plotting import PANEL_COLUMNS, plot_diagnosis, plot_stages
 
 
 def main(
-    frame, inventory, mosaic, whole, source, channels_plot, diagnosis_plot, file, overscan, flat_kind, title,
+    frame, inventory, mosaic, whole, source, channels_plot, diagnosis_plot, file, reading, flat_kind, title,
     bias=None, dark=None, dark_inventory=None,
 ):  # fmt: skip
     """Write two PNGs.
@@ -34,13 +34,14 @@ def main(
         PNGs to write.
     file : str
         Name of the frame in the inventory.
-    overscan : bool
+    reading : bool or dict
+        How frames are read, see `flatfield.raw.decode.Reading`.
     flat_kind, title : str
     bias, dark, dark_inventory : str, optional
         Masters of the offset and dark frames, and ``dark.tsv``.
     """
     after = read_mosaic(mosaic)
-    light = read_light(frame, file, inventory, Offset(bias, dark, dark_inventory), overscan)
+    light = read_light(frame, file, inventory, Offset(bias, dark, dark_inventory), reading)
     values = {"before": light.signal, "after": after.value}
     stages = {stage: shrink_mosaic(value, light.cfa, PANEL_COLUMNS) for stage, value in values.items()}
     colour = len(light.cfa.channels) == 3

@@ -167,7 +167,7 @@ def combine_offsets(selection, options, limits):
     warm_up(combine_stack)
     stack, frames = read_used_stack(selection, "none", limits)
     header = describe_frames(frames)
-    if not Reading.of(selection.overscan).overscan:
+    if not Reading.of(selection.reading).overscan:
         stack = replace(stack, blacks=np.zeros_like(stack.blacks))
         header["BLACKLVL"] = (0, "[DN] nothing subtracted")
         header.remove("BLACK[0-3]", ignore_missing=True, remove_all=True)

@@ -148,14 +148,14 @@ def read_used_stack(selection, scale, limits, band=None, halo=0):
     bands = 1 if band is None else band[1]
     limits = afford_threads(paths, frames, limits, bands=bands)
     kept = {
-        index: recall(frame.sha256, path, selection.overscan)
+        index: recall(frame.sha256, path, selection.reading)
         for index, (path, frame) in enumerate(zip(paths, frames, strict=True))
     }
-    stack = read_stack(paths, selection.overscan, limits, needed, bands, kept)
+    stack = read_stack(paths, selection.reading, limits, needed, bands, kept)
     check_unchanged(paths, frames, selection.table)
     return replace(
         stack,
-        blacks=black_beside_bias(stack.blacks, bool(bias), selection.overscan),
+        blacks=black_beside_bias(stack.blacks, bool(bias), selection.reading),
         factors=scale_factors(selection.used_of_table(), frames, scale),
         bias=read_image(bias)[0][needed] if bias else None,
     ), frames
@@ -182,13 +182,14 @@ def afford_threads(paths, frames, limits, planes=1, bands=1):
     return limits | {"threads": affordable_threads(*size, limit_mb=limits["memory_mb"])}
 
 
-def read_stack(paths, overscan, limits, needed=slice(0, None), bands=1, kept=None):
+def read_stack(paths, reading, limits, needed=slice(0, None), bands=1, kept=None):
     """Read frames; those that were decoded before are mapped into memory, the others are decoded, each once.
 
     Parameters
     ----------
     paths : list of str
-    overscan : bool
+    reading : bool or dict
+        How frames are read, see `flatfield.raw.decode.Reading`.
     limits : dict
         threads, memory_mb, scratch (folder).
     needed : slice
@@ -229,7 +230,7 @@ def read_stack(paths, overscan, limits, needed=slice(0, None), bands=1, kept=Non
                     made.append(allocate(len(missing), pixels[needed], limits, bands=bands))
             made[0][0].write(place, pixels[needed])
 
-        frame = read_frame(paths[missing[place]], overscan, keep=keep, with_metadata=False)
+        frame = read_frame(paths[missing[place]], reading, keep=keep, with_metadata=False)
         blacks[missing[place]] = frame.black
         return frame.cfa
 

@@ -264,8 +264,8 @@ class Selection:
         ``inspected.tsv`` of a set, or ``bias.tsv`` and the like.
     bias : str, optional
         Master of the offset frames, which takes the place of the black level of the metadata.
-    overscan : bool
-        Subtract the overscan of each FITS frame.
+    reading : bool or dict
+        How frames are read, see `flatfield.raw.decode.Reading`.
     step : int
         Every n-th of the frames that count.
     """
@@ -274,7 +274,7 @@ class Selection:
     files: list
     table: str
     bias: str | None = None
-    overscan: bool = False
+    reading: bool = False
     step: int = 1
 
     def choose(self):

@@ -16,7 +16,7 @@ from flatfield.raw.decoded import remember
 from flatfield.raw.metadata import COLUMNS
 
 
-def inspect_frames(paths, files, overscan=False, offset_of=None, threads=1, screened=False):
+def inspect_frames(paths, files, reading=False, offset_of=None, threads=1, screened=False):
     """Read every frame and describe it.
 
     Parameters
@@ -24,8 +24,8 @@ def inspect_frames(paths, files, overscan=False, offset_of=None, threads=1, scre
     paths : list of str
     files : list of str
         Their names for the table.
-    overscan : bool
-        See `flatfield.raw.decode.read_frame`.
+    reading : bool or dict
+        How frames are read, see `flatfield.raw.decode.Reading`.
     offset_of : callable, optional
         Takes the exposure of a frame (s, or None), and returns what takes the place of the black level of the metadata
         (float32, ``(rows, columns)``, DN), or None.
@@ -49,7 +49,7 @@ def inspect_frames(paths, files, overscan=False, offset_of=None, threads=1, scre
     """
     states = [state_of(path) for path in paths]
     found = read_each(
-        paths, lambda index: _inspect(paths[index], files[index], states[index], overscan, offset_of, screened), threads
+        paths, lambda index: _inspect(paths[index], files[index], states[index], reading, offset_of, screened), threads
     )
     for path, state in zip(paths, states, strict=True):
         if state_of(path) != state:
@@ -57,12 +57,12 @@ def inspect_frames(paths, files, overscan=False, offset_of=None, threads=1, scre
     return [frame for frame, _ in found], [statistics for _, statistics in found]
 
 
-def _inspect(path, file, state, overscan, offset_of, screened):
+def _inspect(path, file, state, reading, offset_of, screened):
     try:
         content = read_content(path)
         digest = hashlib.sha256(content).hexdigest()
-        frame = read_frame(path, overscan)
-        remember(digest, path, state, content, frame, overscan)
+        frame = read_frame(path, reading)
+        remember(digest, path, state, content, frame, reading)
         del content
     except FrameError as error:
         return FrameRecord(file, used=False, reason=str(error)), None
@@ -70,7 +70,7 @@ def _inspect(path, file, state, overscan, offset_of, screened):
     offset = offset_of(meta.exposure) if offset_of and not meta.has_no_offset else None
     if offset is not None and offset.shape != frame.mosaic.shape:
         raise InventoryError(f"{path} has {_size(frame.mosaic)} pixels, but its bias frames have {_size(offset)}")
-    black = black_beside_bias(frame.black, offset is not None, overscan)
+    black = black_beside_bias(frame.black, offset is not None, reading)
     level, levels = measure_levels(frame.mosaic, black, frame.cfa, offset)
     values = count_values(frame.mosaic, frame.cfa)
     saturations, fractions = measure_saturation(frame.mosaic, frame.cfa, frame.white, values)

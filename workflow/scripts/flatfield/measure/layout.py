@@ -72,7 +72,7 @@ def judge_layout(frame, black, bias=None):
     return Layout(problem, doubts)
 
 
-def judge_used(records, frames, overscan, bias, asserted):
+def judge_used(records, frames, reading, bias, asserted):
     """Judge the layout of a set by the frame in the middle of those that are used; see `check_layout`.
 
     Parameters
@@ -80,15 +80,16 @@ def judge_used(records, frames, overscan, bias, asserted):
     records : list of FrameRecord
     frames : list of str
         Their files.
-    overscan : bool
+    reading : bool or dict
+        How frames are read, see `flatfield.raw.decode.Reading`.
     bias : numpy.ndarray, float32, ``(rows, columns)``, DN, or None
     asserted : bool
         Whether the configuration names the colour pattern.
     """
     used = [index for index, record in enumerate(records) if record.used]
     index = used[len(used) // 2]
-    frame = read_again(frames[index], records[index].sha256, overscan)
-    black = black_beside_bias(frame.black, bias is not None, overscan)
+    frame = read_again(frames[index], records[index].sha256, reading)
+    black = black_beside_bias(frame.black, bias is not None, reading)
     check_layout(records[index], judge_layout(frame, black, bias), asserted)
 
 

@@ -94,7 +94,7 @@ class LightFrame:
         return saturated
 
 
-def read_light(path, file, inventory, offset, overscan):
+def read_light(path, file, inventory, offset, reading):
     """Read a light frame, which must be the file that was inspected.
 
     Parameters
@@ -105,7 +105,8 @@ def read_light(path, file, inventory, offset, overscan):
     inventory : str
         ``frames.tsv`` of the light.
     offset : flatfield.measure.offset.Offset
-    overscan : bool
+    reading : bool or dict
+        How frames are read, see `flatfield.raw.decode.Reading`.
 
     Returns
     -------
@@ -117,10 +118,10 @@ def read_light(path, file, inventory, offset, overscan):
         If it cannot be read, or changed since it was inspected.
     """
     record = find_frame(read_frames(inventory), file)
-    frame = read_again(path, record.sha256, overscan)
+    frame = read_again(path, record.sha256, reading)
     check_unchanged([path], [record], inventory)
     value, error = (None, None) if frame.metadata.has_no_offset else offset.at(frame.metadata.exposure)
-    black = black_beside_bias(frame.black, value is not None, overscan)
+    black = black_beside_bias(frame.black, value is not None, reading)
     recorded = signal(frame.mosaic[None], black[None], frame.cfa, value)[0]
     return LightFrame(frame, record, recorded, value, error, noise_of_offset(offset, frame.metadata.iso))
 

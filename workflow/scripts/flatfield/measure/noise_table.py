@@ -47,14 +47,14 @@ def tabulate_noise(frames, seen, of_bias, flat, bias, blacks, options):
     blacks : list of tuple of float, or None
         What is left of the black level in each channel, see `flatfield.measure.black_level.measure_black`.
     options : dict
-        combine (section of the configuration), center (box), wanted_error_percent, overscan.
+        combine (section of the configuration), center (box), wanted_error_percent, reading.
 
     Returns
     -------
     noise, transfer, depth : list of dict
     """
     first = next(iter(frames.values()))
-    known = bias or Reading.of(options["overscan"]).overscan or not is_fits(first.file) or any(first.black_dn)
+    known = bias or Reading.of(options["reading"]).overscan or not is_fits(first.file) or any(first.black_dn)
     options = options | {"has_black": bool(known)}
     read_variances, why_not = of_bias
     shared = None if bias is None else bias.error.astype(np.float32) ** 2

@@ -78,7 +78,7 @@ def measure_pairs(frames, paths, cfa, master, options, threads):
     master : numpy.ndarray, float32, ``(rows, columns)``, or None
         Master of the offset frames, DN.
     options : dict
-        center (box), overscan.
+        center (box), reading.
     threads : int
 
     Returns
@@ -100,12 +100,12 @@ def measure_pairs(frames, paths, cfa, master, options, threads):
         pair = pairs[index]
         signals = []
         for position, file in enumerate(pair):
-            kept = recall(frames[file].sha256, paths[file], options["overscan"])
-            values, frame = read_signal(paths[file], master, options["overscan"], kept)
+            kept = recall(frames[file].sha256, paths[file], options["reading"])
+            values, frame = read_signal(paths[file], master, options["reading"], kept)
             seen.boxes[file] = cut_channels(values, cfa, where)
             if pair in in_halves and COPY not in frames[file].reason:  # whose noise is that of its original
                 half = halves[alone.index(pair) % 2 if len(pair) == 1 else position]
-                half.add(file, frame.mosaic, black_beside_bias(frame.black, master is not None, options["overscan"]))
+                half.add(file, frame.mosaic, black_beside_bias(frame.black, master is not None, options["reading"]))
             signals.append(values)
         if pair not in measured:
             return None
@@ -162,7 +162,7 @@ def cut_channels(mosaic, cfa, where):
     return [inner.pixels(mosaic[where], channel) for channel in range(len(cfa.channels))]
 
 
-def measure_offsets(inventory, paths, cfa, overscan, threads):
+def measure_offsets(inventory, paths, cfa, reading, threads):
     """Noise of offset frames, from pairs.
 
     Parameters
@@ -172,7 +172,8 @@ def measure_offsets(inventory, paths, cfa, overscan, threads):
     paths : dict
         Path of each offset frame by its name in the table.
     cfa : ColorFilterArray
-    overscan : bool
+    reading : bool or dict
+        How frames are read, see `flatfield.raw.decode.Reading`.
     threads : int
 
     Returns
@@ -191,7 +192,7 @@ def measure_offsets(inventory, paths, cfa, overscan, threads):
         return None, "read noise: one bias frame does not show it"
 
     def work(index):
-        read = [read_signal(paths[file], None, overscan) for file in pairs[index]]
+        read = [read_signal(paths[file], None, reading) for file in pairs[index]]
         piled = max(np.mean(frame.mosaic == frame.mosaic.min()) for _, frame in read)
         (first, _), (second, _) = read
         tiles = measure_tiles(first, second, np.ones((2, len(cfa.channels))), cfa)

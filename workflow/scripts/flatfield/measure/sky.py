@@ -13,7 +13,7 @@ from flatfield.raw.mosaic import read_mosaic
 BRIGHT = 250
 
 
-def read_sky(path, kind, file, inventory, offset, overscan):
+def read_sky(path, kind, file, inventory, offset, reading):
     """Read what is tested of a light.
 
     Parameters
@@ -27,7 +27,8 @@ def read_sky(path, kind, file, inventory, offset, overscan):
     inventory : str or None
         ``frames.tsv`` of the light; pictures have none.
     offset : flatfield.measure.light.Offset
-    overscan : bool
+    reading : bool or dict
+        How frames are read, see `flatfield.raw.decode.Reading`.
 
     Returns
     -------
@@ -39,7 +40,7 @@ def read_sky(path, kind, file, inventory, offset, overscan):
         Of the mosaic.
     """
     if kind == "linear":
-        return sky_of(read_light(path, file, inventory, offset, overscan))
+        return sky_of(read_light(path, file, inventory, offset, reading))
     planes = (develop_picture(path) if kind == "picture" else read_picture(path)).astype(np.float32)
     if inventory:
         check_inspected(path, file, inventory)

@@ -183,7 +183,7 @@ class FlatSet:
     @property
     def selecting(self):
         """How frames are found in their table and read."""
-        return {"files": self.labels, "overscan": self.reading}
+        return {"files": self.labels, "reading": self.reading}
 
     @property
     def combining(self):
@@ -216,7 +216,7 @@ class FlatSet:
             "combine": self.config["combine"],
             "center": self.config["regions"]["center"],
             "wanted_error_percent": self.config["noise"]["wanted_error_percent"],
-            "overscan": self.reading,
+            "reading": self.reading,
         }
         files = {"files": self.labels, "bias_files": self.offsets.labels("bias")}
         return {**files, "subsets": self.owners, "options": options}

@@ -179,12 +179,12 @@ class Light:
     # Options of rules
 
     @property
-    def overscan(self):
+    def reading(self):
         return reading_of(self.flat.options, self.options["cfa"] or self.flat.options["cfa"])
 
     @property
     def selecting(self):
-        return {"files": list(self.labels.values()), "overscan": self.overscan}
+        return {"files": list(self.labels.values()), "reading": self.reading}
 
     @property
     def guarding(self):
@@ -200,27 +200,28 @@ class Light:
         """How a frame is found in its table."""
         return {"file": self.labels[self.frames[stem]]}
 
-    def reading(self, stem):
+    def reading_frame(self, stem):
         """How a frame is found and read."""
-        return {**self.label(stem), "overscan": self.overscan}
+        return {**self.label(stem), "reading": self.reading}
 
     def applying(self, stem):
         """What the division of a frame needs."""
         apply, regions = self.config["apply"], self.config["regions"]
         keys, boxes = ("normalise", "correct", "lowest_flat", "flat_kind"), ("center", "corner")
         return {
-            **self.reading(stem),
+            **self.reading_frame(stem),
             "apply": {key: apply[key] for key in keys},
             "regions": {name: regions[name] for name in boxes},
         }
 
     def plotting(self, stem):
         """What the figures of a frame need."""
-        return {**self.reading(stem), "flat_kind": self.config["apply"]["flat_kind"], "title": f"{self.name}, {stem}"}
+        flat_kind = self.config["apply"]["flat_kind"]
+        return {**self.reading_frame(stem), "flat_kind": flat_kind, "title": f"{self.name}, {stem}"}
 
     def diagnosing(self, stem):
         """What the diagnosis of a frame needs."""
         apply = self.config["apply"]
         kind = "file" if self.is_picture else apply["light"]
         title = f"{self.name}, {stem}"
-        return {**self.reading(stem), "kind": kind, "flat_kind": apply["flat_kind"], "title": title}
+        return {**self.reading_frame(stem), "kind": kind, "flat_kind": apply["flat_kind"], "title": title}

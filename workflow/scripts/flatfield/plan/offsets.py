@@ -17,7 +17,7 @@ class Offsets:
     folder: str
     frames: dict
     root: str
-    overscan: bool
+    reading: bool
     combine: dict
 
     def has(self, kind):
@@ -42,11 +42,11 @@ class Offsets:
 
     def inspecting(self, kind):
         """What the inventory of a kind needs."""
-        return {"kind": kind, "files": self.labels(kind), "overscan": self.overscan}
+        return {"kind": kind, "files": self.labels(kind), "reading": self.reading}
 
     def combining(self, kind):
         """What the combination of a kind needs."""
-        return {"files": self.labels(kind), "overscan": self.overscan, "combine": self.combine}
+        return {"files": self.labels(kind), "reading": self.reading, "combine": self.combine}
 
 
 def reading_of(options, cfa):

@@ -103,15 +103,15 @@ class Reading:
         return mosaic[top:bottom, left:right], cfa.shifted(top, left)
 
 
-def read_frame(path, overscan=False, keep=np.array, with_metadata=True):
+def read_frame(path, reading=False, keep=np.array, with_metadata=True):
     """Read and decode a frame.
 
     Parameters
     ----------
     path : str or pathlib.Path
         Any raw that LibRaw reads, FITS or XISF (mono, or a mosaic when ``BAYERPAT`` says so).
-    overscan : bool or dict
-        Take the black level of a FITS frame from its ``BIASSEC`` (clipped mean); or all of `Reading`.
+    reading : bool or dict
+        Whether the black level of a FITS frame is from its ``BIASSEC`` (clipped mean); or all of `Reading`.
     keep : callable
         Takes the visible pixels, which end with the open file, and returns the mosaic to keep; by default a copy.
     with_metadata : bool
@@ -126,7 +126,7 @@ def read_frame(path, overscan=False, keep=np.array, with_metadata=True):
     FrameError
         If the file cannot be read or decoded, holds no mosaic, or no signal (all pixels, or the last row, 0).
     """
-    reading = Reading.of(overscan)
+    reading = Reading.of(reading)
     try:
         if is_fits(path):
             return _read_fits(path, reading, keep)
@@ -181,14 +181,15 @@ def signal(mosaics, blacks, cfa, bias=None):
     return result
 
 
-def read_signal(path, bias=None, overscan=False, frame=None):
+def read_signal(path, bias=None, reading=False, frame=None):
     """Decode one frame and subtract its black level, or the master `bias`.
 
     Parameters
     ----------
     path : str
     bias : numpy.ndarray, float32, ``(rows, columns)``, optional
-    overscan : bool
+    reading : bool or dict
+        How frames are read, see `flatfield.raw.decode.Reading`.
     frame : Frame, optional
         As it was decoded before.
 
@@ -203,8 +204,8 @@ def read_signal(path, bias=None, overscan=False, frame=None):
     FrameError
         See `read_frame`.
     """
-    frame = frame or read_frame(path, overscan)
-    black = black_beside_bias(frame.black, bias is not None, overscan)
+    frame = frame or read_frame(path, reading)
+    black = black_beside_bias(frame.black, bias is not None, reading)
     return signal(frame.mosaic[None], black[None], frame.cfa, bias)[0], frame
 
 
@@ -231,9 +232,9 @@ def read_picture(path):
     return values[None] if values.ndim == 2 else np.ascontiguousarray(values.transpose(2, 0, 1))
 
 
-def black_beside_bias(black, has_bias, overscan):
+def black_beside_bias(black, has_bias, reading):
     """Black level that is subtracted: a master bias takes the place of that of the metadata, not of the overscan."""
-    return np.zeros_like(black) if has_bias and not Reading.of(overscan).overscan else black
+    return np.zeros_like(black) if has_bias and not Reading.of(reading).overscan else black
 
 
 def reason_of(error):

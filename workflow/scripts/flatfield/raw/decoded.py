@@ -73,6 +73,6 @@ def recall(sha256, path, reading):
     )
 
 
-def read_again(path, sha256, overscan=False):
+def read_again(path, sha256, reading=False):
     """A frame that was inspected: as it was kept, or decoded again; see `flatfield.raw.decode.read_frame`."""
-    return recall(sha256, path, overscan) or read_frame(path, overscan)
+    return recall(sha256, path, reading) or read_frame(path, reading)
