@@ -178,7 +178,23 @@ def test_saturation_is_measured():
     assert found == ({"MONO": 16383}, {"MONO": np.mean(clean > 8200)})
 
 
+def test_a_few_pixels_at_one_value_do_not_saturate():
+    """Chance and hot pixels; a pile-up has more than ten times what a value near it has."""
+    clean = np.random.default_rng(2).normal(8000, 90, (200, 200)).astype(np.uint16)
+    for count, level in ((10, None), (11, 12000)):
+        clean.flat[:count] = 12000
+        assert inspection.measure_saturation(clean, 16383.0)[0] == level
+
+
 # Debayering
+
+
+@pytest.mark.parametrize("letters", ["GRBG", XTRANS])
+def test_a_pattern_from_another_first_pixel(letters):
+    pattern, whole = ColorFilterArray.from_name(letters), ColorFilterArray.from_name(letters).channel_map((12, 12))
+    for rows, columns in ((0, 1), (1, 0), (2, 5), (4, 3)):
+        shifted = pattern.shifted(rows, columns)
+        np.testing.assert_array_equal(shifted.channel_map((6, 6)), whole[rows : rows + 6, columns : columns + 6])
 
 
 @pytest.mark.parametrize("letters", ["RGGB", "GBRG", "BGGR", "GRBG"])
