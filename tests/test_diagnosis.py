@@ -193,6 +193,6 @@ def test_too_few_tiles():
 
 def test_the_largest_odds_are_not_given_as_numbers():
     camera = Camera(binned=3)
-    light, flat = photograph("pedestal of 10 %", camera, np.random.default_rng(1))
+    light, flat = photograph("flat shifted by 6 %", camera, np.random.default_rng(1))
     diagnosis = Diagnosis(cut(camera, light, flat))
-    assert "more than 1e+06 : 1" in diagnosis.verdicts()["pedestal"]["evidence"]
+    assert "more than 1e+06 : 1" in diagnosis.verdicts()["wrong flat"]["evidence"]

@@ -84,7 +84,7 @@ rule collect_vignetting:
 
 
 rule diagnose_light:
-    """Causes of a light that is not even after the division, each supported, excluded or not identifiable."""
+    """Causes of a light that is not even after the division, each with a verdict that follows its odds."""
     input:
         frame=of_light("frame", "{frame}"),
         inventory=of_light("inventory"),
