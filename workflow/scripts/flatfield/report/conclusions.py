@@ -38,6 +38,7 @@ def conclude(sets, inventories, tables, light_tables, preset, demo):
         list of pairs of what is wrong and what to do about it.
     """
     name, of_preset = preset
+    judged = {row["set"]: row for row in sets}
     illumination, drift, noise = tables["illumination_tests"], tables["drift"], tables["noise"]
     return {
         "frames": [_frames(inventories)],
@@ -45,7 +46,7 @@ def conclude(sets, inventories, tables, light_tables, preset, demo):
         "flats": {
             each: [
                 *_noise(each, noise[each]),
-                *_evenness(each, tables["uniformity"][each], illumination[each]),
+                *_evenness(each, tables["uniformity"][each], illumination[each], judged.get(each)),
                 *_model(each, tables["models"][each]),
             ]
             for each in inventories
@@ -130,12 +131,12 @@ def _black(name, frames):
     return [(f"The black level of {name} is doubtful: covered pixels read {median(apart):+.3g} DN above it.", remedy)]
 
 
-def _evenness(name, rows, tests):
+def _evenness(name, rows, tests, judged):
     """Whether the light source of a set was even: as solved for, else by the differences of the subsets at large."""
     by_test = {row["test"]: row for row in tests}
     solved = by_test.get("light source uneven")
-    if solved and number_of(solved["percent"]) is not None:
-        return describe_light(name, by_test)
+    if judged and solved and number_of(solved["percent"]) is not None:
+        return describe_light(name, by_test, judged)
     if not rows:
         return []
     if any(row["significant"] not in ("yes", "no") for row in rows):

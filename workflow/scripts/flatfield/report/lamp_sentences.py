@@ -9,9 +9,19 @@ from flatfield.files.tables import number_of
 AGREE_PERCENT = 0.02
 
 
-def describe_light(name, tests):
-    """How uneven a light source is that was solved for, what it hides, and what became of it."""
-    shown, hidden = tests["part that shows"], number_of(tests["part that is hidden"]["percent"])
+def describe_light(name, tests, judged):
+    """How uneven a light source is that was solved for, what it hides, and what became of it.
+
+    Parameters
+    ----------
+    name : str
+        Of the set.
+    tests : dict
+        Rows of ``illumination_tests.tsv`` by test.
+    judged : dict
+        Row of ``sets.tsv``, which knows what other sets say of what is hidden.
+    """
+    shown, hidden = tests["part that shows"], number_of(judged["hidden_percent"])
     size = _measured(shown, "")
     uneven = tests["light source uneven"]["verdict"] == "yes"
     if hidden:
@@ -22,7 +32,7 @@ def describe_light(name, tests):
     sentence = (
         f"The light source of {name} was {'uneven by ' + size if uneven else 'even as far as it shows: ' + size}."
     )
-    error = float(tests["response"]["percent"])
+    error = float(judged["response_error_percent"])
     if tests["divided out"]["verdict"] == "yes":
         return [f"{sentence} {name}/response.fits is the flat without it, right within {error:.2g} % rms at large."]
     return [f"{sentence} Nothing was divided out: {name}/response.fits is the flat, wrong by about {error:.2g} % rms."]
