@@ -51,7 +51,7 @@ def conclude(sets, inventories, tables, light_tables, preset, demo):
         "flats": {
             each: [
                 *_noise(each, noise[each]),
-                *_evenness(each, tables["uniformity"][each], illumination[each], by_set[each]),
+                *_evenness(each, tables["uniformity"][each], illumination[each], by_set.get(each)),
                 *_model(each, tables["models"][each]),
             ]
             for each in inventories
@@ -227,7 +227,7 @@ def _evenness(name, rows, tests, compared):
     """Whether the light source of a set was even: as solved for, else by large-scale differences of the subsets."""
     by_test = {row["test"]: row for row in tests}
     solved = by_test.get("light source uneven")
-    if solved and number_of(solved["percent"]) is not None:
+    if compared and solved and number_of(solved["percent"]) is not None:
         return describe_light(name, by_test, compared)
     if not rows:
         return []
