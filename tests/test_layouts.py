@@ -229,6 +229,29 @@ def test_x_trans_and_quad_bayer_without_a_card(tmp_path):
         assert words in judge_layout(frame, frame.black).problem
 
 
+@pytest.mark.parametrize("letters", ["M", *BAYER])
+@pytest.mark.parametrize("level", [0, 0.3, 3, 12])
+def test_frames_without_light_prove_nothing(tmp_path, level, letters):
+    """Bias frames of a sensor with fixed patterns of columns and rows, whose black level is known and subtracted."""
+    cards = {} if letters == "M" else {"BAYERPAT": letters}
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        lines = rng.normal(0, 3, SHAPE[1]) + rng.normal(0, 1, SHAPE[0])[:, None]
+        data = np.rint(500 + level + lines + rng.normal(0, 3, SHAPE)).astype(np.uint16)
+        frame = read_frame(write_image(tmp_path / f"{seed}.fits", data, **cards))
+        layout = judge_layout(frame, np.full(4, 500, np.float32))
+        assert not layout.problem and not layout.doubts
+
+
+def test_patterns_of_columns_are_no_colours(tmp_path):
+    """Light, but columns that differ by 15 % without any period."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        data = rng.poisson(2000 * (1 + 0.15 * rng.standard_normal(SHAPE[1])).clip(0.3) * np.ones(SHAPE))
+        frame = read_frame(write_image(tmp_path / f"{seed}.fits", data.astype(np.uint16)))
+        assert not judge_layout(frame, frame.black).problem
+
+
 @pytest.mark.parametrize("letters", ["M", "RGGB"])
 @pytest.mark.parametrize("borders", [(0, 0, 6, 0), (0, 8, 6, 1), (10, 0, 0, 0), (0, 0, 0, 0), (2, 2, 2, 2)])
 def test_dead_borders_are_found(letters, borders):

@@ -19,7 +19,8 @@ from flatfield.files import fits_check, reading, tables
 from flatfield.files.errors import CalibrationError, FrameError, InventoryError
 from flatfield.files.fits import write_planes
 from flatfield.files.frame_table import FrameRecord
-from flatfield.measure import calibration, saturation
+from flatfield.measure import calibration
+from flatfield.measure.saturation import measure_saturation
 from flatfield.plan import configuration, selection
 from flatfield.raw import develop, metadata
 from flatfield.raw.cfa import ColorFilterArray
@@ -166,24 +167,28 @@ def test_times_of_fits_headers(cards, time):
     assert metadata.from_header(fits.Header(cards)).time == time
 
 
-def test_saturation_is_measured():
-    rng, mono = np.random.default_rng(2), ColorFilterArray.from_name("MONO")
+@pytest.mark.parametrize("letters", ["MONO", "RGGB"])
+def test_saturation_is_measured(letters):
+    """Of an even light, where what is cut off is no further from the usual pixel than noise."""
+    rng, cfa = np.random.default_rng(2), ColorFilterArray.from_name(letters)
     clean = np.clip(rng.normal(8000, 90, (200, 200)), 0, 16383).astype(np.uint16)
-    assert saturation.measure_saturation(clean, mono, 16383.0) == ({}, {"MONO": 0})
-    clipped = np.minimum(clean, 8090)  # saturates below what the camera says
-    found = saturation.measure_saturation(clipped, mono, 16383.0)
-    assert found == ({"MONO": 8090}, {"MONO": np.mean(clean >= 8090)})
-    whitened = np.where(clean > 8200, 16383, clean)
-    found = saturation.measure_saturation(whitened, mono, 16383.0)
-    assert found == ({"MONO": 16383}, {"MONO": np.mean(clean > 8200)})
+    assert measure_saturation(clean, cfa, 16383.0) == ({}, dict.fromkeys(cfa.channels, 0))
+    for limit, top in ((8090, 8090), (8200, 16383)):  # below what the camera says, and at it
+        levels, fractions = measure_saturation(np.where(clean >= limit, top, clean).astype(np.uint16), cfa, 16383.0)
+        assert levels == dict.fromkeys(cfa.channels, top)
+        for index, channel in enumerate(cfa.channels):
+            assert fractions[channel] == np.mean(cfa.pixels(clean, index) >= limit)
 
 
 def test_a_few_pixels_at_one_value_do_not_saturate():
     """Chance and hot pixels; a pile-up has more than ten times what a value near it has."""
-    clean = np.random.default_rng(2).normal(8000, 90, (200, 200)).astype(np.uint16)
-    for count, level in ((10, None), (11, 12000)):
+    clean, mono = (
+        np.random.default_rng(2).normal(8000, 90, (200, 200)).astype(np.uint16),
+        ColorFilterArray.from_name("MONO"),
+    )
+    for count, levels in ((10, {}), (11, {"MONO": 12000})):
         clean.flat[:count] = 12000
-        assert inspection.measure_saturation(clean, 16383.0)[0] == level
+        assert measure_saturation(clean, mono, 16383.0)[0] == levels
 
 
 # Debayering

@@ -124,6 +124,19 @@ def test_dust_and_hot_pixels_do_not_count(cfa):
     assert pull[:, blocks.known].std() == pytest.approx(1, abs=0.08)
 
 
+@pytest.mark.parametrize("name", ["RGGB", "MONO"])
+def test_hot_and_dead_pixels_in_pairs_are_found_and_edges_are_not(name):
+    cfa, rng = ColorFilterArray.from_name(name), np.random.default_rng(4)
+    mosaic = rng.normal(4000, 20, (60, 90)).astype(np.float32)
+    mosaic[30:, 48:] *= 1.5  # a shadow with a corner
+    planted, p = np.zeros(mosaic.shape, bool), cfa.period
+    for row, column, factor in ((10, 10, 3), (10, 30, 0.2), (20, 60, 1.3)):
+        for place in ((row, column), (row + p, column)):  # neighbours of one colour
+            mosaic[place] *= factor
+            planted[place] = True
+    assert (model_blocks.find_hot_pixels(mosaic, np.ones(mosaic.shape, bool), cfa) == planted).all()
+
+
 def drawn_blocks(mosaic, cfa, size):
     """Means of each channel in blocks, by masks."""
     channel_map = cfa.channel_map(mosaic.shape)

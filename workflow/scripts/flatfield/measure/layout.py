@@ -8,6 +8,7 @@ from flatfield.files.errors import InventoryError
 from flatfield.raw.cfa import CHANNEL_OF_COLOR
 from flatfield.raw.decode import black_beside_bias, signal
 from flatfield.raw.decoded import read_again
+from flatfield.raw.robust import SIGMA_PER_MAD
 
 #: Levels of neighbouring pixels that differ by more than this part have filters of different colours.
 COLOURED = 0.05
@@ -15,6 +16,12 @@ COLOURED = 0.05
 ALIKE = 0.01
 #: Greens differ by less than this part of what red and blue differ by.
 GREENS = 0.3
+#: Level above black from which on there is light to speak of, standard deviations of a pixel: 25 electrons at least.
+LIGHT = 5.0
+#: Rows and columns that pixels are apart whose scatter this is: a multiple of all periods (2, 4, 6).
+APART = 12
+#: Levels of the pixels of a tile differ if they do so by this many standard errors.
+SIGNIFICANT = 6.0
 #: Lines at the border that are less than this part of those further in are no image, if they end in a step as large.
 DEAD = 0.7
 #: Lines at the border that are looked at: this part of the length, and no more than this many.
@@ -41,12 +48,14 @@ def judge_layout(frame, black, bias=None):
     """Judge the colour pattern and the borders of a flat.
 
     Levels of the four pixels of a 2 x 2 tile show the greens: two on a diagonal that are alike. Red and blue look the
-    same in this, so that a pattern that is off by a row *and* a column cannot be seen.
+    same in this, so that a pattern that is off by a row *and* a column cannot be seen. A frame with next to no light
+    (bias, dark) proves nothing, and has neither problem nor doubts: there, levels above black are about 0, so that any
+    pattern of the readout is large beside them.
 
     Parameters
     ----------
     frame : flatfield.raw.decode.Frame
-        A flat that is neither dark nor saturated.
+        A flat that is not saturated.
     black : numpy.ndarray, float32, ``(4,)``, DN
         What is subtracted beside a bias.
     bias : numpy.ndarray, float32, ``(rows, columns)``, optional
@@ -58,6 +67,8 @@ def judge_layout(frame, black, bias=None):
     cfa = frame.cfa
     values = signal(frame.mosaic[None], black[None], cfa, bias)[0]
     problem, doubts = "", []
+    if not _has_light(values):
+        return Layout(problem, doubts)
     if cfa.period == 1:
         problem = _colours_without_pattern(values)
     elif cfa.period == 2:
@@ -95,9 +106,40 @@ def judge_used(records, frames, reading, bias, asserted):
 
 def tile_levels(values, period):
     """Mean level of each pixel of a repeating tile in the central quarter, ``(period, period)``."""
-    top, left = (length // 4 // period * period for length in values.shape)
-    box = values[top : 3 * values.shape[0] // 4, left : 3 * values.shape[1] // 4]
+    box = _central(values, period)
     return np.array([[box[i::period, j::period].mean() for j in range(period)] for i in range(period)])
+
+
+def _central(values, period):
+    """Central quarter of a frame, which begins with a whole tile."""
+    top, left = (length // 4 // period * period for length in values.shape)
+    return values[top : 3 * values.shape[0] // 4, left : 3 * values.shape[1] // 4]
+
+
+def _has_light(values):
+    """Whether the level above black is far above the scatter of a pixel, fixed patterns of the readout included."""
+    box = _central(values, 1).astype(np.float64)
+    step = (box[APART:, APART:] - box[:-APART, :-APART]).ravel()
+    scatter = SIGMA_PER_MAD * np.median(np.abs(step - np.median(step))) / np.sqrt(2) if step.size else 0.0
+    return box.mean() > LIGHT * scatter
+
+
+def _differ(values, period):
+    """Whether the pixels of a repeating tile differ by more than chance and fixed patterns make of rows and columns.
+
+    The difference of a pixel from the mean of its tile is averaged over columns and over rows of tiles; the scatter of
+    both is that of noise and of patterns that are the same all along a line. The light and its gradients are not in it.
+    """
+    box = _central(values, period).astype(np.float64)
+    rows, columns = (length // period for length in box.shape)
+    if min(rows, columns) < 2:
+        return False
+    tiles = box[: rows * period, : columns * period].reshape(rows, period, columns, period).transpose(1, 3, 0, 2)
+    tiles = tiles - tiles.mean(axis=(0, 1))
+    of_lines = [tiles.mean(axis=axis).var(axis=-1, ddof=1) / count for axis, count in ((2, columns), (3, rows))]
+    levels, error = tiles.mean(axis=(2, 3)).ravel(), np.sqrt(sum(of_lines)).ravel()
+    low, high = levels.argmin(), levels.argmax()
+    return levels[high] - levels[low] > SIGNIFICANT * np.hypot(error[high], error[low])
 
 
 def _spread(levels):
@@ -108,7 +150,7 @@ def _spread(levels):
 def _colours_without_pattern(values):
     """Whether a frame that is taken for monochrome has colours."""
     levels = tile_levels(values, 2)
-    if _spread(levels) > COLOURED:
+    if _spread(levels) > COLOURED and _differ(values, 2):
         falling, rising = abs(levels[0, 0] - levels[1, 1]), abs(levels[0, 1] - levels[1, 0])
         if min(falling, rising) < GREENS * max(falling, rising) or _spread(np.diag(levels)) < ALIKE:
             names = "GRBG or GBRG" if falling < rising else "RGGB or BGGR"
@@ -118,7 +160,8 @@ def _colours_without_pattern(values):
                 f"Bayer filters: set the key `cfa` to {names}, or to MONO if that is wrong"
             )
     for period, words in ((6, "6 x 6 (X-Trans)"), (4, "4 x 4 (quad Bayer)")):
-        if min(values.shape) > 8 * period and _spread(tile_levels(values, period)) > 2 * COLOURED + _spread(levels):
+        spread = _spread(tile_levels(values, period)) if min(values.shape) > 8 * period else 0
+        if spread > 2 * COLOURED + _spread(levels) and _differ(values, period):
             return f"it has no colour pattern, but its pixels repeat over {words}; set the key `cfa`, or bin the frames"
     return ""
 
@@ -136,7 +179,7 @@ def _greens_elsewhere(values, cfa):
         np.array([levels[i, j] for i, j, color in cfa.phases() if (CHANNEL_OF_COLOR[color] == 1) == is_green])
         for is_green in (True, False)
     )
-    if _spread(green) > COLOURED and _spread(other) < GREENS * _spread(green):
+    if _spread(green) > COLOURED and _spread(other) < GREENS * _spread(green) and _differ(values, 2):
         names = "GRBG or GBRG" if cfa.name in ("RGGB", "BGGR") else "RGGB or BGGR"
         return (
             f"its colour pattern is said to be {cfa.name}, but what would be red and blue are alike "

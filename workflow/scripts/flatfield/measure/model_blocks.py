@@ -9,7 +9,7 @@ from flatfield.measure.models import DEGREES, _enough, fit_free_radial, fit_poly
 from flatfield.raw.cfa import CHANNEL_OF_COLOR
 from flatfield.raw.robust import SIGMA_PER_MAD
 
-#: Pixels this many standard deviations above (or below) all four neighbours of their colour are hot (or dead).
+#: Pixels this many standard deviations above (or below) three of the four neighbours of their colour are hot (or dead).
 HOT = 8.0
 #: Blocks this many robust standard deviations darker than a smooth surface may hold dust.
 DUSTY = 5.0
@@ -61,7 +61,9 @@ class Blocks:
 
 
 def find_hot_pixels(mosaic, good, cfa):
-    """Pixels that exceed or fall below all four neighbours of their colour by far more than the scatter.
+    """Pixels that exceed or fall below three of the four neighbours of their colour by far more than the scatter.
+
+    The fourth may be as hot, as hot pixels come in pairs; edges, and their corners, are beside two pixels as bright.
 
     Parameters
     ----------
@@ -83,9 +85,13 @@ def find_hot_pixels(mosaic, good, cfa):
         wide[1:-1, 0], wide[1:-1, -1] = 2 * plane[:, 1] - plane[:, 2], 2 * plane[:, -2] - plane[:, -3]
         step = np.abs(np.diff(plane[::3], axis=1))[good[i::p, j::p][::3, 1:]]
         scatter = SIGMA_PER_MAD * np.median(step) / np.sqrt(2) if step.size else 0
-        around = [wide[:-2, 1:-1], wide[2:, 1:-1], wide[1:-1, :-2], wide[1:-1, 2:]]
-        above = plane - np.maximum.reduce(around) > HOT * scatter
-        below = np.minimum.reduce(around) - plane > HOT * scatter
+        over, under, left, right = wide[:-2, 1:-1], wide[2:, 1:-1], wide[1:-1, :-2], wide[1:-1, 2:]
+        least, most = np.minimum(over, under), np.maximum(over, under)
+        lower, upper = np.minimum(left, right), np.maximum(left, right)
+        second = np.maximum(np.minimum(most, upper), np.maximum(least, lower))  # largest of the four
+        above = plane - second > HOT * scatter
+        second = np.minimum(np.maximum(least, lower), np.minimum(most, upper))  # smallest
+        below = second - plane > HOT * scatter
         hot[i::p, j::p] = above | below
     return hot
 

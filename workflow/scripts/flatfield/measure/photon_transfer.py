@@ -85,7 +85,7 @@ def fit_photon_transfer(level, variance, count, full=None, read_variance=None, n
     reason : str
         Why there is none; empty where there is.
     """
-    points = _average_levels(level, variance, count)
+    points = _average_levels(level, variance, count, LINEAR_PART * full if full else np.inf)
     if not (variance > 0).any():
         return None, "the frames have no noise"
     linear = np.array([full is None or point["level_dn"] < LINEAR_PART * full for point in points], bool)
@@ -143,11 +143,14 @@ def _solve(normal, right, bend_error):
     return solution, inverse, float(abs(alone) * np.sqrt(max(information, 0)))
 
 
-def _average_levels(level, variance, count):
-    """Means of tiles in groups of equal level."""
+def _average_levels(level, variance, count, limit):
+    """Means of tiles in groups of equal level, none of them across the limit of what is fitted."""
     order = np.argsort(level, kind="stable")
-    points = []
-    for group in np.array_split(order, min(LEVELS, len(order))):
+    below, groups, points = np.searchsorted(level[order], limit), [], []
+    for part in (order[:below], order[below:]):
+        if len(part):
+            groups += np.array_split(part, min(-(-LEVELS * len(part) // len(order)), len(part)))
+    for group in groups:
         freedom = count[group] - 1
         if freedom.sum() > 1:
             points.append(

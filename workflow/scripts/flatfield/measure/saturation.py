@@ -186,6 +186,13 @@ def _deviation(differences):
 
 def _find_pile(counts, groups):
     """Index of a value at which pixels pile up far above the usual ones, or None."""
+    piled, middle = _piles(counts)
+    piled = piled[piled - middle > FAR * max(_deviation(groups[1]) if len(groups[1]) else 0, 1)]
+    return int(piled[0]) if piled.size else None
+
+
+def _piles(counts):
+    """Indices of values at which pixels pile up, and that of the usual pixel."""
     present = np.flatnonzero(counts > 0)
     number = counts[present]
     above = number[::-1].cumsum()[::-1] - number
@@ -194,13 +201,14 @@ def _find_pile(counts, groups):
     first = np.maximum(position - PILE_UP_WINDOW, np.searchsorted(present, present - 20 * PILE_UP_WINDOW))
     usual = (upto[position] - upto[first]) / np.maximum(position - first, 1)
     piled = (number > FEWEST_PILED) & (above <= ABOVE_PILE * number) & (number > PILE_UP_RATIO * np.maximum(usual, 1))
-    middle = present[np.searchsorted(upto[1:], upto[-1] / 2)]
-    piled &= present - middle > FAR * max(_deviation(groups[1]) if len(groups[1]) else 0, 1)
-    return int(present[piled][0]) if piled.any() else None
+    return present[piled], present[np.searchsorted(upto[1:], upto[-1] / 2)]
 
 
 def _find_plateau(counts, groups, others, joint):
-    """Index of the lower edge of a plateau on which values scatter less than noise lets them, or None."""
+    """Index of the lower edge of a plateau on which values scatter less than noise lets them, or None.
+
+    Where its brightest part is one sharp value, what is darker still follows the light, and the plateau is that value.
+    """
     total = counts.sum()
     above = np.concatenate([counts[::-1].cumsum()[::-1], [0]])  # pixels at or above each value
     found = []
@@ -222,7 +230,8 @@ def _find_plateau(counts, groups, others, joint):
     if not found:
         return None
     _, low, high = min(found)  # the part that lies on the plateau most
-    return _edge_of(counts, (low + high) / 2, high - low)
+    sharp = [int(each) for each in _piles(counts)[0] if low <= each <= high]
+    return sharp[0] if sharp else _edge_of(counts, (low + high) / 2, high - low)
 
 
 def _largest_noise(groups):
