@@ -35,7 +35,7 @@ class Fit:
 
 
 def fit_poses(blocks, poses, degree, steps=STEPS):
-    """Fit the determined terms, and angles and aims with their priors, by Gauss-Newton.
+    """Fit the determined terms, and angles and aims with their priors, by Gauss-Newton; the best of its steps counts.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def fit_poses(blocks, poses, degree, steps=STEPS):
     told = list(told_terms(degree, poses, blocks.x, blocks.y)[0])
     priors, given, count = poses.priors[1:], poses.vector, len(poses)
     weight, state, coefficients = 1 / blocks.errors**2, poses, np.zeros(len(told))
-    n = len(told)
+    n, best = len(told), (np.inf, poses)
     for step in range(steps):
         columns = np.zeros((count, blocks.x.size, n + 3 * (count - 1) + count))
         vector = state.vector
@@ -69,16 +69,25 @@ def fit_poses(blocks, poses, degree, steps=STEPS):
         columns -= (columns * weight[..., None]).sum(axis=0) / weight.sum(axis=0)[:, None]
         rows = (columns * np.sqrt(weight)[..., None]).reshape(-1, columns.shape[-1])
         whole = rows.T @ rows
+        chi2 = _misfit(whole, np.arange(n, n + priors.size), moved) + float(((moved / priors.ravel()) ** 2).sum())
+        best = min(best, (chi2, state), key=lambda each: each[0])
         prior = np.zeros(len(whole) - 1)
         prior[n : n + priors.size] = 1 / priors.ravel() ** 2
         values = np.linalg.solve(whole[:-1, :-1] + np.diag(prior + 1e-9), whole[:-1, -1])
-        chi2 = whole[-1, -1] - values @ whole[:-1, -1]
         coefficients, target = values[:n], values[n : n + priors.size].reshape(-1, 3)
         if step + 1 < steps and step:
             change = np.clip(target - (vector - given)[1:], -LARGEST * priors, LARGEST * priors)
             vector[1:] += change
             state = state.moved(vector)
-    return Fit(float(chi2), (count - 1) * (blocks.x.size - 1) - n, state, n)
+    return Fit(best[0], (count - 1) * (blocks.x.size - 1) - n, best[1], n)
+
+
+def _misfit(whole, poses, moved):
+    """Chi^2 of the best terms and levels where angles and aims stay: `whole` are normal equations, the data last."""
+    others = np.setdiff1d(np.arange(len(whole) - 1), poses)
+    right = whole[others, -1] - whole[np.ix_(others, poses)] @ moved
+    left = whole[-1, -1] - 2 * moved @ whole[poses, -1] + moved @ whole[np.ix_(poses, poses)] @ moved
+    return float(left - right @ np.linalg.solve(whole[np.ix_(others, others)] + 1e-9 * np.eye(len(others)), right))
 
 
 def thin(blocks, most=300):
