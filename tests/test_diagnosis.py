@@ -19,7 +19,7 @@ from flatfield.raw.mosaic import Mosaic
 #: Causes that stand for something wrong, or for a sky that is brighter on one side.
 WRONG = {"encoded", "pedestal", "flat not flat", "sky gradient", "wrong flat"}
 #: Skies that may be no more than brighter on one side.
-LEANING = {"moonlight", "dome", "airglow, zenith aside", "gaussian anywhere"}
+LEANING = {"moonlight", "dome", "clouds", "airglow, zenith aside", "gaussian anywhere"}
 
 
 def cut(camera, light, flat, source=None):
