@@ -9,7 +9,7 @@ from flatfield.measure.models import DEGREES, _enough, fit_free_radial, fit_poly
 from flatfield.raw.cfa import CHANNEL_OF_COLOR
 from flatfield.raw.robust import SIGMA_PER_MAD
 
-#: Pixels this many standard deviations above (or below) all four neighbours of their colour are hot (or dead).
+#: Pixels this many standard deviations above three (or below all four) neighbours of their colour are hot (or dead).
 HOT = 8.0
 #: Blocks this many robust standard deviations darker than a smooth surface may hold dust.
 DUSTY = 5.0
@@ -61,7 +61,7 @@ class Blocks:
 
 
 def find_hot_pixels(mosaic, good, cfa):
-    """Pixels that exceed or fall below all four neighbours of their colour by far more than the scatter.
+    """Pixels that exceed three, or fall below all four, neighbours of their colour by far more than the scatter.
 
     Parameters
     ----------
@@ -83,9 +83,15 @@ def find_hot_pixels(mosaic, good, cfa):
         wide[1:-1, 0], wide[1:-1, -1] = 2 * plane[:, 1] - plane[:, 2], 2 * plane[:, -2] - plane[:, -3]
         step = np.abs(np.diff(plane[::3], axis=1))[good[i::p, j::p][::3, 1:]]
         scatter = SIGMA_PER_MAD * np.median(step) / np.sqrt(2) if step.size else 0
-        around = [wide[:-2, 1:-1], wide[2:, 1:-1], wide[1:-1, :-2], wide[1:-1, 2:]]
-        above = plane - np.maximum.reduce(around) > HOT * scatter
-        below = np.minimum.reduce(around) - plane > HOT * scatter
+        over, under = wide[:-2, 1:-1], wide[2:, 1:-1]
+        left, right = wide[1:-1, :-2], wide[1:-1, 2:]
+        higher, lower = (
+            (np.maximum(over, under), np.maximum(left, right)),
+            (np.minimum(over, under), np.minimum(left, right)),
+        )
+        second = np.maximum(np.minimum(*higher), np.maximum(*lower))  # of the four: hot pixels come in pairs
+        above = plane - second > HOT * scatter
+        below = np.minimum(*lower) - plane > HOT * scatter
         hot[i::p, j::p] = above | below
     return hot
 
@@ -211,7 +217,8 @@ def _means(sums, counts, pixels):
 
 def _make(nodes, values, scatter, counts, known):
     errors = np.where(known, np.sqrt(scatter / np.maximum(counts, 1)), np.inf)
-    return Blocks(*nodes, values, errors, known)
+    x, y = nodes
+    return Blocks(x, y, values, errors, known)
 
 
 def _smooth_scatter(scatter, values, pairs, known):
@@ -260,12 +267,12 @@ def find_dust(blocks):
             kept = blocks.known & ~_local_groups(below, blocks.known)
         dark |= below
         bright |= blocks.known & (rest > DUSTY * scatter)
-    local = _local_groups(dark, blocks.known) | _local_groups(bright, blocks.known, 1, closed=False)
+    local = _local_groups(dark, blocks.known) | _local_groups(bright, blocks.known, 1)
     dust = binary_dilation(local, np.ones((3, 3), bool)) & blocks.known
     return dust if dust.sum() <= MOST_DUST * blocks.known.sum() else np.zeros_like(dust)  # that many are not dust
 
 
-def _local_groups(marked, known, largest=DUST_BLOCKS, closed=True):
+def _local_groups(marked, known, largest=DUST_BLOCKS):
     """Groups of marked blocks that are small, and closed: all around them are blocks that are known and not marked."""
     groups, count = label(marked, np.ones((3, 3), bool))
     outside = np.pad(~known, 1, constant_values=True)
@@ -274,6 +281,6 @@ def _local_groups(marked, known, largest=DUST_BLOCKS, closed=True):
     for group in range(1, count + 1):
         own = groups == group
         rows, columns = np.nonzero(own)
-        if max(np.ptp(rows), np.ptp(columns)) < largest and not (closed and (own & beside).any()):
+        if max(np.ptp(rows), np.ptp(columns)) < largest and not (own & beside).any():
             local |= own
     return local
