@@ -267,12 +267,12 @@ def find_dust(blocks):
             kept = blocks.known & ~_local_groups(below, blocks.known)
         dark |= below
         bright |= blocks.known & (rest > DUSTY * scatter)
-    local = _local_groups(dark, blocks.known) | _local_groups(bright, blocks.known, 1, closed=False)
+    local = _local_groups(dark, blocks.known) | _local_groups(bright, blocks.known, 1)
     dust = binary_dilation(local, np.ones((3, 3), bool)) & blocks.known
     return dust if dust.sum() <= MOST_DUST * blocks.known.sum() else np.zeros_like(dust)  # that many are not dust
 
 
-def _local_groups(marked, known, largest=DUST_BLOCKS, closed=True):
+def _local_groups(marked, known, largest=DUST_BLOCKS):
     """Groups of marked blocks that are small, and closed: all around them are blocks that are known and not marked."""
     groups, count = label(marked, np.ones((3, 3), bool))
     outside = np.pad(~known, 1, constant_values=True)
@@ -281,6 +281,6 @@ def _local_groups(marked, known, largest=DUST_BLOCKS, closed=True):
     for group in range(1, count + 1):
         own = groups == group
         rows, columns = np.nonzero(own)
-        if max(np.ptp(rows), np.ptp(columns)) < largest and not (closed and (own & beside).any()):
+        if max(np.ptp(rows), np.ptp(columns)) < largest and not (own & beside).any():
             local |= own
     return local
