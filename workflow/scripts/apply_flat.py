@@ -21,10 +21,8 @@ def main(
 
     Parameters
     ----------
-    frame : str
-        Raw light frame.
-    flat, whole : str
-        Mosaic to divide by, and the flat that it is, or is a part of.
+    frame, flat, whole : str
+        Raw light frame, mosaic to divide by, and the flat that this is, or is a part of.
     source : list of str
         ``flat_cfa.fits``, ``response.fits`` and ``illumination_tests.tsv`` of the set.
     noise, inventory : str
@@ -51,8 +49,10 @@ def main(
     write_table(vignetting, rows, list(rows[0]))
     whole_flat, response, tests = source
     own_source = partial(read_source, whole_flat, response, tests, apply["flat_kind"], cfa=light.cfa)
-    tiles, stages, remark = tile_sky(frame, sky_of(light), master if flat == whole else read_mosaic(whole), own_source)
-    write_table(diagnosis, diagnose_tiles(tiles, False, remark)[0], DIAGNOSIS_COLUMNS)
+    undivided = master if flat == whole else read_mosaic(whole)
+    tiles, stages, remark = tile_sky(frame, sky_of(light), undivided, own_source)
+    exposures = undivided.header.get("EXPTIME"), light.frame.metadata.exposure
+    write_table(diagnosis, diagnose_tiles(tiles, False, remark, *exposures)[0], DIAGNOSIS_COLUMNS)
     write_table(falloff, describe_falloff(stages, tiles, light.cfa.channels), FALLOFF_COLUMNS)
 
 

@@ -22,12 +22,8 @@ def main(
 
     Parameters
     ----------
-    frame : str
-        Raw light frame.
-    inventory : str
-        ``frames.tsv`` of the light.
-    mosaic : str
-        The calibrated light.
+    frame, inventory, mosaic : str
+        Raw light frame, ``frames.tsv`` of the light, and the calibrated light.
     whole, source : str, list of str
         The flat, and what is known of its light source.
     channels_plot, diagnosis_plot : str
@@ -51,8 +47,10 @@ def main(
     plot_stages(channels_plot, name, after.header, light.cfa.channels, stages, pictures, unit, **size)
     flat, response, tests = source
     own_source = partial(read_source, flat, response, tests, flat_kind, cfa=light.cfa)
-    tiles, _, remark = tile_sky(frame, sky_of(light), read_mosaic(whole), own_source)
-    rows, known = diagnose_tiles(tiles, False, remark)
+    undivided = read_mosaic(whole)
+    tiles, _, remark = tile_sky(frame, sky_of(light), undivided, own_source)
+    exposures = undivided.header.get("EXPTIME"), light.frame.metadata.exposure
+    rows, known = diagnose_tiles(tiles, False, remark, *exposures)
     plot_diagnosis(diagnosis_plot, title, tiles, light.cfa.channels, known, summarize_verdicts(rows), unit)
 
 
