@@ -25,6 +25,8 @@ if PLAN.is_linear:
             "<logs>/lights/{light}/{frame}.log",
         benchmark:
             "<benchmarks>/lights/{light}/{frame}.tsv"
+        wildcard_constraints:
+            light=PLAN.linear_lights,
         group:
             "lights"
         params:
