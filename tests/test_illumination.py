@@ -352,6 +352,10 @@ def test_the_response_is_that_of_the_camera(tmp_path):
     flat, _ = shape_error(project.path("a/flat_cfa.fits"))
     print(f"rms error of the response {found} %, its noise {noise} %, of the flat {flat} %")
     assert (found <= 2 * noise).all() and (flat >= 8 * found).all()
+    value, error = (read_image(project.path("a/response.fits"), part)[0] / camera() for part in (0, "UNCERT"))
+    for i, j, _ in RGGB.phases():  # of single pixels, where noise is nearly all of the error
+        ratio = value[i::2, j::2]
+        assert 0.85 < ((ratio - np.median(ratio)) / error[i::2, j::2]).std() < 1.1
     tests = verdicts_of(project)
     assert tests["light source uneven"]["verdict"] == "yes" and tests["angles"]["verdict"] == "as given"
     assert float(tests["left over"]["evidence"].split()[-1]) == pytest.approx(1, abs=0.1)

@@ -2,17 +2,20 @@
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from flatfield.combine.stack import mask_pixels, stack_frames
 from flatfield.files.errors import CalibrationError, CombinationError, InventoryError
 from flatfield.files.frame_table import FrameRecord
-from flatfield.measure import agreement, calibration, consistency, drift, falloff
+from flatfield.files.tables import write_table
+from flatfield.measure import agreement, calibration, consistency, drift, falloff, sky
 from flatfield.measure.light import LightFrame
 from flatfield.measure.light_noise import describe_noise
 from flatfield.measure.tiles import Tiles, tile_positions
 from flatfield.raw.cfa import ColorFilterArray
 from flatfield.raw.decode import Frame
 from flatfield.raw.metadata import Metadata
+from flatfield.raw.mosaic import Mosaic, write_mosaic
 
 RGGB, MONO = ColorFilterArray.from_name("RGGB"), ColorFilterArray.from_name("MONO")
 
@@ -200,6 +203,31 @@ def test_saturated_in_one_of_few_frames_and_in_two_of_a_hundred():
     many[:1, :, 0], many[:2, :, 1] = 1000, 1000
     stack = stack_frames(many, np.zeros((100, 4), np.float32), np.ones((100, 4), np.float32), MONO)
     assert mask_pixels(stack, np.ones((1, 2), np.float32), [{"MONO": 1000.0}] * 100).tolist() == [[0, 2]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "flat_kind", "words"),
+    [
+        ([{"test": "divided out", "verdict": "yes"}], "flat", ""),
+        ([{"test": "divided out", "verdict": "yes"}], "response", "was divided out as far as"),
+        ([{"test": "divided out", "verdict": "no"}], "flat", "do not determine"),
+        ([{"test": "solvable", "verdict": "no"}], "flat", "do not determine"),
+    ],
+)
+def test_the_light_source_that_a_flat_holds(tmp_path, rows, flat_kind, words):
+    """ln of the flat over what is left of it without its source."""
+    source = np.linspace(0.9, 1.1, 360, dtype=np.float32) * np.ones((240, 1), np.float32)
+    for name, value in (("flat", 500 * source), ("response", 500 + 0 * source)):
+        write_mosaic(str(tmp_path / name), Mosaic(value, RGGB, fits.Header()))
+    write_table(tmp_path / "tests", rows, ["test", "verdict"])
+    paths = [str(tmp_path / name) for name in ("flat", "response", "tests")]
+    found, why = sky.read_source(*paths, flat_kind, np.ones((240, 360), bool), RGGB)
+    assert (words in why) if words else (why == "")
+    assert (found is None) == bool(words)
+    if found is not None:
+        x = tile_positions((240, 360))[0]
+        expected = np.log(1 + 0.1 * x / (360 / np.hypot(240, 360)))
+        np.testing.assert_allclose(found[1], expected * np.ones_like(found[1]), atol=0.002)
 
 
 # Falloff and drift

@@ -144,6 +144,7 @@ def night(tmp_path_factory):
 def test_saturated_pixels_stay_so(night):
     with fits.open(night.path("lights/sky/saturated.fits")) as hdus:
         value, mask, level = hdus[0].data, hdus["MASK"].data, hdus[0].header["SATURATE"]
+        assert [hdus["MASK"].header[name] for name in ("LOWFLAT", "SATUR", "UNKNOWN")] == [1, 2, 4]
     assert level == 16383 - BLACK
     assert (mask[60:66, 100:106] & 2).all() and (mask[4:8, 4:8] & 2).all() and (mask & 2 > 0).sum() == 36 + 16
     assert (value[(mask & 2) > 0] >= level).all()

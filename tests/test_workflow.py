@@ -288,7 +288,8 @@ def test_another_processor_gives_the_same_masters_and_nearly_the_same_solutions(
     targets = [os.path.normpath(f"results/first/{name}") for name in masters + solved]
     code = (
         "import sys, one_process; from pathlib import Path; "
-        "done = one_process.snakemake(Path(sys.argv[1]), *sys.argv[2:]); sys.exit(done.stdout * (done.returncode > 0))"
+        "done = one_process.snakemake(Path(sys.argv[1]), *sys.argv[2:]); "
+        "sys.exit(done.stdout if done.returncode else 0)"
     )
     places = f"{REPOSITORY / 'tests'}:{REPOSITORY / 'workflow/scripts'}"
     environment = os.environ | OLD_PROCESSOR | {"PYTHONPATH": places, "NUMBA_CACHE_DIR": str(tmp_path / "code")}
