@@ -76,7 +76,7 @@ def blocks(plane, size=12):
 def test_the_scene_is_recovered(tmp_path, pattern):
     """Centre to corner, each channel: 0.1 % and noise; the colour of a neutral scene is the same everywhere."""
     project = make_project(tmp_path / "project", pattern, lights=2)
-    project.run("results/lights/sky/vignetting.tsv")
+    project.run("results/lights/sky/vignetting.tsv", *[f"results/lights/sky/L{index}_rgb.fits" for index in range(2)])
     cfa = ColorFilterArray.from_name(pattern)
     planes = []
     for index in range(2):
