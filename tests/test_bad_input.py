@@ -206,7 +206,11 @@ CASES = {
     "subset without frames": (setting("sets/first/subsets/C", {"rotation": 3}), "subsets.C", "slice"),
     "misspelt key": (setting("sets/first/subset", {}), "subset", "did you mean `subsets`"),
     "neither number nor word": (setting("bands", "2"), "bands", "integer"),
-    "results that no folder can be": (setting("pathvars", {"results": "x" * 256}), "pathvars.results", "no folder"),
+    "results that no folder can be": (
+        setting("pathvars", {"results": "x" * 256}),
+        "pathvars.results",
+        "not a possible folder name",
+    ),
     "results at home": (setting("pathvars", {"results": "~/flats"}), "pathvars.results", "write the home folder out"),
     "no patterns": (setting("sets/first/frames", []), "sets.first.frames", "array that is not empty"),
     "link to a frame that is not there": (break_link, "second/DSC2.dng", "a broken link"),
