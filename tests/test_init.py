@@ -407,7 +407,7 @@ def test_masters(tmp_path):
     assert "divided by a flat already" in found.unusable["calibrated/c0.fits"]
     write_night(tmp_path, "Bias", "bias")
     proposed, _ = proposed_of(tmp_path)
-    assert proposed.sets[0].bias[0].folder == "Bias" and "made of 50 frames" in proposed.unused[master]
+    assert proposed.sets[0].bias[0].folder == "Bias" and "made from 50 frames" in proposed.unused[master]
 
 
 def test_what_header_name_and_pixels_say_is_weighed(tmp_path):
