@@ -11,6 +11,7 @@ from flatfield.files.fits import read_image, read_planes
 from flatfield.measure import angles, lamp_errors, zernike
 from flatfield.measure.blocks import average_channels
 from flatfield.measure.illumination import compare_channels, solve_channel, solve_illumination
+from flatfield.measure.illumination_maps import map_subsets
 from flatfield.measure.lamp_blocks import Blocks
 from flatfield.measure.lamp_terms import told_terms
 from flatfield.measure.moved_dust import find_moved
@@ -423,3 +424,25 @@ def test_one_angle_is_not_solvable_and_the_run_goes_on(tmp_path):
     assert all(row["percent"] == "not determined" and "one angle" in row["reason"] for row in terms_of(project))
     response, flat = (read_image(project.path(f"a/{name}.fits"))[0] for name in ("response", "flat_cfa"))
     np.testing.assert_array_equal(response, flat)
+
+
+def test_maps_of_a_pan_over_the_sky_leave_nothing():
+    """The camera turned to the right about the vertical, computed with vectors; a plain shift leaves 0.1 % and more."""
+    mono, field, aim = ColorFilterArray.from_name("MONO"), 0.9, 0.25
+    x, y = coordinates(240, 360)
+    turn = np.arctan(field * aim)
+    right, ahead = field * x * np.cos(turn) + np.sin(turn), np.cos(turn) - field * x * np.sin(turn)
+    seen = {"A": (x, y), "B": (right / ahead / field, y / ahead)}
+    subsets = [
+        Mosaic(np.exp(log_source(SOURCE, *places, 0)).astype(np.float32), mono, fits.Header({"SUBSET": name}))
+        for name, places in seen.items()
+    ]
+    terms = [
+        {"channel": "ALL", "n": n, "m": abs(m), "kind": "sin" if m < 0 else "cos", "percent": str(100 * value)}
+        for (n, m), value in SOURCE.items()
+    ]
+    geometry = [{"subset": "B", "quantity": "aim_x", "found": str(aim)}]
+    flat = Mosaic(np.ones((240, 360), np.float32), mono, fits.Header())
+    for known, least, most in ((field, 0, 0.02), (0.0, 0.1, 10)):
+        remains = map_subsets(subsets, flat, terms, geometry, 12, 0, known)[2][1][1]
+        assert least <= np.abs(remains).max() < most

@@ -1,5 +1,6 @@
 """Plot the light source as each subset saw it, what was found, what remains, and what is not known."""
 
+from flatfield.files.fits import read_image
 from flatfield.files.job import run
 from flatfield.files.tables import read_table
 from flatfield.measure.illumination_maps import map_subsets, map_truth, map_unknown
@@ -25,7 +26,9 @@ def main(subsets, terms, geometry, source, response, plot, title, truth=None):
     """
     flat = read_mosaic(response)
     size, channel = plotted_size(flat.shape, flat.cfa), len(flat.cfa.channels) // 2  # green has the least noise
-    rows = map_subsets(map(read_mosaic, subsets), flat, read_table(terms), read_table(geometry), size, channel)
+    field = read_image(source)[1].get("FIELD", 0.0)
+    tables = read_table(terms), read_table(geometry)
+    rows = map_subsets(map(read_mosaic, subsets), flat, *tables, size, channel, field)
     unknown = map_unknown(source, flat.cfa, size, channel)
     if truth:
         rows.append(map_truth(source, truth, flat.cfa, size, channel))

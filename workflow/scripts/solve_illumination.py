@@ -45,7 +45,8 @@ def main(
     write_table(cross, found.cross, CROSS_COLUMNS)
     write_table(geometry, found.geometry, GEOMETRY_COLUMNS)
     planes = {None: found.source, "UNCERT": found.source_error, "HIDDEN": found.hidden}
-    write_fits(source, [image_hdu(plane, name=name, unit="percent") for name, plane in planes.items()])
+    cards = {"field": (field, "tangent of axis to corner: aims turn")} if field else {}
+    write_fits(source, [image_hdu(plane, name=name, unit="percent", **cards) for name, plane in planes.items()])
     planes = {None: found.blocks[0], "UNCERT": found.blocks[1]}
     write_fits(blocks, [image_hdu(plane, name=name, unit="") for name, plane in planes.items()])
     write_mosaic(response, found.response)

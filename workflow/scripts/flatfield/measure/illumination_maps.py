@@ -13,7 +13,7 @@ from flatfield.measure.zernike import evaluate_terms
 SHOWN_AIM = 0.03
 
 
-def map_subsets(subsets, flat, terms, geometry, size, channel):
+def map_subsets(subsets, flat, terms, geometry, size, channel, field=0.0):
     """Maps of the light source of each subset, percent.
 
     Parameters
@@ -26,6 +26,8 @@ def map_subsets(subsets, flat, terms, geometry, size, channel):
     size : int
         Side of a block, pixels.
     channel : int
+    field : float
+        See `flatfield.measure.poses.Poses`.
 
     Returns
     -------
@@ -47,7 +49,7 @@ def map_subsets(subsets, flat, terms, geometry, size, channel):
         with np.errstate(all="ignore"):
             ratio = average_channels(subset.value, flat.cfa, size)[channel] / response
         before = 100 * (ratio / np.nanmedian(ratio) - 1)
-        model = 100 * np.expm1(evaluate_terms(kinds, *place(x, y, angle, aim)) @ coefficients)
+        model = 100 * np.expm1(evaluate_terms(kinds, *place(x, y, angle, aim, field)) @ coefficients)
         rest = 100 * ((1 + before / 100) / (1 + model / 100) - 1)
         aimed = f", aimed at {aim[0]:.2g}, {aim[1]:.2g}" if max(map(abs, aim)) >= SHOWN_AIM else ""
         seen.append((f"{name}, camera at {angle:.3g}°{aimed}", before))
