@@ -63,17 +63,17 @@ async function start() {
     const lowest = percentile(sorted, 0), highest = percentile(sorted, 100);
     const box = document.querySelector(`[data-group="${index}"]`);
     const [low, high] = box.querySelectorAll("input");
-    const told = box.querySelector("output");
+    const output = box.querySelector("output");
     const span = highest - lowest || 1;
-    const tell = () => {
+    const describe = () => {
       low.value = (1000 * (mapper.low - lowest)) / span;
       high.value = (1000 * (mapper.high - lowest)) / span;
-      told.value = `${show(mapper.low)} to ${show(mapper.high)}`;
+      output.value = `${show(mapper.low)} to ${show(mapper.high)}`;
     };
     const limit = (from, to) => {
       if (to <= from) to = from + span / 1000;
       mapper.setv({ low: from, high: to });
-      tell();
+      describe();
     };
     low.oninput = () => limit(Math.min(lowest + (span * low.value) / 1000, mapper.high - span / 1000), mapper.high);
     high.oninput = () => limit(mapper.low, Math.max(lowest + (span * high.value) / 1000, mapper.low + span / 1000));
@@ -84,7 +84,7 @@ async function start() {
         if (group.signed) [from, to] = [-Math.max(-from, to), Math.max(-from, to)];
         limit(from, to);
       };
-    tell();
+    describe();
   });
 
   // values under the cursor
