@@ -147,24 +147,6 @@ def image_hdu(data, header=None, name=None, unit="DN", **cards):
     return fits.ImageHDU(data, header, name=name)
 
 
-def combined_hdus(arrays, header, layout):
-    """HDUs of a combination: the mosaic, its standard error ``UNCERT``, and ``NUSED`` where that varies.
-
-    Parameters
-    ----------
-    arrays : dict
-        value, error and used, as `flatfield.combine.methods.combine_stack` returns them, DN; used may be left out.
-    header, layout : astropy.io.fits.Header
-        Of the mosaic, and of what belongs to its pixels.
-    """
-    hdus = [
-        image_hdu(arrays["value"], header),
-        image_hdu(arrays["error"], layout, "UNCERT", utype="StdDevUncertainty"),
-    ]
-    used = arrays.get("used", np.empty(0))
-    return hdus + ([image_hdu(used, layout, "NUSED")] if used.size else [])
-
-
 def write_fits(path, hdus):
     """Write HDUs with CHECKSUM and DATASUM, complete or not at all; equal input gives equal bytes.
 
