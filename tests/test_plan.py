@@ -229,3 +229,16 @@ def test_threads_and_memory():
     assert Machine(8, 0).job_mb(100, attempt=3) == 100
     with pytest.raises(ConfigurationError, match="none that is used"):
         Machine(8, 1000).arrays_mb(records[:1], paths, 2)
+
+
+def test_files_that_one_job_writes_of_a_light(plan):
+    """What is listed together, the rest one by one; FITS lights have no DNG."""
+    listed = ["mosaic", "dng", "picture"]
+    jobs = {end: (names, sorted(files)) for end, (names, files) in plan(apply__products=listed).exports.items()}
+    assert jobs == {"": ("night", ["dng", "picture"]), "_rgb": ("night", ["rgb"]), "_tiff": ("night", ["tiff"])}
+    exposed = plan(lights__night__frames="frames/1.fits", apply__products=["mosaic", "dng", "rgb"])
+    assert {end: sorted(files) for end, (_, files) in exposed.exports.items()} == {
+        **{"_fits": ["rgb"], "_fits_tiff": ["tiff"], "_fits_picture": ["picture"]}
+    }
+    assert plan(apply__products=["mosaic"]).exports.keys() == {"_rgb", "_tiff", "_dng", "_picture"}
+    assert plan(apply={"light": "picture"}).exports == {}

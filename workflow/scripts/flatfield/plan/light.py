@@ -148,6 +148,11 @@ class Light:
         return any(map(is_fits, self.frames.values()))
 
     @property
+    def kinds(self):
+        """Kinds of products that can be made of it: a DNG of camera raws only."""
+        return [kind for kind in ENDINGS if not (kind == "dng" and self.is_fits)]
+
+    @property
     def shown(self):
         """Frames with figures: all of a few, of many the first, one in the middle and the last."""
         stems = list(self.frames)
@@ -168,9 +173,7 @@ class Light:
     def products(self):
         """All that is made of the light."""
         if self.is_linear:
-            endings = [
-                ENDINGS[kind] for kind in self.config["apply"]["products"] if not (kind == "dng" and self.is_fits)
-            ]
+            endings = [ENDINGS[kind] for kind in self.kinds if kind in self.config["apply"]["products"]]
         else:
             endings = [] if self.is_picture else ["_rgb.fits", ".png"]
         products = [self.path(f"{stem}{ending}") for stem in self.frames for ending in endings]

@@ -116,18 +116,15 @@ class Plan:
 
         One job writes what `apply.products` lists, of raws and (without DNG) of FITS lights; others are made on demand.
         """
-        listed = self.config["apply"]["products"]
-        files = {
-            kind: f"{RESULTS}/lights/{{light}}/{{frame}}{end}" for kind, end in ENDINGS.items() if kind != "mosaic"
-        }
+        listed, stem = self.config["apply"]["products"], f"{RESULTS}/lights/{{light}}/{{frame}}"
         found = {}
-        for of_fits in (False, True):
-            names = [light.name for light in self.lights.values() if light.is_linear and light.is_fits == of_fits]
-            lights, end = configuration.alternatives(names), "_fits" if of_fits else ""
-            chosen = {kind: path for kind, path in files.items() if not (kind == "dng" and of_fits)} if names else {}
-            made = {kind: path for kind, path in chosen.items() if kind in listed}
-            found |= {end: (lights, made)} if made else {}
-            found |= {f"{end}_{kind}": (lights, {kind: chosen[kind]}) for kind in chosen if kind not in made}
+        for end, of_fits in (("", False), ("_fits", True)):
+            lights = [light for light in self.lights.values() if light.is_linear and light.is_fits == of_fits]
+            names = configuration.alternatives(light.name for light in lights)
+            files = {kind: f"{stem}{ENDINGS[kind]}" for light in lights for kind in light.kinds if kind != "mosaic"}
+            made = {kind: path for kind, path in files.items() if kind in listed}
+            found |= {end: (names, made)} if made else {}
+            found |= {f"{end}_{kind}": (names, {kind: files[kind]}) for kind in files if kind not in made}
         return found
 
     @property
