@@ -13,6 +13,9 @@ PANEL_COLUMNS = 500
 BLOCKS_ACROSS = 24
 #: Percentiles that the colour scale spans: a hot pixel must not decide it.
 PERCENTILES = (0.5, 99.5)
+#: Rows of panels, inches: width of a panel; room at the left, for a colour bar, between panels without one, at the top
+#: of the figure, above each panel (its title), and at the bottom.
+PANEL_WIDTH, LEFT, BESIDE, SPACE, TOP, ABOVE, BELOW = 3.3, 0.8, 1.15, 0.25, 0.5, 0.4, 0.6
 #: Width of a figure below which its title is cut, inches.
 MINIMUM_WIDTH = 5.5
 NOISE_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)  # percent
@@ -37,19 +40,10 @@ def plot_rows(path, title, rows):
     """
     columns = max(len(row["panels"]) for row in rows)
     shape = rows[0].get("shape", rows[0]["panels"][0][1].shape[:2])
-    width = 4.6
-    height = (width - 1.3) * shape[0] / shape[1]
-    figure = Figure(
-        figsize=(max(width * columns, MINIMUM_WIDTH), (height + 0.35) * len(rows) + 0.9), layout="compressed"
-    )
-    axes = figure.subplots(len(rows), columns, sharex=True, sharey=True, squeeze=False)
-    figure.suptitle(title, fontsize="x-large", parse_math=False)
+    figure, axes = _grid(len(rows), columns, shape, SPACE if all(row["shared"] for row in rows) else BESIDE)
+    figure.suptitle(title, y=1 - 0.12 / figure.get_figheight(), fontsize="x-large", parse_math=False)
     for row, row_axes in zip(rows, axes, strict=True):
         _draw_row(figure, row, row_axes)
-    for axis in axes[:, 0]:
-        axis.set_ylabel("row")
-    for axis in axes[-1]:
-        axis.set_xlabel("column")
     save(figure, path)
 
 
@@ -250,6 +244,28 @@ def plot_diagnosis(path, title, tiles, channels, known, verdicts, unit):
     save(figure, path)
 
 
+def _grid(count, columns, shape, space):
+    """Figure with rows of panels in the form of a frame, which share their axes, and room for titles and bars.
+
+    The places are computed: matplotlib's layout engines draw all labels to find them, which takes longer than the rest.
+    """
+    width, height = PANEL_WIDTH, PANEL_WIDTH * shape[0] / shape[1]
+    size = LEFT + columns * (width + space) - space + BESIDE, TOP + count * (height + ABOVE) + BELOW
+    size = max(size[0], MINIMUM_WIDTH), size[1]
+    figure, axes = Figure(figsize=size), np.empty((count, columns), object)
+    for i, j in np.ndindex(count, columns):
+        bottom = BELOW + (count - 1 - i) * (height + ABOVE)
+        place = (LEFT + j * (width + space)) / size[0], bottom / size[1], width / size[0], height / size[1]
+        axis = figure.add_axes(place, sharex=axes[0, 0], sharey=axes[0, 0])
+        axis.tick_params(labelbottom=i == count - 1, labelleft=j == 0)
+        axes[i, j] = axis
+    for axis in axes[:, 0]:
+        axis.set_ylabel("row")
+    for axis in axes[-1]:
+        axis.set_xlabel("column")
+    return figure, axes
+
+
 def _draw_row(figure, row, axes):
     images = [image if "shape" in row else shrink(image) for _, image in row["panels"]]
     measured = [image for image in images if image.ndim == 2]
@@ -257,15 +273,16 @@ def _draw_row(figure, row, axes):
     for axis, image, (title, original) in zip(axes, images, row["panels"], strict=False):
         rows, columns = row.get("frame") or row.get("shape", original.shape[:2])
         extent = (-0.5, columns - 0.5, rows - 0.5, -0.5)
-        axis.set_title(title, parse_math=False)
+        axis.set_title(title, y=1, parse_math=False)
         if image.ndim == 3:
             axis.imshow(image, extent=extent)
             continue
         low, high = shared if row["shared"] else color_limits(image, row["signed"])
         colors = DIFFERENCE_COLORS if row["signed"] else IMAGE_COLORS
         drawn = axis.imshow(image, extent=extent, cmap=colors, vmin=low, vmax=high, interpolation="nearest")
-        bar = axis.inset_axes([1.03, 0, 0.05, 1])  # beside the panel, as high as it is
-        figure.colorbar(drawn, cax=bar, label=row["unit"], extend="both")
+        if not row["shared"] or axis is axes[len(images) - 1]:  # one scale has one bar
+            bar = axis.inset_axes([1.03, 0, 0.05, 1])  # beside the panel, as high as it is
+            figure.colorbar(drawn, cax=bar, label=row["unit"], extend="both")
     for axis in axes[len(images) :]:
         axis.remove()
 
