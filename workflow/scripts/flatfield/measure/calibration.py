@@ -127,7 +127,12 @@ def divide(light, flat):
     >>> divide(np.array([1, 1], np.float32), np.array([0.5, 0], np.float32))
     array([ 2., nan], dtype=float32)
     """
-    return np.divide(light, flat, out=np.full(light.shape, np.nan, np.float32), where=flat > 0)
+    with np.errstate(all="ignore"):
+        result = np.divide(light, flat, dtype=np.float32)
+    unknown = ~(flat > 0)
+    if unknown.any():
+        result[unknown] = np.nan
+    return result
 
 
 #: Side of the box, in pixels of one colour, whose mean is the signal that photon noise is taken from.
@@ -312,7 +317,8 @@ def mask_light(value, flat, saturated, lowest_flat):
     numpy.ndarray, uint8, ``(rows, columns)``
         Sum of `MASKED_FLAT`, `MASKED_SATURATED` and `MASKED_UNKNOWN` (not finite).
     """
-    mask = np.where(flat >= lowest_flat, 0, MASKED_FLAT).astype(np.uint8)
-    mask[saturated] |= MASKED_SATURATED
-    mask[~np.isfinite(value)] |= MASKED_UNKNOWN
+    marks = (~(flat >= lowest_flat), MASKED_FLAT), (saturated, MASKED_SATURATED), (~np.isfinite(value), MASKED_UNKNOWN)
+    mask = np.zeros(flat.shape, np.uint8)
+    for where, mark in marks:
+        mask |= where.view(np.uint8) * np.uint8(mark)
     return mask

@@ -11,7 +11,7 @@ import numpy as np
 
 from flatfield.measure.cause_model import MOVES, PEDESTAL_SIZES, PEDESTALS, PLAIN, Hypothesis, Linear, Point
 from flatfield.measure.evidence import weigh
-from flatfield.measure.models import fit_free_radial
+from flatfield.measure.radial_models import fit_free_radial
 from flatfield.measure.sky_families import Family, sky_families
 
 #: Terms of the radial function by which a vignetting is moved: more would not go on beyond the frame.

@@ -88,9 +88,10 @@ class LightFrame:
         for i, j, color in self.cfa.phases():
             channel, part = CHANNEL_OF_COLOR[color], np.s_[i::p, j::p]
             if self.saturations[channel] is not None:
-                saturated[part] = self.frame.mosaic[part] >= self.saturations[channel]
-                raised = np.fmax(value[part], self.saturated_signals[channel])
-                value[part] = np.where(saturated[part], raised, value[part])
+                here = self.frame.mosaic[part] >= self.saturations[channel]
+                if here.any():
+                    saturated[part] = here
+                    value[part][here] = np.fmax(value[part][here], self.saturated_signals[channel])
         return saturated
 
 

@@ -4,7 +4,6 @@ import re
 
 import numpy as np
 
-from flatfield.combine.methods import scatter_of_master
 from flatfield.files.tables import number_of
 from flatfield.measure.calibration import FAINT
 from flatfield.raw.cfa import CHANNEL_OF_COLOR
@@ -34,6 +33,8 @@ def frame_variances(master):
     list of float, or None
         Variance for each channel, DN^2; None where a single frame does not show it.
     """
+    from flatfield.combine.methods import scatter_of_master  # loads compiled code, which most lights do without
+
     count, options = int(master.header.get("NCOMBINE", 0)), {"method": master.header.get("COMBINE", "")}
     for line in master.header.get("HISTORY", []):
         found = PARAMETER.match(str(line))

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import binary_dilation, label, median_filter
 
-from flatfield.measure.models import DEGREES, _enough, fit_free_radial, fit_polynomial
+from flatfield.measure.models import DEGREES, _enough, fit_polynomial
+from flatfield.measure.radial_models import fit_free_radial
 from flatfield.raw.cfa import CHANNEL_OF_COLOR
 from flatfield.raw.robust import SIGMA_PER_MAD
 
