@@ -1,9 +1,8 @@
-"""Measure this project against decoding alone, Siril, ccdproc and the notebook: `make bench`.
+"""Measure the whole workflow beside an older commit, decoding alone, Siril, ccdproc and the notebook: `make bench`.
 
-Frames are simulated once, in resources/bench (9 GB). Each program runs in a process of its own, several times in a
-row after a run that does not count; the median of the wall times and the largest memory are kept. Writes results.md
-and growth.png beside this file. With `--tiny FOLDER` each measurement is made once, with small frames and everything
-in that folder: whether it still works.
+Frames are simulated once, in resources/bench (15 GB). Writes results.md and growth.png beside this file. `BASE=commit`
+in the environment measures that commit beside this one. With `--tiny FOLDER` each measurement is made once, with small
+frames and everything in that folder: whether it still works.
 """
 
 import argparse
@@ -12,244 +11,245 @@ import platform
 import shutil
 import subprocess
 import sys
-import time
 from datetime import date
+from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from statistics import median
-from threading import Timer
 
-import yaml
+import usage
 from matplotlib.figure import Figure
+from projects import ROOT, SETS, Project, check_out, compress, copy, link, machine, own_settings, pretend, simulate
 
 HERE = Path(__file__).parent
-ROOT = HERE.parent
 SCRATCH = ROOT / "resources/bench"
 RESULTS = HERE
-BIN = Path(sys.executable).parent
-REPEATS = int(os.environ.get("REPEATS", 3))
-SETS = ("indoors", "outdoors", "outdoors_f4")
-SHAPES = {3: (1416, 2120), 12: (2840, 4244), 48: (5680, 8488)}  # megapixels: visible rows and columns
-METHODS = ("median", "mean")
+BASE = os.environ.get("BASE")
+SHAPES = {3: (1416, 2120), 12: (2840, 4244)}  # megapixels: visible rows and columns
+#: Frames of each of three subsets, and of a set of few; lights; lights of which a run is only planned.
+FRAMES, FEW, LIGHTS, PLANNED = 30, 4, 20, 500
+#: Targets of the runs, by default all.
+TARGETS = ()
 PACKAGES = ("numpy", "numba", "rawpy", "snakemake", "ccdproc")
-COUNTS = (10, 30, 90, 300)
-#: Frames of a subset in the demo's sets; targets of the measured run of the workflow, by default all.
-FRAMES, TARGETS = 30, ()
-SIRIL = """requires 1.0.0
+#: Jobs of a set whose time is bounded.
+JOBS = {"inspection": "inspected", "debayered median": "flat", "noise": "noise", "light source": "illumination"}
+MASTERS = """requires 1.0.0
 setcpu 2
 cd {folder}/frames
-convert flat {form} -out=../work
+convert flat -fitseq -out=../work
 cd ../work
-stack flat {stack} -out=master
+stack flat med -norm=mul -out=master
+close
+"""
+CALIBRATION = """requires 1.0.0
+setcpu 2
+cd {folder}/frames
+convert light -fitseq -out=../work
+cd ../work
+preprocess light -flat={master} -cfa
 close
 """
 
 
-def measure(command, repeats=REPEATS, before=None, limit=1800):
-    """Median wall time (s) and largest memory (MB) of a command; one that hangs is killed and started again."""
-    command = [str(part) for part in command]
-    seconds, memory, wanted = [], [], repeats + (repeats > 1)
-    while len(seconds) < wanted:
-        if before:
-            before()
-        start = time.perf_counter()
-        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        process = subprocess.Popen(command, cwd=ROOT, **streams)
-        watch = Timer(limit, process.kill)
-        watch.start()
-        output = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        took = time.perf_counter() - start
-        process.returncode = status
-        watch.cancel()
-        if took >= limit:
-            print(f"killed after {limit} s: {' '.join(command)[:120]}", flush=True)
-            continue
-        if status:
-            sys.exit(f"{' '.join(command)[:300]} failed:\n{output.decode()[-3000:]}")
-        seconds.append(took)
-        memory.append(usage.ru_maxrss / 1000)
-    seconds = seconds[-repeats:]
-    print(f"{median(seconds):7.2f} s {max(memory):6.0f} MB  {' '.join(command)[:120]}", flush=True)
-    return median(seconds), max(memory)
+def measure_run(project, code=ROOT, targets=None, **options):
+    """A run from nothing, or what `before` leaves."""
+    chosen = [project.results / target for target in (TARGETS or targets or ())]
+    options = {"before": project.clean, "written": project.results} | options
+    return usage.measure(project.command(code, "--quiet", "all", "--", *chosen), ROOT, **options)
 
 
-def start(command, **options):
-    """Run what is not measured."""
-    subprocess.run([str(part) for part in command], check=True, cwd=ROOT, **options)
-
-
-def program(name, *arguments, repeats=REPEATS):
-    """Measure one of programs.py."""
-    return measure([sys.executable, HERE / "programs.py", name, *arguments], repeats)
-
-
-def ours(rule, options, frames):
-    """Measure the script of a rule; the table that it needs is made before."""
-    work = SCRATCH / "work"
-    work.mkdir(exist_ok=True)
-    inspect = [sys.executable, HERE / "programs.py", "ours", "inspect_frames", options, work / "inspected.tsv", *frames]
-    start(inspect, stdout=subprocess.DEVNULL)
-    return program("ours", rule, options, work / "out.fits", *frames)
-
-
-def siril(frames, stack):
-    """Measure the faster of Siril's forms of a sequence."""
-    folder, results = SCRATCH / "siril", []
-    for form in ("-fitseq", ""):
-        shutil.rmtree(folder, ignore_errors=True)
-        (folder / "frames").mkdir(parents=True)
-        for frame in frames:
-            (folder / "frames" / Path(frame).name).symlink_to(frame)
-        (folder / "stack.ssf").write_text(SIRIL.format(folder=folder, form=form, stack=stack))
-        clean = lambda: shutil.rmtree(folder / "work", ignore_errors=True)  # noqa: E731
-        settings = [
-            f"{name}={SCRATCH / 'settings'}" for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
-        ]  # its own
-        results.append(
-            measure(["env", *settings, "siril-cli", "-d", folder, "-s", folder / "stack.ssf"], before=clean, limit=120)
-        )
-        if not list((folder / "work").glob("master*")):  # its log reports success even when nothing ran
-            sys.exit(f"Siril left no master: {stack}")
-        shutil.rmtree(folder)
-    return min(results)
-
-
-def configure(name, folder, shape, sets, frames):
-    """Write a configuration of the demo's sets at a size; its path."""
-    (SCRATCH / name).mkdir(parents=True, exist_ok=True)
-    path = SCRATCH / name / "config.yaml"
-    subsets = {
-        label: {"slice": f"{i * frames}:{(i + 1) * frames}", "rotation": 90 * i} for i, label in enumerate("ABC")
+def measure_workflow(codes, flats, lights):
+    """Whole runs of all sizes, by name and checkout; and the processor time of jobs of one set."""
+    sets = {name: copy(flats, SCRATCH / "sets" / name, len(flats), number) for number, name in enumerate(SETS)}
+    one = {"one": sets["one"]}
+    few = {"one": link(flats, SCRATCH / "few", 3 * FEW)}
+    many = copy(lights, SCRATCH / "lights", LIGHTS)
+    projects = {
+        "three sets, two lights": Project(SCRATCH / "three", sets, FRAMES, lights[0].parent),
+        "one set": Project(SCRATCH / "one", one, FRAMES),
+        "one set of few frames": Project(SCRATCH / "few_one", few, FEW),
     }
-    config = {
-        "raw_root": str(SCRATCH / folder / "demo"),
-        "sets": {each: {"frames": f"{each}/*.dng", "subsets": subsets} for each in sets},
-        "demo": {"rows": shape[0], "columns": shape[1], "frames": frames},
-        "pathvars": {"resources": str(SCRATCH / folder), "results": str(SCRATCH / name / "results")},
-    }
-    path.write_text(yaml.safe_dump(config))
-    return path
+    found, jobs = {}, {}
+    for name, code in codes.items():
+        measure_run(projects["one set of few frames"], code)  # compiles what is compiled once
+        for title, project in projects.items():
+            found[title, name] = measure_run(project, code)
+        jobs[name] = {job: projects["one set"].seconds_of(f"one/{log}.log") for job, log in JOBS.items()}
+        found["lights", name], _ = measure_lights(code, few, many)
+        jobs[name]["report"] = SCRATCH / "lights_all/results/report.html"
+        jobs[name]["report"] = jobs[name]["report"].stat().st_size / 1e6 if jobs[name]["report"].exists() else None
+        planned = Project(SCRATCH / "planned", few, FEW, pretend(SCRATCH / "planned_lights", PLANNED))
+        found["plan", name] = usage.measure(planned.command(code, "-n", "--quiet", "all"), ROOT, before=planned.clean)
+    products = [f"{name}/{product}.fits" for name in SETS for product in ("flat_cfa", *(f"subsets/{s}" for s in "ABC"))]
+    found["masters", "ours"] = measure_run(projects["three sets, two lights"], targets=products)
+    return found, jobs, sets
 
 
-def snakemake(config, *arguments):
-    return [BIN / "snakemake", "--cores", "2", "--configfile", config, *arguments]
+def measure_lights(code, sets, lights, products=None):
+    """All lights of a set that is there: with this usage goes that of planning the same run once more."""
+    project = Project(SCRATCH / "lights_all", sets, FEW, lights, products)
+    project.clean()
+    measure_run(project, code, targets=["one/noise.tsv", "one/illumination.tsv", "one/stats.tsv"], before=None)
+    targets = [f"lights/sky/{path.stem}.fits" for path in sorted(lights.glob("*.dng"))] if products else None
+    whole = measure_run(project, code, targets=targets, before=None, written=project.results / "lights")
+    return whole, measure_run(project, code, targets=targets, before=None)
 
 
-def simulate(name, shape, sets, frames):
-    """Frames of the demo's sets at a size, made by the workflow's own rule; paths by set."""
-    folder = SCRATCH / name / "demo"
-    first = [folder / each / "DSC00001.dng" for each in sets]
-    command = snakemake(configure(name, name, shape, sets, frames), "--quiet", "all", "--", *first)
-    start(command)
-    return {each: [str(path) for path in sorted((folder / each).glob("*.dng"))] for each in sets}
+def measure_compressed(flats):
+    """A set of compressed frames, and decoding these once."""
+    folder = compress(flats, SCRATCH / "compressed")
+    frames = sorted(folder.glob("*.dng"))
+    return measure_run(Project(SCRATCH / "compressed_one", {"one": folder}, FRAMES)), program("decode", *frames)
 
 
-def repeat_frames(frames, count):
-    """As many frames as asked for: links to those that there are."""
-    folder = SCRATCH / "links"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    paths = [folder / f"DSC{index:05d}.dng" for index in range(count)]
-    for index, path in enumerate(paths):
-        path.symlink_to(frames[index % len(frames)])
-    return [str(path) for path in paths]
-
-
-def measure_growth(frames):
-    """Time and memory by the number of frames, and by that of pixels of ten frames."""
+def measure_growth(flats, sets, lights):
+    """Whole runs by the number of frames, pixels, sets and lights."""
     rows = []
-    for count in COUNTS:
-        linked = repeat_frames(frames, count)
-        rows.append(("frames", count, *(ours("combine_subset", f"{method},channel", linked) for method in METHODS)))
-    rows.append(
-        ("frames, 1 GB allowed", COUNTS[-1], *(ours("combine_subset", f"{m},channel,1000", linked) for m in METHODS))
-    )
+    for count in dict.fromkeys((FEW, max(FRAMES // 3, FEW), FRAMES)):
+        folder = link(flats, SCRATCH / "growing", 3 * count)
+        rows.append(("frames", 3 * count, measure_run(Project(SCRATCH / "growth", {"one": folder}, count))))
     for megapixels, shape in SHAPES.items():
-        sized = simulate(f"{megapixels}mp", shape, ["outdoors"], 4)["outdoors"][:10]
-        rows.append(("megapixels", megapixels, *(ours("combine_subset", f"{m},channel", sized) for m in METHODS)))
+        small, _ = simulate(SCRATCH / f"{megapixels}mp", shape, FEW)
+        folder = link(small, SCRATCH / "growing", 3 * FEW)
+        rows.append(("megapixels", megapixels, measure_run(Project(SCRATCH / "growth", {"one": folder}, FEW))))
+    for count in (1, 2, 3):
+        chosen = {name: link(sorted(sets[name].glob("*.dng"))[: 3 * FEW], SCRATCH / f"few_{name}", 3 * FEW)
+                  for name in SETS[:count]}  # fmt: skip
+        rows.append(("sets", count, measure_run(Project(SCRATCH / "growth", chosen, FEW))))
+    few = {"one": link(flats, SCRATCH / "few", 3 * FEW)}
+    for count in (1, max(LIGHTS // 2, 1), LIGHTS):
+        folder = link(sorted((SCRATCH / "lights").glob("*.dng")), SCRATCH / "growing_lights", count)
+        rows.append(("lights", count, measure_run(Project(SCRATCH / "growth", few, FEW, folder))))
     return rows
 
 
-def measure_workflow(shape):
-    """The whole workflow on three sets of 90 frames, and a run with nothing to do."""
-    config = configure("workflow", "full", shape, SETS, FRAMES)
-    results = SCRATCH / "workflow/results"
-    clean = lambda: shutil.rmtree(results, ignore_errors=True)  # noqa: E731
-    whole = measure(snakemake(config, "--", *(results / target for target in TARGETS)), 1, clean)
-    return whole, measure(snakemake(config, "-n", "--", *(results / target for target in TARGETS)))
+def program(name, *arguments):
+    """Measure one of programs.py."""
+    return usage.measure([sys.executable, HERE / "programs.py", name, *arguments], ROOT)
+
+
+def siril(frames, script, **values):
+    """Measure a script of Siril on frames; the folder that it leaves, and what it took."""
+    folder = SCRATCH / "siril"
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "frames").mkdir(parents=True)
+    for frame in frames:
+        (folder / "frames" / Path(frame).name).symlink_to(frame)
+    (folder / "script.ssf").write_text(script.format(folder=folder, **values))
+    command = ["env", *own_settings(SCRATCH / "settings"), "siril-cli", "-d", folder, "-s", folder / "script.ssf"]
+    clean = partial(shutil.rmtree, folder / "work", ignore_errors=True)
+    found = usage.measure(command, ROOT, before=clean, written=folder / "work", limit=300)
+    made = sorted((folder / "work").glob("*"))
+    if not any(path.name.startswith(("master", "pp_")) for path in made):  # its log reports success in any case
+        sys.exit(f"Siril left nothing: {script}")
+    return found, made
+
+
+def measure_siril(sets, lights):
+    """Nine subsets and three masters, and lights."""
+    parts = []
+    for folder in sets.values():
+        frames = sorted(folder.glob("*.dng"))
+        for chosen in (*(frames[i * FRAMES : (i + 1) * FRAMES] for i in range(3)), frames):
+            found, made = siril(chosen, MASTERS)
+            parts.append(found)
+    master = shutil.copyfile(next(path for path in made if path.name.startswith("master")), SCRATCH / "master.fit")
+    of_lights, _ = siril(sorted(copy(lights, SCRATCH / "lights", LIGHTS).glob("*")), CALIBRATION, master=master)
+    wall, cpu, memory, disk = zip(*parts, strict=True)
+    return {"masters": usage.Usage(sum(wall), sum(cpu), max(memory), sum(disk)), "lights": of_lights}
 
 
 def main():
     """Measure everything."""
-    frames = simulate("full", SHAPES[12], SETS, FRAMES)["outdoors"]
-    few, step = frames[:30], frames[::2]
-    took = {"decode 30": program("decode", *few), "decode 90": program("decode", *frames)}
-    for options in ("median,none", "median,channel", "mean,channel", "sigma_clip,channel"):
-        took[f"{options} 30"] = ours("combine_subset", options, few)
-    took["median,none 90"] = ours("combine_subset", "median,none", frames)
-    took["median,channel 90"] = ours("combine_subset", "median,channel", frames)
-    took["debayered 90"] = ours("debayer_flat", "median,channel", frames)
+    codes = {"ours": ROOT} | ({BASE: check_out(BASE, SCRATCH / f"base-{BASE}")} if BASE else {})
+    flats, lights = simulate(SCRATCH / "full", SHAPES[12], FRAMES)
+    found, jobs, sets = measure_workflow(codes, flats, lights)
+    found["decode", "alone"] = program("decode", *flats)
+    few = {"one": link(flats, SCRATCH / "few", 3 * FEW)}
+    alone, again = measure_lights(ROOT, few, copy(lights, SCRATCH / "lights", LIGHTS), ["mosaic"])
+    found["lights, mosaics alone", "ours"], found["nothing to do", "ours"] = alone, again
+    if find_spec("imagecodecs"):
+        found["compressed set", "ours"], found["decode compressed", "alone"] = measure_compressed(flats)
     if shutil.which("siril-cli"):
-        took["siril median 30"] = siril(few, "med -nonorm")
-        took["siril median 90"] = siril(frames, "med -nonorm")
-        took["siril scaled median 90"] = siril(frames, "med -norm=mul")
-        took["siril clip 30"] = siril(few, "rej s 3 3 -norm=mul")
+        for work, taken in measure_siril(sets, lights).items():
+            found[work, "Siril"] = taken
     if find_spec("ccdproc"):
-        took["ccdproc median 30"] = program("ccdproc", *few, repeats=1)
-    took["notebook mosaic 30"] = program("notebook", "mosaic", *few)
-    took["notebook mosaic 90"] = program("notebook", "mosaic", *frames, repeats=1)
-    took["notebook debayered 45"] = program("notebook", "debayered", *step, repeats=1)
-    growth = measure_growth(frames)
-    took["workflow"], took["nothing to do"] = measure_workflow(SHAPES[12])
+        found["median of a subset", "ccdproc"] = program("ccdproc", *flats[:FRAMES])
+    found["median of a subset", "the notebook"] = program("notebook", "mosaic", *flats[:FRAMES])
+    growth = measure_growth(flats, sets, lights)
     draw_growth(growth)
-    (RESULTS / "results.md").write_text(report(took, growth))
+    (RESULTS / "results.md").write_text(report(found, jobs, growth))
 
 
-def report(took, growth):
+def ratios(found, jobs):
+    """Rows of what is wanted: work, against what, value, bound, reached or missed."""
+    rows = []
+
+    def add(work, against, value, limit):
+        if value is not None:
+            reached = "reached" if value <= limit else "missed"
+            rows.append(f"| {work} | {against} | {value:.2f} | at most {limit:g} | {reached} |")
+
+    def ratio(one, other, part="cpu"):
+        return getattr(found[one], part) / getattr(found[other], part) if {one, other} <= set(found) else None
+
+    for title in ("three sets, two lights", "one set of few frames"):
+        for part, word in (("cpu", "processor time"), ("wall", "wall time"), ("disk", "size of the results")):
+            add(
+                f"{title}: {word}",
+                f"commit {BASE}",
+                ratio((title, "ours"), (title, BASE), part),
+                0.5 - (part != "disk") / 6,
+            )
+    decoding = found["decode", "alone"]
+    if ("compressed set", "ours") in found:
+        limit = found["decode compressed", "alone"].cpu + found["one set", "ours"].cpu
+        add(
+            "compressed set",
+            "decoding it once + the set uncompressed",
+            found["compressed set", "ours"].cpu / limit,
+            1.3,
+        )
+    for work, title, seconds in (("a light", "lights", 3), ("its mosaic alone", "lights, mosaics alone", 0.8)):
+        rest = found["nothing to do", "ours"].cpu
+        add(work, "seconds of processor time", (found[title, "ours"].cpu - rest) / LIGHTS, seconds)
+    add("a light: size", "raw", found["lights", "ours"].disk / LIGHTS / raw_size(), 6)
+    add(f"plan of {PLANNED} lights", "seconds", found["plan", "ours"].wall, 15)
+    add(f"report of {LIGHTS} lights", "MB", jobs["ours"]["report"], 15)
+    for job, seconds in (("inspection", 4), ("noise", 6), ("light source", 5)):
+        own = jobs["ours"][job]
+        read = decoding.cpu if job == "inspection" else 0
+        add(f"{job} of {3 * FRAMES} frames", "seconds beyond decoding", own and own - read, seconds)
+    own = jobs["ours"]["debayered median"]
+    add("debayered median", "3 x (decoding + 1 s)", own and own / (3 * (decoding.cpu + 1)), 1)
+    add(
+        "nine subsets and three masters: wall time",
+        "Siril",
+        ratio(("masters", "ours"), ("masters", "Siril"), "wall"),
+        0.5,
+    )
+    add(
+        f"{LIGHTS} lights: wall time", "Siril", ratio(("lights, mosaics alone", "ours"), ("lights", "Siril"), "wall"), 3
+    )
+    return rows
+
+
+def raw_size():
+    """Of one light, MB."""
+    return next((SCRATCH / "lights").resolve().glob("*.dng")).stat().st_size / 1e6
+
+
+def report(found, jobs, growth):
     """Text of results.md."""
-    t, m = ({name: value[i] for name, value in took.items()} for i in (0, 1))
-    notebook = 3 * (3 * t["notebook mosaic 30"] + t["notebook mosaic 90"] + 2 * t["notebook debayered 45"])
-    by_frames = {count: results for kind, count, *results in growth if kind == "frames"}
-    growths = {name: by_frames[COUNTS[-1]][i][0] / by_frames[COUNTS[1]][i][0] / 10 for i, name in enumerate(METHODS)}
-    limit30, limit90 = t["decode 30"] + 1, t["decode 90"] + 1
-    wanted = [
-        ("median of 30 frames", "decoding + 1 s", t["median,none 30"] / limit30, "at most", 1.5),
-        ("scaled median of 30 frames", "decoding + 1 s", t["median,channel 30"] / limit30, "at most", 1.5),
-        ("scaled mean of 30 frames", "decoding + 1 s", t["mean,channel 30"] / limit30, "at most", 2.5),
-        ("scaled sigma_clip of 30 frames", "decoding + 1 s", t["sigma_clip,channel 30"] / limit30, "at most", 2.5),
-        ("debayered scaled median of 90 frames", "decoding + 1 s", t["debayered 90"] / limit90, "at most", 3),
-        ("300 frames against 30, mean", "proportional", growths["mean"], "at most", 1.2),
-        ("300 frames against 30, median", "proportional", growths["median"], "at most", 2),
-        ("median of 30 frames", "the notebook", t["notebook mosaic 30"] / t["median,none 30"], "at least", 10),
-        ("memory of it", "the notebook", m["notebook mosaic 30"] / m["median,none 30"], "at least", 3),
-        (
-            *("debayered median, a frame", "the notebook"),
-            t["notebook debayered 45"] / 45 / (t["debayered 90"] / 90),
-            *("at least", 15),
-        ),
-        (
-            *("memory of it, a frame", "the notebook"),
-            m["notebook debayered 45"] / 45 / (m["debayered 90"] / 90),
-            *("at least", 4),
-        ),
-        ("workflow, 3 sets of 90 frames", "the notebook, same products", notebook / t["workflow"], "at least", 8),
-        ("`snakemake -n`, nothing to do", "seconds", t["nothing to do"], "at most", 4),
-    ]
-    if "siril clip 30" in t:
-        wanted += [
-            ("median of 30 frames", "Siril", t["siril median 30"] / t["median,none 30"], "at least", 2),
-            ("median of 90 frames", "Siril", t["siril median 90"] / t["median,none 90"], "at least", 3),
-            ("scaled sigma_clip of 30 frames", "Siril", t["siril clip 30"] / t["sigma_clip,channel 30"], "at least", 3),
-        ]
+    rows, columns = SHAPES[12]
     lines = [
         "# Speed and memory",
         "",
-        "Made by `make bench`; nothing here is tested, as times depend on the machine. Frames of 2840 x 4244 visible",
-        f"pixels (12 megapixels, 14 bit, uncompressed DNG, 24 MB). Medians of {REPEATS} runs in a row after one that",
-        "does not count (one run of ccdproc, of the notebook's 45 and 90 frames, and of the workflow), each a whole",
-        "process, files in the page cache, two threads where the program can use them.",
+        f"Made by `make bench`{f' with `BASE={BASE}`' if BASE else ''}; nothing here is tested, as times depend on the "
+        f"machine. Frames of {rows} x {columns} visible",
+        f"pixels, 14 bit, DNG; sets of {3 * FRAMES} frames in three subsets, of few: {3 * FEW}; {LIGHTS} lights. Whole "
+        "processes with all that they start,",
+        "each measured once, files in the page cache, two cores; kernels were compiled before.",
         "",
         f"{date.today()}, {machine()}, Python {platform.python_version()}, "
         + ", ".join(f"{name} {version(name)}" for name in PACKAGES if find_spec(name))
@@ -259,54 +259,44 @@ def report(took, growth):
         "",
         "| work | against | measured | wanted | |",
         "| --- | --- | --- | --- | --- |",
-    ]
-    for work, against, value, bound, limit in wanted:
-        reached = value <= limit if bound == "at most" else value >= limit
-        lines.append(f"| {work} | {against} | {value:.2f} | {bound} {limit:g} | {'reached' if reached else 'missed'} |")
-    lines += ["", "## Times and memory", "", "| program and work | s | peak MB |", "| --- | --- | --- |"]
-    lines += [f"| {name} | {seconds:.2f} | {memory:.0f} |" for name, (seconds, memory) in took.items()]
-    lines += [
+        *ratios(found, jobs),
         "",
-        "Names with a comma are this project's: method, scale, number of frames. The memory of the workflow is that",
+        "## Times, memory, disk",
+        "",
+        "The memory is that of the largest process; the disk what the work leaves.",
+        "",
+        "| work | by | processor s | wall s | MB of memory | MB of disk |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
+    for (work, by), taken in found.items():
+        lines.append(f"| {work} | {by} | {taken.cpu:.1f} | {taken.wall:.1f} | {taken.memory:.0f} | {taken.disk:.0f} |")
+    lines += ["", f"Jobs of one set of {3 * FRAMES} frames, seconds of processor time:", ""]
+    lines += [f"| by | {' | '.join(JOBS)} |", f"| --- |{' --- |' * len(JOBS)}"]
+    for by, seconds in jobs.items():
+        lines.append(
+            f"| {by} | {' | '.join('not known' if seconds[job] is None else f'{seconds[job]:.1f}' for job in JOBS)} |"
+        )
+    lines += ["", "## Growth", "", "![processor and wall time by frames, pixels, sets and lights](growth.png)", ""]
+    lines += ["Whole runs, by what grows; the others are one set of few frames without lights.", ""]
+    lines += ["| of | number | processor s | wall s | MB of memory |", "| --- | --- | --- | --- | --- |"]
     lines += [
-        "of Snakemake itself. The notebook's products of the workflow are computed from the rows above: for each of"
+        f"| {kind} | {n} | {taken.cpu:.1f} | {taken.wall:.1f} | {taken.memory:.0f} |" for kind, n, taken in growth
     ]
-    lines += [
-        "3 sets, 3 medians of 30 mosaics, the median of 90, and twice the debayered median of 45 (90 need 26 GB)."
-    ]
-    lines += ["", "## Growth", "", "![time and memory by frames and pixels](growth.png)", ""]
-    lines += ["| of | number | median s | median MB | mean s | mean MB |", "| --- | --- | --- | --- | --- | --- |"]
-    for kind, count, *results in growth:
-        cells = " | ".join(f"{seconds:.2f} | {memory:.0f}" for seconds, memory in results)
-        lines.append(f"| {kind} | {count} | {cells} |")
     return "\n".join(lines) + "\n"
 
 
 def draw_growth(growth):
-    """Time and memory by the number of frames, and of pixels."""
-    figure = Figure(figsize=(9, 6), layout="constrained")
-    for row, (kind, label) in enumerate(
-        (("frames", "frames of 12 megapixels"), ("megapixels", "megapixels, 10 frames"))
-    ):
-        chosen = [each for each in growth if each[0] == kind]
-        for column, quantity in enumerate(("wall time, s", "peak memory, MB")):
-            axis = figure.add_subplot(2, 2, 2 * row + column + 1)
-            for index, method in enumerate(METHODS):
-                axis.plot(
-                    [each[1] for each in chosen], [each[2 + index][column] for each in chosen], "o-", label=method
-                )
-            axis.set(xlabel=label, ylabel=quantity, xlim=(0, None), ylim=(0, None))
-            axis.grid(alpha=0.3)
-            axis.legend()
+    """Processor and wall time by what grows."""
+    figure = Figure(figsize=(11, 3.2), layout="constrained")
+    kinds = list(dict.fromkeys(kind for kind, _, _ in growth))
+    for axis, kind in zip(figure.subplots(1, len(kinds)), kinds, strict=True):
+        chosen = [(number, taken) for each, number, taken in growth if each == kind]
+        for part, label in (("cpu", "processor time"), ("wall", "wall time")):
+            axis.plot([each[0] for each in chosen], [getattr(each[1], part) for each in chosen], "o-", label=label)
+        axis.set(xlabel=kind, ylabel="seconds", xlim=(0, None), ylim=(0, None))
+        axis.grid(alpha=0.3)
+        axis.legend()
     figure.savefig(RESULTS / "growth.png", dpi=100, metadata={"Software": None})
-
-
-def machine():
-    """Processor and cores."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    cpu = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
-    return f"{cpu}, {os.cpu_count()} cores"
 
 
 def siril_version():
@@ -318,10 +308,10 @@ def siril_version():
 
 def shrink(folder):
     """Measure with small frames, once each, everything in a folder."""
-    global SCRATCH, RESULTS, REPEATS, SETS, SHAPES, COUNTS, FRAMES, TARGETS
+    global SCRATCH, RESULTS, SHAPES, FRAMES, FEW, LIGHTS, PLANNED, TARGETS
     SCRATCH = RESULTS = Path(folder).resolve()
-    REPEATS, SETS, SHAPES, COUNTS, FRAMES = 1, ("outdoors",), {3: (120, 180), 12: (120, 180)}, (3, 4), 2
-    TARGETS = ("outdoors/inspected.tsv",)
+    SHAPES, FRAMES, FEW, LIGHTS, PLANNED = {3: (120, 180), 12: (120, 180)}, 2, 2, 2, 3
+    TARGETS = ("one/inspected.tsv",)
 
 
 if __name__ == "__main__":

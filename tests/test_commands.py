@@ -149,29 +149,30 @@ def bench(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(REPOSITORY / "benchmarks")
     import bench as tool
     import programs
+    import projects
+    import usage
 
     def run(command, **_):
         command = [str(part) for part in command]
         if "programs.py" in command[1]:
             getattr(programs, command[2])(*command[3:])
+        elif "siril-cli" in command:
+            subprocess.run(command, check=False, capture_output=True)
         else:
             assert command[0].endswith("snakemake")
             done = one_process.snakemake(REPOSITORY, *command[1:])
             assert done.returncode == 0, done.stdout[-3000:]
 
-    def measure(command, repeats=1, before=None, limit=0):
+    def measure(command, folder, repeats=1, before=None, written=None, limit=0):
         if before:
             before()
-        if "siril-cli" in map(str, command):
-            subprocess.run([str(part) for part in command], check=False, capture_output=True)
-        else:
-            run(command)
-        return 1.0, 100.0
+        run(command)
+        return usage.Usage(1.0, 2.0, 100.0, usage.size_of(written))
 
-    for name in ("SCRATCH", "RESULTS", "REPEATS", "SETS", "SHAPES", "COUNTS", "FRAMES", "TARGETS"):
+    for name in ("SCRATCH", "RESULTS", "SHAPES", "FRAMES", "FEW", "LIGHTS", "PLANNED", "TARGETS"):
         monkeypatch.setattr(tool, name, getattr(tool, name))
-    monkeypatch.setattr(tool, "measure", measure)
-    monkeypatch.setattr(tool, "start", run)
+    monkeypatch.setattr(usage, "measure", measure)
+    monkeypatch.setattr(projects, "start", run)
     tool.shrink(tmp_path)
     return tool
 
@@ -179,8 +180,18 @@ def bench(tmp_path, monkeypatch):
 def test_benchmarks_run(bench, tmp_path):
     bench.main()
     text = (tmp_path / "results.md").read_text()
-    assert text.count("| reached |") + text.count("| missed |") >= 12 and "| debayered 90 | 1.00 | 100 |" in text
+    assert text.count("| reached |") + text.count("| missed |") >= 5 and "| one set | ours | 2.0 | 1.0 |" in text
     assert (tmp_path / "growth.png").stat().st_size > 1000
+
+
+def test_usage_counts_descendants(monkeypatch, tmp_path):
+    """A second of work in a process that a process starts."""
+    monkeypatch.syspath_prepend(REPOSITORY / "benchmarks")
+    import usage
+
+    busy = "import time\nwhile time.process_time() < 1: pass\nopen('made', 'wb').write(bytes(2_000_000))"
+    found = usage.measure(["sh", "-c", f'{sys.executable} -c "{busy}"; true'], tmp_path, written=tmp_path)
+    assert found.cpu > 0.9 and found.wall > 0.9 and found.disk == 2
 
 
 def test_scale_of_any_number_of_frames(tmp_path):
