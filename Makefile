@@ -1,5 +1,6 @@
 # make                       set up .venv and run the analysis of config.yaml (at first the demo)
 # make init FRAMES=folder    propose config.yaml for your own frames (OVERWRITE=yes replaces one that you wrote)
+# make handover              write masters and calibrated lights as Siril and PixInsight store their own
 # make share                 pack report, tables, masters, configuration and code into flatfield-shared.zip
 # make verify                make all results again in another folder and compare them, byte for byte
 # make test                  set up .venv and run all tests (make test-long: with all simulations in full)
@@ -22,7 +23,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --requir
 OLDEST := tests/test_library.py tests/test_modelling.py tests/test_docs.py tests/test_report.py tests/test_share.py \
 	tests/test_bad_input.py tests/test_hostile_text.py
 
-.PHONY: all init share verify test test-long test-oldest test-demo test-slurm faults bench lock clean
+.PHONY: all init handover share verify test test-long test-oldest test-demo test-slurm faults bench lock clean
 
 # At a terminal a display of the rules takes the place of Snakemake's messages; long jobs then report their progress in
 # their logs only.
@@ -33,6 +34,9 @@ all: .venv/installed
 init: .venv/installed
 	@test -n "$(FRAMES)" || { echo 'error: give the folder of your frames: make init FRAMES=folder'; exit 1; }
 	@$(BIN)/python tools/init.py "$(FRAMES)" --config "$(CONFIG)" $(if $(OVERWRITE),--overwrite)
+
+handover: .venv/installed
+	@$(BIN)/snakemake --cores $(CORES) handover
 
 share: .venv/installed
 	@$(BIN)/python tools/share.py --config "$(CONFIG)" --archive "$(ARCHIVE)"

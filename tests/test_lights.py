@@ -348,30 +348,6 @@ def run_program(folder, program, *arguments):
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
 
 
-def test_siril_divides_by_our_flat_as_we_do(night, tmp_path):
-    """The light above black divided by response.fits: one factor a channel apart from ours."""
-    project = night
-    ours, header = fits.getdata(project.path("lights/sky/L0.fits"), header=True)
-    folder = tmp_path / "siril"
-    folder.mkdir()
-    cfa = ColorFilterArray.from_name("RGGB")
-    with rawpy.imread(str(project.folder / "raws/lights/L0.dng")) as raw:
-        before = raw.raw_image_visible.astype(np.float32) - BLACK
-    card = fits.Header([("BAYERPAT", "RGGB"), ("ROWORDER", "TOP-DOWN"), ("XBAYROFF", 0), ("YBAYROFF", 0)])
-    for number in (1, 2):
-        fits.writeto(folder / f"light_0000{number}.fit", before / 65535, card)
-    shutil.copy(project.path("a/response.fits"), folder / "flat.fit")
-    (folder / "run.ssf").write_text("requires 1.0.0\nset32bits\npreprocess light_ -flat=flat -cfa\nclose\n")
-    done = run_program(tmp_path, "siril-cli", "-d", folder, "-s", folder / "run.ssf")
-    made = folder / "pp_light_00001.fit"
-    assert made.exists(), done.stdout[-2000:] + done.stderr[-500:]
-    theirs = fits.getdata(made).astype(float)
-    for index in range(3):
-        ratio = cfa.pixels(theirs, index) / cfa.pixels(ours.astype(float), index)
-        assert np.ptp(ratio) / ratio.mean() < 5e-6
-    assert header["ROWORDER"] == "TOP-DOWN"
-
-
 @pytest.mark.parametrize("program", ["siril-cli", "darktable-cli", "rawtherapee-cli"])
 def test_programs_open_the_dng(night, tmp_path, program):
     """A grey sky comes out grey to the corners, and the right way up."""

@@ -235,10 +235,31 @@ def test_files_that_one_job_writes_of_a_light(plan):
     """What is listed together, the rest one by one; FITS lights have no DNG."""
     listed = ["mosaic", "dng", "picture"]
     jobs = {end: (names, sorted(files)) for end, (names, files) in plan(apply__products=listed).exports.items()}
-    assert jobs == {"": ("night", ["dng", "picture"]), "_rgb": ("night", ["rgb"]), "_tiff": ("night", ["tiff"])}
+    alone = {f"_{kind}": ("night", [kind]) for kind in ("rgb", "tiff", "siril")}
+    assert jobs == {"": ("night", ["dng", "picture"]), **alone}
     exposed = plan(lights__night__frames="frames/1.fits", apply__products=["mosaic", "dng", "rgb"])
     assert {end: sorted(files) for end, (_, files) in exposed.exports.items()} == {
-        **{"_fits": ["rgb"], "_fits_tiff": ["tiff"], "_fits_picture": ["picture"]}
+        **{"_fits": ["rgb"], "_fits_tiff": ["tiff"], "_fits_picture": ["picture"], "_fits_siril": ["siril"]}
     }
-    assert plan(apply__products=["mosaic"]).exports.keys() == {"_rgb", "_tiff", "_dng", "_picture"}
+    assert plan(apply__products=["mosaic"]).exports.keys() == {"_rgb", "_tiff", "_dng", "_picture", "_siril"}
+    assert sorted(plan(apply__products=["mosaic"], handover=["siril"]).exports[""][1]) == ["siril"]
     assert plan(apply={"light": "picture"}).exports == {}
+
+
+def test_what_is_handed_over(plan):
+    """What the key lists is made with the rest; asked for by its own target, without the key it is for all programs."""
+    siril = [
+        f"<results>/first/for_siril/{name}" for name in ("pp_flat_stacked.fit", "bias_stacked.fit", "calibrate.ssf")
+    ]
+    lights = [f"<results>/lights/night/for_siril/{name}" for name in ("pp_sky.fit", "stack.ssf")]
+    usual, asked = plan(), plan(handover=["siril"])
+    assert not [path for path in usual.products if "/for_" in path]
+    assert {path for path in asked.products if "/for_" in path} == set(asked.handed_over)
+    assert {*siril, *lights} < set(asked.handed_over) and len(asked.handed_over) == 8
+    assert set(asked.handed_over) < set(usual.handed_over) and len(usual.handed_over) == 16
+    assert asked.sets["first"].divisor == "<results>/first/response.fits"
+    assert plan(apply__flat_kind="flat").sets["first"].divisor == "<results>/first/flat_cfa.fits"
+    assert plan(apply__flat_part="model").sets["first"].divisor == "<results>/first/models/model.fits"
+    assert not [path for path in plan(apply={"light": "picture"}).handed_over if "/lights/" in path]
+    with pytest.raises(ConfigurationError, match="handover"):
+        plan(handover=["photoshop"])

@@ -13,7 +13,7 @@ sys.path.insert(0, str(WORKFLOW / "scripts"))
 from flatfield.demo import names as demo
 from flatfield.files.errors import ConfigurationError
 from flatfield.files.frame_table import read_frames
-from flatfield.plan import configuration, storage, tracking
+from flatfield.plan import configuration, handover, storage, tracking
 from flatfield.plan.plan import Plan
 from flatfield.plan.resources import Machine
 

@@ -59,6 +59,23 @@ for kind, (names, products) in PLAN.exports.items():
             "../scripts/export_light.py"
 
 
+rule write_siril_script:
+    """Script with which Siril registers and stacks the calibrated lights that are handed over to it."""
+    input:
+        inventory=of_light("inventory"),
+    output:
+        script=f"<results>/lights/{{light}}/{handover.STACKING}",
+    log:
+        "<logs>/lights/{light}/stack.log",
+    wildcard_constraints:
+        light=PLAN.linear_lights,
+    localrule: True
+    params:
+        options=of_light("named_after"),
+    script:
+        "../scripts/write_siril_script.py"
+
+
 if not PLAN.is_linear:
 
     rule apply_flat_to_picture:

@@ -144,3 +144,23 @@ rule check_flat:
         "numbers"
     script:
         "../scripts/check_flat.py"
+
+
+for program in handover.FOLDERS:
+
+    rule:
+        """Master flat for another program as it stores its own, with what is to be subtracted from lights."""
+        name:
+            f"hand_over_flat_to_{program}"
+        input:
+            flat=of_set("divisor"),
+            inventory="<results>/{set}/frames.tsv",
+            bias=of_set("bias"),
+        output:
+            **handover.masters(program),
+        log:
+            f"<logs>/{{set}}/for_{program}.log",
+        params:
+            options=of_set("named_after"),
+        script:
+            "../scripts/hand_over_flat.py"

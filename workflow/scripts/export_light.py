@@ -1,13 +1,14 @@
-"""Write products of a calibrated light for people and other programs: planes, TIFF, DNG, a picture."""
+"""Write products of a calibrated light for people and other programs: planes, TIFF, DNG, a picture, FITS for Siril."""
 
 from flatfield.files.job import run
 from flatfield.measure.light import check_inspected
 from flatfield.raw.decoded import read_again
 from flatfield.raw.mosaic import read_mosaic
+from flatfield.report.handover import order_in_siril
 from flatfield.report.light_products import write_products
 
 
-def main(mosaic, frame, inventory, file, reading, rgb=None, tiff=None, dng=None, picture=None):
+def main(mosaic, frame, inventory, file, reading, rgb=None, tiff=None, dng=None, picture=None, siril=None):
     """Write products.
 
     Parameters
@@ -22,12 +23,13 @@ def main(mosaic, frame, inventory, file, reading, rgb=None, tiff=None, dng=None,
         Name of the frame in the inventory.
     reading : bool or dict
         How frames are read, see `flatfield.raw.decode.Reading`.
-    rgb, tiff, dng, picture : str, optional
+    rgb, tiff, dng, picture, siril : str, optional
         Files to write, see `flatfield.report.light_products.write_products`.
     """
     record = check_inspected(frame, file, inventory)
-    paths = {"rgb": rgb, "tiff": tiff, "dng": dng, "picture": picture}
-    write_products(paths, read_mosaic(mosaic), read_again(frame, record.sha256, reading), frame)
+    paths = {"rgb": rgb, "tiff": tiff, "dng": dng, "picture": picture, "siril": siril}
+    raw = read_again(frame, record.sha256, reading)
+    write_products(paths, read_mosaic(mosaic), raw, frame, order_in_siril(record))
 
 
 if "snakemake" in globals():

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from itertools import combinations
 
-from flatfield.plan import selection
+from flatfield.plan import handover, selection
 from flatfield.plan.offsets import RESULTS, Offsets, reading_of
 
 
@@ -116,6 +116,16 @@ class FlatSet:
         return self.path(names[self.config["apply"]["flat_kind"]])
 
     @property
+    def divisor(self):
+        """Mosaic that lights are divided by: all of it, or a part."""
+        part = self.config["apply"]["flat_part"]
+        return self.applied_flat if part == "whole" else self.path(f"models/{part}.fits")
+
+    def handed_over(self, programs):
+        """Masters for other programs, and a script."""
+        return [path.format(set=self.name) for program in programs for path in handover.masters(program).values()]
+
+    @property
     def truth(self):
         """The true light source, where the demo simulated the set."""
         return f"<resources>/demo/truth/{self.name}.fits" if self.simulated else []
@@ -144,6 +154,7 @@ class FlatSet:
             ),
             *self.differences,
             *self.plots,
+            *self.handed_over(self.config["handover"]),
         ]
 
     # Options of rules
@@ -152,6 +163,10 @@ class FlatSet:
     def owners(self):
         """Name of the subset that claims each frame; empty where none does."""
         return self.found.owners
+
+    @property
+    def named_after(self):
+        return {"name": self.name}
 
     @property
     def inspecting(self):

@@ -4,12 +4,19 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from flatfield.files.names import is_fits
-from flatfield.plan import selection
+from flatfield.plan import handover, selection
 from flatfield.plan.flat_set import FlatSet
 from flatfield.plan.offsets import RESULTS, Offsets, reading_of
 
-#: Ends of the names of products of a light, by their kind in `apply.products`.
-ENDINGS = {"mosaic": ".fits", "rgb": "_rgb.fits", "tiff": "_rgb.tif", "dng": ".dng", "picture": ".png"}
+#: Names of the products of a frame, by their kind in `apply.products`, and what is handed over to Siril.
+PRODUCTS = {
+    "mosaic": "{frame}.fits",
+    "rgb": "{frame}_rgb.fits",
+    "tiff": "{frame}_rgb.tif",
+    "dng": "{frame}.dng",
+    "picture": "{frame}.png",
+    "siril": f"{handover.FOLDERS['siril']}/pp_{{frame}}.fit",
+}
 #: Frames of a light up to which each has figures.
 MOST_SHOWN = 4
 
@@ -99,8 +106,7 @@ class Light:
     @property
     def divisor(self):
         """Mosaic that the light is divided by."""
-        part = self.config["apply"]["flat_part"]
-        return self.flat.applied_flat if part == "whole" else self.flat.path(f"models/{part}.fits")
+        return self.flat.divisor
 
     @property
     def model(self):
@@ -150,7 +156,16 @@ class Light:
     @property
     def kinds(self):
         """Kinds of products that can be made of it: a DNG of camera raws only."""
-        return [kind for kind in ENDINGS if not (kind == "dng" and self.is_fits)]
+        return [kind for kind in PRODUCTS if not (kind == "dng" and self.is_fits)]
+
+    def named(self, kind):
+        """Products of a kind, of all frames."""
+        return [self.path(PRODUCTS[kind].format(frame=stem)) for stem in self.frames]
+
+    def handed_over(self, programs):
+        """Products for other programs: calibrated frames for Siril, and its script."""
+        asked = self.is_linear and "siril" in programs
+        return [*self.named("siril"), self.path(handover.STACKING)] if asked else []
 
     @property
     def shown(self):
@@ -173,13 +188,17 @@ class Light:
     def products(self):
         """All that is made of the light."""
         if self.is_linear:
-            endings = [ENDINGS[kind] for kind in self.kinds if kind in self.config["apply"]["products"]]
+            kinds = [kind for kind in self.kinds if kind in self.config["apply"]["products"]]
         else:
-            endings = [] if self.is_picture else ["_rgb.fits", ".png"]
-        products = [self.path(f"{stem}{ending}") for stem in self.frames for ending in endings]
-        return products + self.plots + self.tables
+            kinds = [] if self.is_picture else ["rgb", "picture"]
+        products = [path for kind in kinds for path in self.named(kind)]
+        return products + self.plots + self.tables + self.handed_over(self.config["handover"])
 
     # Options of rules
+
+    @property
+    def named_after(self):
+        return {"name": self.name}
 
     @property
     def reading(self):

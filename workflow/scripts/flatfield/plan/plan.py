@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flatfield.demo import names as demo
-from flatfield.plan import configuration, selection
+from flatfield.plan import configuration, handover, selection
 from flatfield.plan.flat_set import FlatSet
-from flatfield.plan.light import ENDINGS, Light
+from flatfield.plan.light import PRODUCTS, Light
 from flatfield.plan.offsets import RESULTS, Offsets, reading_of
 
 
@@ -116,12 +116,13 @@ class Plan:
 
         One job writes what `apply.products` lists, of raws and (without DNG) of FITS lights; others are made on demand.
         """
-        listed, stem = self.config["apply"]["products"], f"{RESULTS}/lights/{{light}}/{{frame}}"
+        listed = {*self.config["apply"]["products"], *self.config["handover"]}
         found = {}
         for end, of_fits in (("", False), ("_fits", True)):
             lights = [light for light in self.lights.values() if light.is_linear and light.is_fits == of_fits]
             names = configuration.alternatives(light.name for light in lights)
-            files = {kind: f"{stem}{ENDINGS[kind]}" for light in lights for kind in light.kinds if kind != "mosaic"}
+            kinds = [kind for kind in lights[0].kinds if kind != "mosaic"] if lights else []
+            files = {kind: f"{RESULTS}/lights/{{light}}/{PRODUCTS[kind]}" for kind in kinds}
             made = {kind: path for kind, path in files.items() if kind in listed}
             found |= {end: (names, made)} if made else {}
             found |= {f"{end}_{kind}": (names, {kind: files[kind]}) for kind in files if kind not in made}
@@ -191,6 +192,13 @@ class Plan:
         """All that a run makes, but for what holds of all sets."""
         of_sets = [path for flats in self.sets.values() for path in flats.products]
         return of_sets + [path for light in self.lights.values() for path in light.products]
+
+    @property
+    def handed_over(self):
+        """Products for the programs that the configuration lists, or for all that there are."""
+        programs = self.config["handover"] or list(handover.FOLDERS)
+        of_sets = [path for flats in self.sets.values() for path in flats.handed_over(programs)]
+        return of_sets + [path for light in self.lights.values() for path in light.handed_over(programs)]
 
     @property
     def checking(self):

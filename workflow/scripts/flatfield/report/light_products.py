@@ -7,22 +7,26 @@ from flatfield.files.fits import write_planes
 from flatfield.measure.blocks import average_channels
 from flatfield.raw.dng import write_calibrated
 from flatfield.raw.mosaic import header_of_planes
+from flatfield.report.handover import scale_image, write_image
 from flatfield.report.pictures import PICTURE_COLUMNS, measure_stretch, render_picture, write_picture, write_tiff
 
 
-def write_products(paths, mosaic, frame, source):
+def write_products(paths, mosaic, frame, source, order):
     """Write products of a calibrated light.
 
     Parameters
     ----------
     paths : dict
-        Files to write, by kind: rgb (FITS), tiff (16 bit, linear), dng (mosaic), picture (PNG); None: not.
+        Files to write, by kind: rgb (FITS), tiff (16 bit, linear), dng (mosaic), picture (PNG), siril (mosaic alone);
+        None: not.
     mosaic : Mosaic
         The calibrated light, DN above black.
     frame : flatfield.raw.decode.Frame
         The light as it was decoded: white balance and colours.
     source : str
         Its raw file.
+    order : str or None
+        In which Siril holds its rows, see `flatfield.report.handover.order_in_siril`.
     """
     if paths.get("rgb") or paths.get("tiff"):
         planes = interpolate_bilinear(mosaic.value, mosaic.cfa)
@@ -33,6 +37,8 @@ def write_products(paths, mosaic, frame, source):
             write_tiff(paths["tiff"], planes, level or 1.0)
     if paths.get("dng"):
         write_calibrated(paths["dng"], mosaic, frame, source)
+    if paths.get("siril"):
+        write_image(paths["siril"], scale_image(mosaic, "Light Frame"), order)
     if paths.get("picture"):
         small = shrink_mosaic(mosaic.value, mosaic.cfa, PICTURE_COLUMNS)
         balance = frame.white_balance[: len(small)]

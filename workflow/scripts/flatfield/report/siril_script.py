@@ -1,0 +1,81 @@
+"""Scripts for Siril (1.0 or newer) that go on from what is handed over."""
+
+CALIBRATE = """\
+# Siril script: calibrates raw lights with the master flat of the set {name}, and stacks them.
+# Copy this folder, put the raw lights into a folder `lights` in it, and run, with the path of the copy:
+#     siril-cli -d COPY -s COPY/calibrate.ssf
+#
+# pp_flat_stacked.fit is {source}, above black: subtract nothing from it.
+# bias_stacked.fit is what has to be subtracted from the lights: {offset}.
+# With a master dark of the lights, which holds this too, write -dark=... in the place of -bias=...
+# Newer versions of Siril call `preprocess` `calibrate`.
+requires 1.0.0
+setext fit
+set32bits
+cd lights
+convert light -out=../process
+cd ../process
+preprocess light -bias=../bias_stacked -flat=../pp_flat_stacked{colour}
+register pp_light
+stack r_pp_light rej 3 3 -norm=addscale -out=../stacked
+close
+"""
+STACK = """\
+# Siril script: registers and stacks the calibrated lights {name}, which lie beside it as pp_*.fit:
+#     siril-cli -d FOLDER -s FOLDER/stack.ssf
+# Black level, dark and flat are taken out already: no `preprocess` (`calibrate`) any more.
+requires 1.0.0
+setext fit
+set32bits
+convert pp_light -out=process{colour}
+cd process
+{combination}
+close
+"""
+REGISTER = """\
+register pp_light
+stack r_pp_light rej 3 3 -norm=addscale -out=../stacked"""
+ONLY_ONE = """\
+load pp_light_00001
+save ../stacked"""
+
+
+def script_to_calibrate(name, flat, blacks, bias, is_mono):
+    """Script that calibrates and stacks raw lights.
+
+    Parameters
+    ----------
+    name : str
+        Of the set.
+    flat : str
+        Product that is handed over.
+    blacks : list of float
+        Black level of the four colours, DN.
+    bias : bool
+        Whether there is a master bias, which takes their place.
+    is_mono : bool
+        Whether the sensor has no colour filters.
+    """
+    level = f'the black level of the raw files, {blacks[0]:.9g} DN, as -bias="={round(blacks[0])}" would do'
+    if len(set(blacks)) > 1:
+        level = f"the black level of each colour, {', '.join(f'{black:.9g}' for black in blacks)} DN"
+    offset = "the master of the bias frames of the set" if bias else level
+    colour = "" if is_mono else " -cfa -equalize_cfa -debayer"
+    return CALIBRATE.format(name=name, source=flat, offset=offset, colour=colour)
+
+
+def script_to_stack(name, frames, is_mono):
+    """Script that registers and stacks calibrated lights; one alone is only debayered.
+
+    Parameters
+    ----------
+    name : str
+        Of the light.
+    frames : int
+        Number of frames.
+    is_mono : bool
+        Whether the sensor has no colour filters.
+    """
+    return STACK.format(
+        name=name, colour="" if is_mono else " -debayer", combination=REGISTER if frames > 1 else ONLY_ONE
+    )
