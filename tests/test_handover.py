@@ -5,6 +5,7 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
+import rawpy
 from astropy.io import fits
 from astropy.nddata import CCDData
 from conftest import LONG, Project, exif
@@ -14,9 +15,11 @@ import hand_over_flat
 from flatfield.demo.simulation import coordinates, write_dng
 from flatfield.files.frame_table import FrameRecord, write_frames
 from flatfield.raw.cfa import ColorFilterArray
+from flatfield.raw.decode import read_frame
 from flatfield.raw.mosaic import Mosaic, read_mosaic, write_mosaic
 from flatfield.raw.xisf import read_xisf
 from flatfield.report.handover import FULL_SCALE_DN, scale_image, write_image
+from flatfield.report.siril_script import script_to_stack
 
 GAIN, LEVEL, BLACKS = 4.0, 9000, {"RGGB": (500, 510, 520, 530), "GBRG": (512,) * 4, X_TRANS: (512,) * 4}
 SHAPES = {"RGGB": (241, 300), "GBRG": (180, 241), X_TRANS: (246, 306)}  # odd and even numbers of rows
@@ -173,6 +176,16 @@ def test_both_scripts_end_in_the_same_picture(night, tmp_path):
     assert np.std(ratio) / np.mean(ratio) < 0.01
 
 
+def test_one_light_without_colours_needs_no_stack(tmp_path):
+    folder, value = tmp_path / "siril", np.random.default_rng(1).uniform(500, 900, (40, 60)).astype(np.float32)
+    folder.mkdir()
+    image = scale_image(Mosaic(value, ColorFilterArray.from_name("MONO"), fits.Header()), "Light Frame")
+    write_image(folder / "pp_a.fit", image, "BOTTOM-UP")
+    (folder / "stack.ssf").write_text(script_to_stack("a", 1, True))
+    run_siril(folder, folder / "stack.ssf")
+    np.testing.assert_allclose(fits.getdata(folder / "stacked.fit")[::-1] * FULL_SCALE_DN, value, rtol=1e-6)
+
+
 ORDERS = ("TOP-DOWN", "BOTTOM-UP", None)
 
 
@@ -192,8 +205,9 @@ def test_siril_divides_fits_lights_by_our_master(tmp_path, order):
     record = FrameRecord("F.fits", rows=61, columns=90, cfa="RGGB", row_order=order)
     write_frames(tmp_path / "frames.tsv", [record], cfa.channels)
     names = [str(folder / name) for name in ("pp_flat_stacked.fit", "bias_stacked.fit", "calibrate.ssf")]
-    hand_over_flat.main(str(tmp_path / "flat.fits"), str(tmp_path / "frames.tsv"), "a", *names)
-    assert fits.getheader(names[0]).get("ROWORDER") == order
+    frame = str(folder / "light_00001.fit")
+    hand_over_flat.main(str(tmp_path / "flat.fits"), frame, str(tmp_path / "frames.tsv"), "a", *names)
+    assert fits.getheader(names[0]).get("ROWORDER") == order and "preprocess" in (folder / "calibrate.ssf").read_text()
     run_siril(folder, write_script(folder, "preprocess light_ -bias=bias_stacked -flat=pp_flat_stacked -cfa"))
     theirs = fits.getdata(folder / "pp_light_00001.fit").astype(float)
     theirs = theirs[::-1] if order == "BOTTOM-UP" else theirs
@@ -212,14 +226,45 @@ def test_siril_keeps_the_scale_of_a_light_with_the_brightest_pixels(tmp_path):
     np.testing.assert_allclose(fits.getdata(path.parent / "out.fit"), np.minimum(value / 65535, 1), rtol=1e-6)
 
 
-def test_pixels_of_a_master_that_cannot_be_divided_by(tmp_path):
-    value = np.full((40, 60), 1000, np.float32)
+@pytest.mark.parametrize("unit", ["DN", ""])
+def test_values_of_masters(tmp_path, unit):
+    """Pixels that nothing can be divided by get the mean; ratios (`flat_part: detail`), near 1, keep their shape."""
+    value = np.random.default_rng(1).uniform(0.8, 1.2, (40, 60)).astype(np.float32) * (1000 if unit else 1)
     value[3, 4:7] = 0, -5, np.nan
-    write_mosaic(tmp_path / "flat.fits", Mosaic(value, ColorFilterArray.from_name("MONO"), fits.Header()))
+    write_mosaic(tmp_path / "flat.fits", Mosaic(value, ColorFilterArray.from_name("MONO"), fits.Header()), unit)
     write_frames(tmp_path / "frames.tsv", [FrameRecord("F.dng", rows=40, columns=60, cfa="MONO")], ("MONO",))
     names = [str(tmp_path / name) for name in ("flat.fit", "bias.fit")]
-    hand_over_flat.main(str(tmp_path / "flat.fits"), str(tmp_path / "frames.tsv"), "a", *names)
-    np.testing.assert_allclose(fits.getdata(names[0]), 1000 / 65535, rtol=1e-6)
+    hand_over_flat.main(str(tmp_path / "flat.fits"), "F.dng", str(tmp_path / "frames.tsv"), "a", *names)
+    made, good = fits.getdata(names[0]), value > 0
+    np.testing.assert_allclose(made[good] / made[good].mean(), value[good] / value[good].mean(), rtol=1e-6)
+    np.testing.assert_allclose(made[~good], made[good].mean(), rtol=1e-5)
+    assert made.min() > 0 and made.max() <= 1
+
+
+def test_masters_of_cropped_frames_do_not_calibrate_raws(tmp_path):
+    """Siril would leave the division out: the script has comments only, which Siril prints."""
+    fits.writeto(tmp_path / "F.fits", np.zeros((44, 60), np.uint16))
+    flat = Mosaic(np.full((40, 60), 1000, np.float32), ColorFilterArray.from_name("MONO"), fits.Header())
+    write_mosaic(tmp_path / "flat.fits", flat)
+    write_frames(tmp_path / "frames.tsv", [FrameRecord("F.fits", rows=40, columns=60, cfa="MONO")], ("MONO",))
+    names = [str(tmp_path / name) for name in ("flat.fits", "F.fits", "frames.tsv")]
+    made = [str(tmp_path / name) for name in ("flat.fit", "bias.fit", "calibrate.ssf")]
+    hand_over_flat.main(*names, "a", *made)
+    script = (tmp_path / "calibrate.ssf").read_text()
+    assert "44 x 60" in script and "40 x 60" in script and all(line.startswith("#") for line in script.splitlines())
+
+
+@pytest.mark.parametrize("name", ["CRW.CRW", "RAW_NIKON_D1.NEF", "colorchart.dng"])
+def test_siril_converts_raws_of_cameras_to_our_pixels_upside_down(real_data, tmp_path, name):
+    """Area, values and letters of the colour pattern are those that we read, whatever the camera."""
+    folder = tmp_path / "siril"
+    folder.mkdir()
+    shutil.copy(real_data / "raws" / name, folder)
+    run_siril(folder, write_script(folder, "convert light"))
+    theirs, header = fits.getdata(folder / "light_00001.fit", header=True)
+    ours = read_frame(folder / name)
+    np.testing.assert_array_equal(theirs[::-1], ours.mosaic)
+    assert header["BAYERPAT"] == ours.cfa.name and header["ROWORDER"] == "BOTTOM-UP"
 
 
 def test_masters_for_pixinsight(night):
@@ -259,8 +304,6 @@ def test_ccdproc_divides_by_our_flat_as_we_do(night):
     cfa = ColorFilterArray.from_name("RGGB")
     ours, flat = (CCDData.read(night.path(name)) for name in ("lights/sky/L0.fits", "a/response.fits"))
     offset = CCDData.read(night.path("a/for_pixinsight/masterBias_a.fit"), unit="DN")
-    import rawpy
-
     with rawpy.imread(str(night.folder / "raws/lights/L0.dng")) as raw:
         light = CCDData(raw.raw_image_visible.astype(float) - offset.data * FULL_SCALE_DN, unit="DN")
     theirs = ccdproc.flat_correct(light, flat).data

@@ -241,6 +241,10 @@ CHANGES = {
         change_of_code("flatfield/report/pictures"),
         {"export_light": 1, "plot_light": 1, "write_report": 1},
     ),
+    "a program to hand over to": (
+        config(handover=["siril"]),
+        {"hand_over_flat_siril": 2, "export_light": 1, "write_siril_script": 1, "write_report": 1},
+    ),
     "a verdict": (change_of_code("flatfield/measure/verdict"), SUMMARY),
     "the sentences of the report": (change_of_code("flatfield/report/conclusions"), PAGE),
 }

@@ -52,6 +52,20 @@ def test_what_differs_is_told(finished, tmp_path, verify, capsys):
     assert lines[3].endswith("files are the same, byte for byte.") and len(lines) == 4
 
 
+def test_what_other_programs_make_of_what_is_handed_over_does_not_count(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(REPOSITORY / "tools")
+    import verify as tool
+
+    for folder in ("old", "new"):
+        (tmp_path / folder / "a/for_siril/process").mkdir(parents=True)
+        (tmp_path / folder / "a/for_siril/pp_flat_stacked.fit").write_text("master")
+    (tmp_path / "old/a/for_siril/process/light_00001.fit").write_text("of Siril")
+    assert tool.compare_results(tmp_path / "old", tmp_path / "new") == 0
+    assert capsys.readouterr().out.startswith("1 of 1 files are the same")
+    (tmp_path / "new/a/for_siril/pp_flat_stacked.fit").write_text("another")
+    assert tool.compare_results(tmp_path / "old", tmp_path / "new") == 1
+
+
 def test_another_configuration_is_not_compared(finished, tmp_path):
     command = [sys.executable, REPOSITORY / "tools/verify.py", "--cores", "2"]
     project = finished.copy(tmp_path / "project")

@@ -151,9 +151,10 @@ for program in handover.FOLDERS:
     rule:
         """Master flat for another program as it stores its own, with what is to be subtracted from lights."""
         name:
-            f"hand_over_flat_to_{program}"
+            f"hand_over_flat_{program}"
         input:
             flat=of_set("divisor"),
+            frame=ancient(of_set("first_frame")),
             inventory="<results>/{set}/frames.tsv",
             bias=of_set("bias"),
         output:

@@ -4,25 +4,20 @@ from flatfield.files.frame_table import read_frames, used_frames
 from flatfield.files.job import run
 from flatfield.files.writing import write_text
 from flatfield.raw.mosaic import read_mosaic
-from flatfield.report.handover import (
-    black_levels,
-    offset_of,
-    order_in_siril,
-    scale_flat,
-    scale_image,
-    write_image,
-)
-from flatfield.report.siril_script import script_to_calibrate
+from flatfield.report import handover
+from flatfield.report.siril_script import script_not_to_calibrate, script_to_calibrate
 from flatfield.report.xisf import write_xisf
 
 
-def main(flat, inventory, name, master, offset, script=None, master_xisf=None, offset_xisf=None, bias=None):
+def main(flat, frame, inventory, name, master, offset, script=None, master_xisf=None, offset_xisf=None, bias=None):
     """Write masters with one image a file.
 
     Parameters
     ----------
-    flat, inventory : str
-        Mosaic that lights are divided by; ``frames.tsv`` of the set.
+    flat : str
+        Mosaic that lights are divided by.
+    frame, inventory : str
+        A frame of the set, and its ``frames.tsv``.
     name : str
         Of the set.
     master, offset : str
@@ -35,14 +30,15 @@ def main(flat, inventory, name, master, offset, script=None, master_xisf=None, o
         Master of the offset frames of the set.
     """
     mosaic = read_mosaic(flat)
-    image = scale_flat(mosaic)
-    subtracted = scale_image(offset_of(mosaic, read_mosaic(bias) if bias else None), "Master Bias")
-    order = order_in_siril(used_frames(read_frames(inventory))[0]) if script else "TOP-DOWN"
-    write_image(master, image, order)
-    write_image(offset, subtracted, order)
+    image = handover.scale_flat(mosaic)
+    subtracted = handover.scale_image(handover.offset_of(mosaic, read_mosaic(bias) if bias else None), "Master Bias")
+    order = handover.order_in_siril(used_frames(read_frames(inventory))[0]) if script else "TOP-DOWN"
+    handover.write_image(master, image, order)
+    handover.write_image(offset, subtracted, order)
     if script:
-        blacks = black_levels(mosaic.header)
-        write_text(script, script_to_calibrate(name, flat.rpartition("/")[2], blacks, bool(bias), mosaic.cfa.is_mono))
+        stored, blacks = handover.stored_shape(frame), handover.black_levels(mosaic.header)
+        text = script_to_calibrate(name, flat.rpartition("/")[2], blacks, bool(bias), mosaic.cfa.is_mono)
+        write_text(script, text if stored == mosaic.shape else script_not_to_calibrate(name, stored, mosaic.shape))
     if master_xisf:
         write_xisf(master_xisf, image, "MasterFlat")
         write_xisf(offset_xisf, subtracted, "MasterBias")

@@ -39,6 +39,10 @@ class FlatSet:
         return self.found.frames
 
     @property
+    def first_frame(self):
+        return self.frames[0]
+
+    @property
     def title(self):
         return self.options["title"] or self.name
 

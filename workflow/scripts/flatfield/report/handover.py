@@ -2,7 +2,8 @@
 
 Both take the range of 16 bits for 0 to 1, so that pixels are DN / 65535. Siril 1.0 stores the raws that it converts
 bottom-up and leaves FITS frames as they are, names the colour pattern from the top either way, and compares nothing
-when it divides; it divides an image by 65535 once more if any of its values is above 2 (all tried with 1.0.6).
+when it divides; by a flat of another size it does not divide, without a word; it divides an image by 65535 once more if
+any of its values is above 2 (all tried with 1.0.6).
 PixInsight keeps images top-down: XISF knows nothing else, and the order of the rows in FITS is read from ROWORDER
 (since 1.8.8-6, pixinsight.com/forum, thread 14906).
 """
@@ -10,10 +11,12 @@ PixInsight keeps images top-down: XISF knows nothing else, and the order of the 
 from dataclasses import replace
 
 import numpy as np
+import rawpy
 from astropy.io import fits
 
 from flatfield.files.fits import describe_mosaic, image_hdu, write_fits
 from flatfield.files.names import is_fits
+from flatfield.raw.fits_image import read_image_header
 from flatfield.raw.mosaic import Mosaic
 
 #: What 1 is in these programs, DN.
@@ -35,13 +38,22 @@ def order_in_siril(record):
     return record.row_order if is_fits(record.file) else "BOTTOM-UP"
 
 
+def stored_shape(path):
+    """Rows and columns of a frame in another program: of the whole image of FITS, of the visible area of a raw."""
+    if is_fits(path):
+        header = read_image_header(path)
+        return header["NAXIS2"], header["NAXIS1"]
+    with rawpy.imread(str(path)) as raw:
+        return raw.sizes.height, raw.sizes.width
+
+
 def scale_image(mosaic, imagetyp):
     """A mosaic in the range from 0 to 1, without its error and mask.
 
     Parameters
     ----------
     mosaic : Mosaic
-        DN, or a ratio (an empty BUNIT), which stays as it is.
+        DN, or a ratio (an empty BUNIT), whose largest value becomes 1.
     imagetyp : str
 
     Returns
@@ -50,11 +62,12 @@ def scale_image(mosaic, imagetyp):
         Values that are not finite are 0, and those above 1 are 1, of which the log has the number.
     """
     header = mosaic.header.copy()
-    unit = 1 if header.get("BUNIT") == "" else FULL_SCALE_DN
+    is_ratio = header.get("BUNIT") == ""
+    unit = float(np.nanmax(mosaic.value)) if is_ratio else FULL_SCALE_DN
     for name in STRUCTURE:
         header.remove(name, ignore_missing=True)
     header["IMAGETYP"] = imagetyp
-    header["DNSCALE"] = (unit, "[DN] what the value 1 is")
+    header["DNSCALE"] = (unit, "what the value 1 is" if is_ratio else "[DN] what the value 1 is")
     if header.get("SATURATE"):
         header["SATURATE"] = (header["SATURATE"] / unit, "saturated pixels are this")
     value = np.nan_to_num(mosaic.value, nan=0, posinf=np.inf, neginf=0) / np.float32(unit)

@@ -6,7 +6,8 @@ CALIBRATE = """\
 #     siril-cli -d COPY -s COPY/calibrate.ssf
 #
 # pp_flat_stacked.fit is {source}, above black: subtract nothing from it.
-# bias_stacked.fit is what has to be subtracted from the lights: {offset}.
+# bias_stacked.fit is what has to be subtracted from the lights:
+# {offset}.
 # With a master dark of the lights, which holds this too, write -dark=... in the place of -bias=...
 # Newer versions of Siril call `preprocess` `calibrate`.
 requires 1.0.0
@@ -19,6 +20,11 @@ preprocess light -bias=../bias_stacked -flat=../pp_flat_stacked{colour}
 register pp_light
 stack r_pp_light rej 3 3 -norm=addscale -out=../stacked
 close
+"""
+CROPPED = """\
+# Siril cannot calibrate the raw lights of the set {name} with these masters. Its frames have {stored} pixels
+# as Siril opens them, and the masters {cut}, as this workflow cuts borders off. Siril 1.0 would leave the division
+# out without a word. Take the calibrated lights: lights/<light>/for_siril/.
 """
 STACK = """\
 # Siril script: registers and stacks the calibrated lights {name}, which lie beside it as pp_*.fit:
@@ -56,12 +62,27 @@ def script_to_calibrate(name, flat, blacks, bias, is_mono):
     is_mono : bool
         Whether the sensor has no colour filters.
     """
-    level = f'the black level of the raw files, {blacks[0]:.9g} DN, as -bias="={round(blacks[0])}" would do'
-    if len(set(blacks)) > 1:
-        level = f"the black level of each colour, {', '.join(f'{black:.9g}' for black in blacks)} DN"
+    levels = ", ".join(f"{black:.9g}" for black in blacks)
+    level = f"the black level of each colour, {levels} DN"
+    if len(set(blacks)) == 1:
+        same = f'; -bias="={blacks[0]:.0f}" does the same' if blacks[0] == round(blacks[0]) else ""
+        level = f"the black level of the raw files, {blacks[0]:.9g} DN{same}"
     offset = "the master of the bias frames of the set" if bias else level
     colour = "" if is_mono else " -cfa -equalize_cfa -debayer"
     return CALIBRATE.format(name=name, source=flat, offset=offset, colour=colour)
+
+
+def script_not_to_calibrate(name, stored, cut):
+    """Comments, which Siril prints, for a set whose masters are not as large as its frames.
+
+    Parameters
+    ----------
+    name : str
+        Of the set.
+    stored, cut : tuple of int
+        Rows and columns of a frame as Siril opens it, and of the masters.
+    """
+    return CROPPED.format(name=name, stored=" x ".join(map(str, stored)), cut=" x ".join(map(str, cut)))
 
 
 def script_to_stack(name, frames, is_mono):
