@@ -206,12 +206,16 @@ def test_siril_divides_fits_lights_by_our_master(tmp_path, order):
     write_frames(tmp_path / "frames.tsv", [record], cfa.channels)
     names = [str(folder / name) for name in ("pp_flat_stacked.fit", "bias_stacked.fit", "calibrate.ssf")]
     frame = str(folder / "light_00001.fit")
-    hand_over_flat.main(str(tmp_path / "flat.fits"), frame, str(tmp_path / "frames.tsv"), "a", *names)
+    offset, bias = np.full(shape, 300.0), None
+    if order == "BOTTOM-UP":  # a set with bias frames
+        offset, bias = np.random.default_rng(3).uniform(250, 350, shape), str(tmp_path / "bias.fits")
+        write_mosaic(bias, Mosaic(offset.astype(np.float32), cfa, fits.Header()))
+    hand_over_flat.main(str(tmp_path / "flat.fits"), frame, str(tmp_path / "frames.tsv"), "a", *names, bias=bias)
     assert fits.getheader(names[0]).get("ROWORDER") == order and "preprocess" in (folder / "calibrate.ssf").read_text()
     run_siril(folder, write_script(folder, "preprocess light_ -bias=bias_stacked -flat=pp_flat_stacked -cfa"))
     theirs = fits.getdata(folder / "pp_light_00001.fit").astype(float)
     theirs = theirs[::-1] if order == "BOTTOM-UP" else theirs
-    for _, spread in ratio_by_channel(theirs, (light - 300) / flat, cfa):
+    for _, spread in ratio_by_channel(theirs, (light - offset) / flat, cfa):
         assert spread < 2e-5
 
 
