@@ -37,6 +37,7 @@ init: .venv/installed
 
 handover: .venv/installed
 	@$(BIN)/snakemake --cores $(CORES) handover
+	@echo 'Files are in for_siril/ and for_pixinsight/ of each set, and for_siril/ of each light; steps: docs/other-programs.md'
 
 share: .venv/installed
 	@$(BIN)/python tools/share.py --config "$(CONFIG)" --archive "$(ARCHIVE)"

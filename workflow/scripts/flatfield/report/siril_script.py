@@ -27,7 +27,8 @@ CROPPED = """\
 # out without a word. Take the calibrated lights: lights/<light>/for_siril/.
 """
 STACK = """\
-# Siril script: registers and stacks the calibrated lights {name}, which lie beside it as pp_*.fit:
+# Siril script: registers and stacks the calibrated lights {name}, which lie beside it as pp_*.fit.
+# The result is process/stacked.fit; here it would be taken for one more light.
 #     siril-cli -d FOLDER -s FOLDER/stack.ssf
 # Black level, dark and flat are taken out already: no `preprocess` (`calibrate`) any more.
 requires 1.0.0
@@ -40,10 +41,10 @@ close
 """
 REGISTER = """\
 register pp_light
-stack r_pp_light rej 3 3 -norm=addscale -out=../stacked"""
+stack r_pp_light rej 3 3 -norm=addscale -out=stacked"""
 ONLY_ONE = """\
 load pp_light_00001
-save ../stacked"""
+save stacked"""
 
 
 def script_to_calibrate(name, flat, blacks, bias, is_mono):
