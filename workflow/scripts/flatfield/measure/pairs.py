@@ -13,7 +13,7 @@ from flatfield.measure.photon_transfer import EQUAL_LEVEL
 from flatfield.measure.screening import COPY
 from flatfield.measure.tile_noise import DISTANCES, measure_tiles
 from flatfield.raw.decode import black_beside_bias, read_signal, signal
-from flatfield.raw.decoded import recall
+from flatfield.raw.decoded import read_again
 
 #: Pixels of pairs of frames that photon transfer takes, all in all; more pairs add time and no certainty that counts.
 PAIR_PIXELS = 60_000_000
@@ -95,18 +95,22 @@ def measure_pairs(frames, paths, cfa, master, options, threads):
     in_halves = set(pairs[:: max(1, -(-len(frames) * pixels // HALVES_PIXELS))])
     seen = PairStatistics()
     where = locate_box("center", options["center"], shape)
+    inner = cfa.shifted(where[0].start, where[1].start)
 
     def work(index):
         pair = pairs[index]
         signals = []
         for position, file in enumerate(pair):
-            kept = recall(frames[file].sha256, paths[file], options["reading"])
-            values, frame = read_signal(paths[file], master, options["reading"], kept)
-            seen.boxes[file] = cut_channels(values, cfa, where)
+            frame = read_again(paths[file], frames[file].sha256, options["reading"])
+            black = black_beside_bias(frame.black, master is not None, options["reading"])
+            # of most frames only the centre is needed as signal
+            box = signal(frame.mosaic[where][None], black[None], inner, None if master is None else master[where])[0]
+            seen.boxes[file] = [inner.pixels(box, channel) for channel in range(len(cfa.channels))]
             if pair in in_halves and COPY not in frames[file].reason:  # whose noise is that of its original
                 half = halves[alone.index(pair) % 2 if len(pair) == 1 else position]
-                half.add(file, frame.mosaic, black_beside_bias(frame.black, master is not None, options["reading"]))
-            signals.append(values)
+                half.add(file, frame.mosaic, black)
+            if pair in measured:
+                signals.append(signal(frame.mosaic[None], black[None], cfa, master)[0])
         if pair not in measured:
             return None
         levels = np.array([channel_levels(frames[file], cfa) for file in pair])
