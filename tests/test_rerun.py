@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import time
 from collections import Counter
 from pathlib import Path
@@ -84,6 +85,14 @@ def touch(pattern):
             os.utime(path, (later, later))
 
     return change
+
+
+def add_light(project):
+    """One more frame, another exposure of the same."""
+    path = project.folder / "raws/lights/sky.dng"
+    shutil.copyfile(path, path.with_name("sky2.dng"))
+    with open(path.with_name("sky2.dng"), "ab") as file:
+        file.write(b" ")
 
 
 CHANGES = {
@@ -244,6 +253,15 @@ CHANGES = {
     "a program to hand over to": (
         config(handover=["siril"]),
         {"hand_over_flat_siril": 2, "export_light": 1, "write_siril_script": 1, "write_report": 1},
+    ),
+    "one light more": (add_light, {"inventory_lights": 1, "check_light": 1, "check_inventories": 1, **LIGHT, **PAGE}),
+    "how frames are inspected": (
+        change_of_code("flatfield/measure/saturation"),
+        {
+            **dict.fromkeys(FIRST_SET, 2),
+            **{"combine_subset": 4, "subtract_subsets": 3, "plot_differences": 1, "plot_illumination": 1},
+            **{"check_inventories": 1, "inventory_lights": 1, "check_light": 1, **LIGHT, **SUMMARY},
+        },
     ),
     "a verdict": (change_of_code("flatfield/measure/verdict"), SUMMARY),
     "the sentences of the report": (change_of_code("flatfield/report/conclusions"), PAGE),

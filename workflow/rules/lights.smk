@@ -1,4 +1,8 @@
-"""Flats applied to lights, and why a light is over- or under-corrected."""
+"""Flats applied to lights, and why a light is over- or under-corrected.
+
+The row of a frame in the inventory follows from the frame, its offsets and how it is inspected (an option of each job),
+so that one light more or less, which changes the table, makes no other light again.
+"""
 
 if PLAN.is_linear:
 
@@ -14,8 +18,8 @@ if PLAN.is_linear:
             bias=of_light("bias"),
             dark=of_light("dark"),
             dark_inventory=of_light("dark_inventory"),
-            inventory="<results>/lights/{light}/frames.tsv",
-            agreement="<results>/lights/{light}/agreement.tsv",
+            inventory=ancient("<results>/lights/{light}/frames.tsv"),
+            agreement=ancient("<results>/lights/{light}/agreement.tsv"),
         output:
             mosaic="<results>/lights/{light}/{frame}.fits",
             vignetting="<results>/lights/{light}/vignetting/{frame}.tsv",
@@ -44,7 +48,7 @@ for kind, (names, products) in PLAN.exports.items():
         input:
             mosaic="<results>/lights/{light}/{frame}.fits",
             frame=of_light("frame", "{frame}"),
-            inventory="<results>/lights/{light}/frames.tsv",
+            inventory=ancient("<results>/lights/{light}/frames.tsv"),
         output:
             **products,
         log:
@@ -83,7 +87,7 @@ if not PLAN.is_linear:
         input:
             frame=of_light("frame", "{frame}"),
             flat=of_light("debayered_flat"),
-            inventory="<results>/lights/{light}/frames.tsv",
+            inventory=ancient("<results>/lights/{light}/frames.tsv"),
         output:
             planes="<results>/lights/{light}/{frame}_rgb.fits",
             picture="<results>/lights/{light}/{frame}.png",
@@ -115,7 +119,7 @@ rule diagnose_light:
     """Causes of unevenness in a developed light after the division: a picture, or a raw developed by LibRaw."""
     input:
         frame=of_light("frame", "{frame}"),
-        inventory=of_light("inventory"),
+        inventory=ancient(of_light("inventory")),
         flat=of_light("whole_flat"),
         source=of_light("light_source"),
         bias=of_light("bias"),

@@ -141,7 +141,7 @@ if PLAN.is_linear:
         """Channels and colour picture of a light, before and after, and its sky against the flat."""
         input:
             frame=of_light("frame", "{frame}"),
-            inventory="<results>/lights/{light}/frames.tsv",
+            inventory=ancient("<results>/lights/{light}/frames.tsv"),
             mosaic="<results>/lights/{light}/{frame}.fits",
             whole=of_light("whole_flat"),
             source=of_light("light_source"),

@@ -7,6 +7,7 @@ from flatfield.files.names import is_fits
 from flatfield.plan import handover, selection
 from flatfield.plan.flat_set import FlatSet
 from flatfield.plan.offsets import RESULTS, Offsets, reading_of
+from flatfield.plan.tracking import digest_code
 
 #: Names of the products of a frame, by their kind in `apply.products`, and what is handed over to Siril.
 PRODUCTS = {
@@ -223,8 +224,8 @@ class Light:
         return {"file": self.labels[self.frames[stem]]}
 
     def reading_frame(self, stem):
-        """How a frame is found and read."""
-        return {**self.label(stem), "reading": self.reading}
+        """How a frame is found, read, and was inspected."""
+        return {**self.label(stem), "reading": self.reading, "inspection": digest_code("inventory_lights.py")}
 
     def applying(self, stem):
         """What the division of a frame needs."""
