@@ -4,6 +4,7 @@ import time
 
 from flatfield.files import scratch
 from flatfield.report import conclusions
+from flatfield.report.failures import Failures
 
 STARTED = time.time()
 
@@ -28,6 +29,7 @@ def start_run():
 
 
 onstart:
+    Failures.attach(workflow.logger_manager)
     start_run()
 
 
