@@ -110,9 +110,8 @@ def test_a_failure_that_a_second_attempt_made_good_is_forgotten(folder):
     assert end == [WRONG]
 
 
-@pytest.mark.parametrize("display", [(), ("--logger", "rich")], ids=["plain", "rich"])
-def test_a_run_that_is_stopped_ends_with_what_to_do(folder, display):
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", *display, "--", "slow.out"]
+def test_a_run_that_is_stopped_ends_with_what_to_do(folder):
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "slow.out"]
     with subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     ) as process:

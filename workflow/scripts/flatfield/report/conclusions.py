@@ -13,6 +13,9 @@ EVEN_PERCENT = 3.0
 WRONG_BLACK = 3.0
 #: In the reason of frames whose light flickered, see `flatfield.measure.screening`.
 BANDED = "the lamp flickers"
+#: In the reason of frames that are too bright, see there.
+SATURATED = "saturated: "
+LESS_LIGHT = "Take flats with less light: full pixels do not show how bright they were, and the flat is wrong there."
 #: Exposures up to this, s, show how the shutter runs.
 SHORT_EXPOSURE = 1 / 1000
 #: Warnings that a run ends with; all are in the report.
@@ -128,7 +131,9 @@ def _left_out(name, frames):
         warnings.append(
             (
                 f"In {name} {len(unused)} {are} not used, for example {unused[0].file}: {unused[0].reason}.",
-                "Look at them; if they are good, raise the threshold in `frame_tests`.",
+                LESS_LIGHT
+                if SATURATED in unused[0].reason
+                else "Look at them; if they are good, raise the threshold in `frame_tests`.",
             )
         )
     if kept:
@@ -136,7 +141,9 @@ def _left_out(name, frames):
         warnings.append(
             (
                 f"In {name} {len(kept)} {are} used nevertheless, for example {kept[0].file}: {kept[0].reason}.",
-                "Take more good frames, or lower `min_frames` to leave these out.",
+                LESS_LIGHT
+                if SATURATED in kept[0].reason
+                else "Take more good frames, or lower `min_frames` to leave these out.",
             )
         )
     return warnings
@@ -298,7 +305,7 @@ def _drifts(drift):
 
 def _too_few(name, rows):
     """Sets with fewer frames than the wanted error needs."""
-    short = [row for row in rows if number_of(row["frames_needed"]) and row["snr_master"]]
+    short = [row for row in rows if number_of(row["frames_needed"]) and number_of(row["snr_master"])]
     short = [row for row in short if 100 / float(row["snr_master"]) > float(row["wanted_error_percent"])]
     if not short:
         return []
