@@ -12,6 +12,7 @@ from conftest import BLACK, MARGINS, REPOSITORY, Project, exif, simulate_mosaic
 
 from flatfield.demo.simulation import write_dng
 from flatfield.init.catalogue import catalogue, kind_of_path
+from flatfield.init.coverage import coverage
 from flatfield.init.proposal import propose
 from flatfield.raw.cfa import ColorFilterArray
 
@@ -334,6 +335,86 @@ def test_cards_of_programs(tmp_path, program):
     assert done.returncode == 0 and "Traceback" not in done.stdout
 
 
+def test_the_card_of_a_dwarf(tmp_path):
+    """Its masters have next to nothing in their headers; flats of one's own lie beside them."""
+    bare = {"INSTRUME": None, "EXPTIME": None, "DATE-OBS": None}
+    camera = {"INSTRUME": "DWARFIII", "BAYERPAT": None}
+
+    def write(path, kind, name, count=1, cards=bare, **options):
+        return write_night(tmp_path, path, kind, count, name=name, **cards, **options)
+
+    session = "DWARF_RAW_TELE_M 33_EXP_300_GAIN_60_2026-05-01-22-18-55-284"
+    lights = write(session, "light", "M 33_300s60_Astro_20260501-22{:02d}29504_24C.fits", 3, camera, GAIN=60)
+    (failed,) = write(session, "light", "failed_M 33_300s60_Astro_20260501-224358598_22C.fits", 1, camera)
+    (stack,) = write(session, "light", "stacked-16_M 33_300s60_Astro_20260501-221900245.fits", 1, camera)
+    folder = "DWARF_DARK/tele_exp_300_gain_60_bin_1_2026-05-02"
+    raw = write(folder, "dark", "raw_300s_60_{:04d}_20260502-003814624_23C.fits", 3)
+    (master,) = write("CALI_FRAME/dark/cam_0", "dark", "dark_exp_300.000000_gain_60_bin_1_24C_stack_10.fits")
+    (warm,) = write("CALI_FRAME/dark/cam_0", "dark", "dark_exp_300.000000_gain_60_bin_1_38C_stack_10.fits")
+    (bias,) = write("CALI_FRAME/bias/cam_0", "bias", "bias_gain_2_bin_1.fits")
+    (factory,) = write("CALI_FRAME/flat/cam_0", "flat", "flat_gain_2_bin_1_ir_1.fits")
+    flats = write("flats", "flat", "f{}.fits", 3, camera, GAIN=60, FILTER="Astro")
+    proposed, found = proposed_of(tmp_path)
+    (each,), (light,) = proposed.sets, proposed.lights
+    assert [entry.path for entry in each.entries] == flats
+    assert [entry.path for entry in light.entries] == lights and light.flat == each.name
+    assert {entry.metadata.filter for entry in light.entries} == {"Astro"}
+    assert "marked it as failed" in found.unusable[failed] and "a stack" in found.unusable[stack]
+    assert found.unusable[factory] == "it is a combination of frames, not one as recorded"
+    kinds = {entry.path: entry for run in found.runs for entry in run}
+    assert {kinds[path].kind for path in (*raw, master, warm)} == {"dark"} and kinds[bias].kind == "bias"
+    facts = kinds[warm].metadata
+    assert (facts.exposure, facts.gain, facts.temperature, facts.combined) == (300, 60, 38, 10)
+    assert kinds[bias].metadata.combined and kinds[bias].metadata.gain is None
+    assert kinds[raw[0]].metadata.time == "2026-05-02T00:38:14.624" and kinds[raw[0]].metadata.temperature == 23
+
+
+def test_what_wbpp_leaves_beside_the_frames(tmp_path):
+    """Only frames as they were recorded count, by the sessions and filters in the names of folders."""
+    for session, days in (("1", 0), ("2", 3)):
+        for name in ("Ha", "OIII"):
+            start = START + timedelta(days=days)
+            write_night(tmp_path, f"SESSION_{session}/FILTER_{name}/lights", "light", start=start)
+            start = START + timedelta(days=3 - days)  # by the clock nearer to the other session
+            write_night(tmp_path, f"SESSION_{session}/FILTER_{name}/flats", "flat", start=start)
+    corrected = fits.Header()
+    corrected.add_history("ImageCalibration.masterBias.enabled: false")
+    corrected.add_history("ImageCalibration.masterFlat.enabled: true")
+    (calibrated,) = write_night(tmp_path, "out/Light_BIN-1", "light", 1, name="a_c.fits", IMAGETYP="Light Frame")
+    with fits.open(tmp_path / calibrated, "update") as hdus:
+        hdus[0].header.extend(corrected)
+    steps = "out/registered/Light_BIN-1_EXPOSURE-300.00s_FILTER-Ha_mono/0001_c_cc_r.xisf"
+    masters = [
+        *write_night(tmp_path, "out/master", "flat", 1, name="masterFlat_BIN-1_120x180_FILTER-Ha_mono.fits"),
+        *write_night(tmp_path, "out/master", "light", 1, name="masterLight_BIN-1_120x180_FILTER-Ha_mono.fits"),
+    ]
+    (tmp_path / steps).parent.mkdir(parents=True)
+    (tmp_path / steps).write_bytes(b"XISF0100")
+    proposed, found = proposed_of(tmp_path)
+    assert found.unusable[calibrated] == "it was divided by a flat already (F); give it as it was recorded"
+    assert "PixInsight corrected it already (_c_cc_r" in found.unusable[steps]
+    assert all("combination of frames" in found.unusable[path] for path in masters)
+    places = {each.name: each.first.folder.rpartition("/")[0] for each in proposed.sets}
+    assert len(proposed.sets) == len(proposed.lights) == 4
+    assert all(places[light.flat] == light.first.folder.rpartition("/")[0] for light in proposed.lights)
+
+
+def test_nights_without_flats_are_listed(tmp_path):
+    for night in (0, 34):
+        write_night(tmp_path, f"{night}/Flat_L", "flat", start=START + timedelta(days=night), FILTER="L")
+    write_night(tmp_path, "34/Flat_Ha", "flat", start=START + timedelta(days=34), FILTER="Ha")
+    for name in ("L", "Ha", "SII"):
+        start = START + timedelta(hours=6)  # after midnight
+        write_night(tmp_path, f"Light_{name}", "light", start=start, FILTER=name, ROTATANG=90.0)
+    rows = {row["filter"]: row for row in coverage(proposed_of(tmp_path)[0])}
+    assert {(row["night"], row["lights"], row["angle"]) for row in rows.values()} == {("1 May 2026", "3", "90°")}
+    assert rows["L"]["flats"] == "Flat_L_2026-05-01"
+    assert rows["Ha"]["flats"] == "no flats; nearest 34 days away (Flat_Ha)"
+    assert rows["SII"]["flats"].startswith("none: the filter is SII, but ")
+    done = run_init(tmp_path, "--config", tmp_path / "mine.yaml", cwd=REPOSITORY)
+    assert "1 May 2026" in done.stdout and "nearest 34 days away" in done.stdout, done.stdout
+
+
 def test_what_is_not_used_says_which_field_differs(tmp_path):
     common = {"GAIN": 100, "CCD__TEMP": -10.0}
     write_night(tmp_path, "Flat", "flat", FILTER="L", **common)
@@ -435,6 +516,12 @@ def test_what_header_name_and_pixels_say_is_weighed(tmp_path):
     ("path", "kind"),
     [
         ("a/flats/flatdarks/1.fits", "flat-dark"),
+        ("master/masterFlat_BIN-1_4144x2822_FILTER-Ha_mono.xisf", "flat"),
+        ("master/masterDark_BIN-1_4144x2822_EXPOSURE-720.00s.xisf", "dark"),
+        ("master/masterFlatDark_BIN-1.xisf", "flat-dark"),
+        ("CALI_FRAME/flat/cam_0/flat_gain_2_bin_1_ir_0.fits", "flat"),
+        ("DWARF_DARK/tele_exp_15_gain_130_bin_1_2025/raw_15s_130_0000_16C.fits", "dark"),
+        ("DWARF_RAW_TELE_Dark Shark_EXP_30_GAIN_60/Dark Shark_30s60_Astro_24C.fits", "dark"),  # and the pixels decide
         ("Dark Flats/1.fits", "flat-dark"),
         ("DarkFlat/1.fits", "flat-dark"),
         ("x/flat_dark_001.fit", "flat-dark"),

@@ -337,6 +337,19 @@ def test_xisf(tmp_path, codec):
     np.testing.assert_allclose(read_frame(master).mosaic, data, rtol=1e-6)
 
 
+def test_what_pixinsight_corrected_is_known_by_its_history(tmp_path):
+    data, enabled = mosaic_of("M", np.random.default_rng(1)), "ImageCalibration.master{}.enabled: {}"
+    path = write_xisf(tmp_path / "a.xisf", data, {"EXPTIME": "2"})
+    lines = [enabled.format("Bias", "false"), enabled.format("Dark", "true"), enabled.format("Flat", "true")]
+    cards = "".join(f'<FITSKeyword name="HISTORY" value="" comment="{line}"/>' for line in lines)
+    mark = b'<FITSKeyword name="EXPTIME"'
+    content = path.read_bytes().replace(mark, cards.encode() + mark, 1)
+    size = int.from_bytes(content[8:12], "little") + len(cards)
+    content = content[:8] + size.to_bytes(4, "little") + content[12 : 16 + size] + bytes(4096)
+    path.write_bytes(content[:4096] + data.tobytes())
+    assert read_frame(path).metadata.calibrated == "DF"
+
+
 def test_xisf_that_cannot_be_read(tmp_path):
     data = mosaic_of("M", np.random.default_rng(1))
     path = write_xisf(tmp_path / "a.xisf", data, {})

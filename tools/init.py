@@ -20,6 +20,7 @@ from flatfield.files.errors import ConfigurationError, FlatfieldError  # noqa: E
 from flatfield.files.writing import write_text  # noqa: E402
 from flatfield.init import proposal  # noqa: E402
 from flatfield.init.catalogue import catalogue, list_files  # noqa: E402
+from flatfield.init.coverage import coverage  # noqa: E402
 from flatfield.init.text import write_config  # noqa: E402
 from flatfield.plan import configuration, selection  # noqa: E402
 
@@ -102,9 +103,24 @@ def show(proposed):
                 folder = os.path.dirname(paths[0]) or "."
                 add(table, kind, folder, "", len(paths), "", *proposal.describe(one).values())
     console.print(table)
+    show_nights(coverage(proposed))
     for each in everything:
         for doubt in (*each.doubts, *dict.fromkeys(doubt for part in each.parts for doubt in part.doubts)):
             console.print(Text(f"? {each.name}: {doubt}"))
+
+
+def show_nights(rows):
+    """Print what the lights of each night and filter have, where there are several, or flats are missing."""
+    if len(rows) < 2 and not any(row["flats"].startswith(("no flats", "none")) for row in rows):
+        return
+    table = Table(title="Nights", title_justify="left")
+    for name in ("night", "filter", "angle", "lights", "flats", "bias", "darks"):
+        table.add_column(name, justify="right" if name == "lights" else "left", overflow="fold")
+        if not any(row[name] for row in rows):
+            table.columns.pop()
+    for row in rows:
+        add(table, *(row[column.header] for column in table.columns))
+    console.print(table)
 
 
 def add(table, *cells):

@@ -30,6 +30,7 @@ from flatfield.init.kinds import (
     kind_of_words,
     weigh,
 )
+from flatfield.init.path_facts import AT_LEAST, complete, refusal_of_path
 from flatfield.init.pixels import look_at_pixels
 from flatfield.plan.selection import EXPANDED, natural_key
 from flatfield.raw.decode import read_frame, reason_of
@@ -50,8 +51,7 @@ PAUSE_RATIO = 5.0  # than this many usual intervals between frames
 SHORT_FILE = 0.5  # of the usual size in its run: such a file may be cut off
 #: Fields that frames of one run have in common, known or not.
 EXACT = ("camera", "body", "lens", "filter", "iso", "gain", "offset", "readout_mode", "binning", "combined")
-#: Words of IMAGETYP of a master, and the frames that it is taken for where no card counts them.
-MASTER, AT_LEAST = "master", 2
+MASTER = "master"  # in IMAGETYP
 
 
 @dataclass(frozen=True)
@@ -159,6 +159,8 @@ def read_entry(folder, path):
     try:
         if not os.path.getsize(full):
             raise FrameError("it is empty; copy it again")
+        if is_fits(path) and (reason := refusal_of_path(path)):
+            raise FrameError(reason)
         if is_fits(path):
             return _entry_of_header(path, read_image_header(full))
         metadata = from_exif(full)
@@ -175,7 +177,7 @@ def read_entry(folder, path):
 
 
 def _entry_of_header(path, header):
-    metadata = from_header(header)
+    metadata = complete(from_header(header), path)
     stated = str(header.get("IMAGETYP", header.get("OBSTYPE", header.get("FRAME", ""))))
     words = set(stated.lower().replace("_", " ").split())
     if words & OTHER_FRAMES:
@@ -185,7 +187,8 @@ def _entry_of_header(path, header):
         kind = kind or kind_of_words(stated.lower().replace(MASTER, MASTER + " "))
         metadata = replace(metadata, combined=metadata.combined or AT_LEAST)
     if metadata.combined and (kind or kind_of_path(path)) not in (BIAS, DARK, FLAT_DARK):
-        raise FrameError(f"it is a combination of {metadata.combined} frames, not one as recorded")
+        number = f"{metadata.combined} " if metadata.combined > AT_LEAST else ""
+        raise FrameError(f"it is a combination of {number}frames, not one as recorded")
     if "F" in (metadata.calibrated or ""):
         raise FrameError(f"it was divided by a flat already ({metadata.calibrated}); give it as it was recorded")
     return Entry(path, metadata, kind, has_overscan="BIASSEC" in header)

@@ -69,6 +69,7 @@ NEUTRAL = {
         "capture",
         "autorun",
         "plan",
+        "dwarf",
     ),
     *(
         "l",
@@ -98,7 +99,7 @@ OTHER_FRAMES = {"arc", "comparison", "comp", "difference", "focus", "response", 
 
 
 def _words_of(text):
-    return re.findall(r"[a-z]+", text.lower())
+    return re.findall(r"[a-z]+", text.lower().replace("master", " master "))
 
 
 def kind_of_words(text):
@@ -139,8 +140,10 @@ def evidence_of_path(path):
         That part of the path.
     """
     *folders, name = Path(path).parts
-    first = next((kind for kind in KINDS if re.match(rf"({'|'.join(WORDS[kind])})([_\W\d]|$)", name.lower())), "")
-    two = kind_of_words(" ".join(_words_of(name)[:2]))
+    first = next(
+        (kind for kind in KINDS if re.match(rf"(master)?[_\W]?({'|'.join(WORDS[kind])})([_\W\d]|$)", name.lower())), ""
+    )
+    two = kind_of_words(" ".join([word for word in _words_of(name) if word != "master"][:2]))
     if first:
         return two if two == FLAT_DARK else first, True, name
     unsure = ("", False, "")

@@ -19,6 +19,7 @@ from flatfield.init.matching import (
     offset_problems,
     seconds_apart,
 )
+from flatfield.init.path_facts import keywords_of_path
 from flatfield.plan.selection import natural_key
 
 #: Turn of the camera, degrees counter-clockwise seen from behind, for EXIF orientations without mirroring.
@@ -256,31 +257,44 @@ def _choose_flat(light, sets):
             continue
         if any(not is_turned(first, entry) for entry in each.entries):
             doubts = [text for text in doubts if not text.startswith(ROTATOR)]
-        fitting.append((_unknown(first, other), len(doubts), seconds_apart(first, other), each, doubts))
+        apart = _other_keywords(first.path, other.path)
+        fitting.append(
+            (len(apart), _unknown(first, other), len(doubts), seconds_apart(first, other), each, doubts + apart)
+        )
     if not fitting:
         return (
             f"light without flats: {'; '.join(min(reasons, key=len)[:MOST_NAMED])}" if reasons else "there are no flats"
         )
-    fewest = min(each[:2] for each in fitting)
-    best = sorted((each for each in fitting if each[:2] == fewest), key=lambda each: each[2])
-    unknown, _, apart, chosen, doubts = best[0]
+    fewest = min(each[:3] for each in fitting)
+    best = sorted((each for each in fitting if each[:3] == fewest), key=lambda each: each[3])
+    _, unknown, _, apart, chosen, doubts = best[0]
     light.flat = chosen.name
     if unknown:
         light.doubts.append("lens or aperture is not recorded: does this flat belong to it?")
     light.doubts += doubts
-    others = [each[3].name for each in best[1:]]
+    others = [each[4].name for each in best[1:]]
     if others:
         light.doubts.append(f"nearest in time; {', '.join(others)} would do too")
     if DAY_S < apart < float("inf"):
-        light.doubts.append(
-            f"its flats were taken {apart / DAY_S:.0f} days apart from it: was nothing turned or cleaned?"
-        )
+        days = round(apart / DAY_S)
+        plural = "s" * (days != 1)
+        light.doubts.append(f"its flats were taken {days} day{plural} apart from it: was nothing turned or cleaned?")
     return ""
 
 
 #: Beginnings of the words of fields that change the zero level, and of the angle of the rotator.
 READOUT = ("the gain", "the offset setting", "the readout mode")
 ROTATOR = "the angle of the rotator"
+
+
+def _other_keywords(light, flat):
+    """Doubts about grouping keywords that are not the same in two paths."""
+    own, other = keywords_of_path(light), keywords_of_path(flat)
+    return [
+        f"it lies in {name}_{own[name]}, its flats in {name}_{other[name]}"
+        for name in own
+        if name != "FILTER" and other.get(name, own[name]) != own[name]
+    ]
 
 
 def _unknown(light, flat):

@@ -281,8 +281,14 @@ def _count(header, names):
     return None
 
 
+#: In the HISTORY of frames that PixInsight calibrated.
+PIXINSIGHT = re.compile(r"ImageCalibration\.master(Bias|Dark|Flat)\.enabled: *true", re.IGNORECASE)
+
+
 def _calibrated(header, names):
     letters = set(str(header.get("CALSTAT", "")).upper()) & set("BDF")
+    for line in header.get("HISTORY", ()):
+        letters |= {kind[0] for kind in PIXINSIGHT.findall(str(line))}
     for name in names:
         value = header.get(name)
         if name in CORRECTIONS and value not in (None, False, "", "F", "no", "none", 0):

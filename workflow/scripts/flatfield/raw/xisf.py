@@ -53,6 +53,8 @@ def read_xisf_header(path):
     header = fits.Header()
     for card in image.findall(f"{NAMESPACE}FITSKeyword"):
         name, value = card.get("name", ""), card.get("value", "").strip()
+        if name == "HISTORY":  # PixInsight writes it as the comment of an empty value
+            header.add_history((value or card.get("comment", "")).encode("ascii", "ignore").decode())
         if name and name not in ("HISTORY", "COMMENT", "SIMPLE", "BZERO", "BSCALE"):
             header[name[:8]] = _value_of(value)
     header["NAXIS1"], header["NAXIS2"] = columns, rows
