@@ -179,3 +179,5 @@ def test_groups_of_jobs_on_a_cluster(tmp_path, monkeypatch):
     assert failures.sentences() == [
         "error: first or other or third gave no reason, Snakemake says: nothing; see slurm.log"
     ]
+    Path("slurm.log").write_text("slurmstepd: error: Detected 1 oom_kill event in StepId=7.batch.")
+    assert "was ended by the cluster, as systems do that run out of memory" in failures.sentences()[0]

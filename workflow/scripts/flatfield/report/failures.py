@@ -21,6 +21,8 @@ ABOUT_FAILURES = (
 AT_THE_END = ("Complete log(s):", "Elapsed time:")
 #: Beginnings of its lines after Ctrl-C, and after SIGTERM.
 INTERRUPTED = ("Terminating processes on user request", "Will exit after finishing currently running jobs")
+#: How Snakemake and Slurm tell of a job that was killed.
+ENDED = re.compile(r"died with <Signals\.(\w+)|oom_kill|OUT_OF_MEMORY")
 #: In the exception that ends a run whose jobs have told already why they failed.
 TOLD = "At least one job did not complete successfully"
 
@@ -35,7 +37,7 @@ class Failures(logging.Handler):
     logfile : str
         Its log.
     jobs : dict
-        Failed jobs, by the tuple of their numbers (several of a group): name, their logs, what Snakemake said.
+        Failed jobs, by the tuple of their numbers (several of a group): name, rules by log, what Snakemake said.
     errors : list
         Thread and text of Snakemake's exceptions that belong to no job.
     logs : dict
@@ -79,23 +81,23 @@ class Failures(logging.Handler):
         elif event == "error":
             self.errors.append((threading.get_ident(), record.getMessage()))
         elif event == "job_error" and not record.indent:  # those of a group are indented, and follow it
-            self._take((record.jobid,), record.rule_name, record.log, record.rule_msg)
+            self._take((record.jobid,), dict.fromkeys(record.log, record.rule_name), record.rule_name, record.rule_msg)
         elif event == "group_error":
-            numbers = tuple(job["jobid"] for job in record.job_error_info)
-            logs = [log for job in record.job_error_info for log in job["log"]]
-            name = " or ".join(sorted({job["rule_name"] for job in record.job_error_info}))
-            self._take(numbers, name, logs + record.aux_logs, "")
+            jobs = record.job_error_info
+            name = " or ".join(sorted({job["rule_name"] for job in jobs}))
+            logs = {log: job["rule_name"] for job in jobs for log in job["log"]} | dict.fromkeys(record.aux_logs, name)
+            self._take(tuple(job["jobid"] for job in jobs), logs, name, "")
         elif record.getMessage().startswith(INTERRUPTED):
             self.interrupted = True
 
-    def _take(self, numbers, name, logs, message):
+    def _take(self, numbers, logs, name, message):
         """Keep a job that failed, with the exception that Snakemake logged just before in the same thread."""
         own = [error for error in self.errors if error[0] == threading.get_ident()][-1:]
         self.errors = [error for error in self.errors if error not in own]
         said = "\n".join(text for text in (message, *(text for _, text in own)) if text)
-        self.jobs[numbers] = (name, [_local(log) for log in logs], said)
+        self.jobs[numbers] = (name, {_local(log): rule for log, rule in logs.items()}, said)
         if not self.interrupted and "KeyboardInterrupt" not in self._sentence(self.jobs[numbers]):
-            self.logger.error(f"Failed: {name} ({', '.join(self.jobs[numbers][1])})")
+            self.logger.error(f"Failed: {name} ({next(iter(logs), 'no log')})")
 
     def _sentence(self, job):
         """Why a job failed."""
@@ -106,11 +108,11 @@ class Failures(logging.Handler):
             return "\n".join(dict.fromkeys(own))
         for log, text in texts.items():
             if exception := _exception(text):
-                return f"error: {name} stopped at {exception}; see {log}; please report it if it comes again"
+                return f"error: {logs[log]} stopped at {exception}; see {log}; please report it if it comes again"
         place = f"see {next(iter(texts))}" if texts else f"it wrote no log: see above, and {self.logfile}"
-        if signal := re.search(r"died with <Signals\.(\w+)", said):
-            memory = ", as a system does that runs out of memory (`memory_mb` limits it)" * (signal[1] == "SIGKILL")
-            return f"error: {name} was ended by {signal[1]}{memory}; {place}"
+        if ended := ENDED.search("\n".join((said, *texts.values()))):
+            memory = ", as systems do that run out of memory (`memory_mb` limits it)" * (ended[1] in (None, "SIGKILL"))
+            return f"error: {name} was ended by {ended[1] or 'the cluster'}{memory}; {place}"
         return f"error: {name} gave no reason, Snakemake says: {_shorten(said)}; {place}"
 
     def sentences(self):
@@ -123,7 +125,7 @@ class Failures(logging.Handler):
         """
         found = [self._sentence(job) for job in self.jobs.values()]
         if self.interrupted:  # which ends jobs before they can say anything
-            names = tuple(f"error: {name} " for name, *_ in self.jobs.values())
+            names = tuple(f"error: {rule} " for name, logs, _ in self.jobs.values() for rule in (name, *logs.values()))
             found = [each for each in found if not each.startswith(names)]
         for _, text in self.errors:
             if TOLD not in text:
