@@ -97,7 +97,7 @@ class Failures(logging.Handler):
         said = "\n".join(text for text in (message, *(text for _, text in own)) if text)
         self.jobs[numbers] = (name, {_local(log): rule for log, rule in logs.items()}, said)
         if not self.interrupted and "KeyboardInterrupt" not in self._sentence(self.jobs[numbers]):
-            self.logger.error(f"Failed: {name} ({next(iter(logs), 'no log')})")
+            self.logger.error(f"Failed: {name} ({next(iter(self.jobs[numbers][1]), 'no log')})")
 
     def _sentence(self, job):
         """Why a job failed."""
