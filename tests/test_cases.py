@@ -10,6 +10,7 @@ from astropy.io import fits
 from conftest import Project, exif
 
 from flatfield.demo.simulation import write_dng
+from flatfield.files.tables import read_table
 from flatfield.init.catalogue import catalogue, list_files
 from flatfield.init.proposal import propose
 from flatfield.init.text import write_config
@@ -112,6 +113,11 @@ def full_at_a_plateau(folder):
     camera.take("BIAS/b", 6, 7, cards={"IMAGETYP": "BIAS"})
 
 
+def nothing_tells_the_zero_level(folder):
+    """Flats of a monochrome camera with an empty BAYERPAT, and no offset frames."""
+    Camera(folder, INSTRUME="DSI III", EXPTIME=0.5, BAYERPAT="").take("F", 6, 6, level=9500, cards={"IMAGETYP": "Flat"})
+
+
 def darks_of_two_temperatures(folder):
     """Darks of -10 and +5 degrees in one folder; lights of -10 degrees under an even sky."""
     camera = Camera(folder, INSTRUME="ASI2600MM", GAIN=100, FOCALLEN=400.0, TELESCOP="FRA400")
@@ -123,7 +129,7 @@ def darks_of_two_temperatures(folder):
     camera.take("DARK/w", 4, 9, dark=1500, cards={"IMAGETYP": "DARK"} | warm)
 
 
-def write_raws(folder, change, levels=(900.0, 2100.0, 1150.0), shutter=0.0, lights=()):
+def write_raws(folder, change, levels=(900.0, 2100.0, 1150.0), shutter=0.0, lights=(), **tags):
     """Flats of a Bayer camera that was turned twice before a lamp 3 % brighter on one side; a light of an even sky."""
     rng, cfa = np.random.default_rng(5), ColorFilterArray.from_name("RGGB")
     level = np.array(levels)[cfa.channel_map(SHAPE)]
@@ -133,7 +139,7 @@ def write_raws(folder, change, levels=(900.0, 2100.0, 1150.0), shutter=0.0, ligh
         mosaic = np.clip(np.rint(electrons / 2 + READ_NOISE * rng.standard_normal(SHAPE) + 512), 0, 16383)
         path = folder / f"{name}.dng"
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_dng(path, change(mosaic, cfa).astype(np.uint16), exif(**fields), margins=(0, 0), black=(512,) * 4)
+        write_dng(path, change(mosaic, cfa).astype(np.uint16), exif(**fields, **tags), margins=(0, 0), black=(512,) * 4)
 
     ramp = 1 + shutter * np.linspace(-0.5, 0.5, SHAPE[0])[:, None]
     for index, lamp in enumerate(lamp for lamp in (U, V, -U) for _ in range(4)):
@@ -159,7 +165,9 @@ def one_channel_is_full(folder):
 
 
 def shutter_of_short_flats(folder):
-    write_raws(folder, lambda mosaic, cfa: mosaic, shutter=0.08, lights=["night"])
+    """Through an adapted lens, of which the camera knows nothing."""
+    adapted = {"Exif.Photo.LensModel": "----", "Exif.Photo.FNumber": "0/1", "Exif.Photo.FocalLength": "0/1"}
+    write_raws(folder, lambda mosaic, cfa: mosaic, shutter=0.08, lights=["night"], **adapted)
 
 
 def proposed(case, folder):
@@ -222,6 +230,7 @@ TOLD = [
     hot_pixels_above_the_plateau,
     one_channel_is_full,
     shutter_of_short_flats,
+    nothing_tells_the_zero_level,
     darks_of_two_temperatures,
 ]
 
@@ -252,6 +261,15 @@ def test_the_shutter_of_short_flats_is_named_and_the_sky_not_blamed(told):
     (light,) = (text for text in warnings if text.startswith("Light night:"))
     assert "shutter of its short exposures" in light
     assert not any("This is the sky" in text for text in [*story["lights"], *warnings])
+
+
+def test_unknown_optics_and_an_unknown_zero_level_are_on_the_front_page(told):
+    warnings = [text for text, _ in told.conclusions()["warnings"]]
+    optics = [text for text in warnings if "was taken through its optics is not known" in text]
+    assert len(optics) == 1 and "light night" in optics[0]
+    (zero,) = (text for text in warnings if text.startswith("The zero level of"))
+    assert zero.startswith("The zero level of nothing_tells_the_zero_level is not known")
+    assert {row["cfa"] for row in read_table(told.path("nothing_tells_the_zero_level/frames.tsv"))} == {"MONO"}
 
 
 def test_a_light_gets_the_dark_of_its_temperature(told):

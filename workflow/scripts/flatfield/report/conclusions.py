@@ -4,7 +4,7 @@ import math
 from collections import defaultdict
 from statistics import median
 
-from flatfield.files.tables import number_of
+from flatfield.files.tables import UNKNOWN, number_of
 from flatfield.report.lamp_sentences import describe_hidden, describe_light, describe_verdicts, warn_of_light
 
 #: A corrected light whose centre and corner agree within this is called even, percent.
@@ -161,7 +161,7 @@ def _black(name, frames):
 def _no_zero_level(name, frames):
     """Flats whose zero level is not known."""
     used = [frame for frame in frames if frame.used and frame.level_dn is not None]
-    if not used or any(frame.zero_level != "unknown" for frame in used):
+    if not used or any(frame.zero_level not in (None, UNKNOWN) for frame in used):
         return []
     level = median(frame.level_dn for frame in used)
     # a corner with half of the light has (l/2 + o) / (l + o) of the centre: o / l of its half too much, nearly
@@ -362,7 +362,7 @@ def _unknown_optics(agreement):
     warnings = []
     for light, rows in agreement.items():
         known = {row["quantity"]: row["agreement"] for row in rows}
-        if {known.get(name, "unknown") for name in OPTICS} == {"unknown"}:
+        if {known.get(name) or UNKNOWN for name in OPTICS} == {UNKNOWN}:  # tables that were read have None
             warnings.append(
                 (
                     f"Whether the flat of light {light} was taken through its optics is not known: lens and focal "
