@@ -56,7 +56,8 @@ def main(config, cores):
         print(f"Making all results again in {folder} ...", flush=True)
         done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode:
-            raise ConfigurationError(f"the results cannot be made again: {done.stdout[-2000:]}")
+            why = done.stdout[-2000:].strip().rpartition("\n\n")[2].removeprefix("error: ")
+            raise ConfigurationError(f"the results cannot be made again: {why}")
         return compare_results(results, Path(folder) / results)
 
 

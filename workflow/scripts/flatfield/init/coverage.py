@@ -37,7 +37,7 @@ def coverage(proposal):
 def _flats(light, sets, unused):
     """Flats of a light: their name, and how far away they are in time."""
     if not light.flat:
-        return f"none: {unused[light.first.path].removeprefix('light without flats: ')}"
+        return f"none: {unused[light.first.path].removeprefix('light without flats: ').partition('; ')[0]}"
     apart = min(seconds_apart(light.first, entry) for entry in sets[light.flat].entries)
     if apart <= DAY_S or apart == float("inf"):
         return light.flat
