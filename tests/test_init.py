@@ -399,6 +399,26 @@ def test_what_wbpp_leaves_beside_the_frames(tmp_path):
     assert all(places[light.flat] == light.first.folder.rpartition("/")[0] for light in proposed.lights)
 
 
+def test_sequences_of_siril_are_not_counted_beside_their_frames(tmp_path):
+    """FITS frames are linked into a folder of Siril, raws are converted; what lies in a sequence only is used."""
+    flats = write_night(tmp_path, "session/flats", "flat", name="F{}.fits")
+    lights = write_night(tmp_path, "session/lights", "light", start=START + timedelta(hours=2), name="L{}.fits")
+    write_night(tmp_path, "process", "light", start=START + timedelta(hours=2), name="light_0000{}.fits")
+    alone = write_night(tmp_path, "process", "dark", start=START + timedelta(hours=6), name="dark_0000{}.fits")
+    for number, path in enumerate(flats):
+        (tmp_path / f"process/flat_0000{number}.fits").symlink_to(tmp_path / path)
+    for name in ("light", "dark", "flat"):
+        (tmp_path / f"process/{name}_.seq").touch()
+    (corrected,) = write_night(tmp_path, "process", "light", 1, name="r_pp_light_00001.fits")
+    proposed, found = proposed_of(tmp_path)
+    (each,), (light,) = proposed.sets, proposed.lights
+    assert [entry.path for entry in each.entries] == flats and [entry.path for entry in light.entries] == lights
+    assert [entry.path for entry in light.dark] == alone
+    assert found.unusable["process/flat_00001.fits"] == f"a link to {flats[1]}; one of them counts"
+    assert found.unusable["process/light_00001.fits"] == f"{lights[1]} in a sequence of Siril; one of them counts"
+    assert "Siril corrected it already" in found.unusable[corrected]
+
+
 def test_nights_without_flats_are_listed(tmp_path):
     for night in (0, 34):
         write_night(tmp_path, f"{night}/Flat_L", "flat", start=START + timedelta(days=night), FILTER="L")

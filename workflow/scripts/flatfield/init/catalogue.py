@@ -2,6 +2,7 @@
 
 import filecmp
 import os
+import re
 import struct
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -195,9 +196,10 @@ def _entry_of_header(path, header):
 
 
 def drop_copies(folder, entries):
-    """Leave out what is there twice: a raw beside its DNG, files in two folders, links to files.
+    """Leave out what is there twice: a raw beside its DNG, files in two folders, links to files, Siril's conversions.
 
-    Files of one name, camera, time and exposure are one frame if they differ in their endings, or in nothing.
+    Files of one name, camera, time and exposure are one frame if they differ in their endings, or in nothing; a file of
+    a sequence of Siril (``light_00001.fit`` beside ``light_.seq``) is the frame of its time and exposure.
 
     Parameters
     ----------
@@ -210,10 +212,16 @@ def drop_copies(folder, entries):
     unusable : dict
         Reason by path.
     """
-    kept, unusable = {}, {}
+    kept, files, moments, unusable = {}, {}, {}, {}
+
+    def is_converted(entry):
+        return os.path.exists(
+            os.path.join(folder, f"{re.sub(r'[0-9]+$', '', str(Path(entry.path).with_suffix('')))}.seq")
+        )
 
     def rank(entry):
-        return Path(entry.path).suffix.lower() == ".dng", len(Path(entry.path).parts), natural_key(entry.path)
+        derived = os.path.islink(os.path.join(folder, entry.path)) or is_converted(entry)
+        return derived, Path(entry.path).suffix.lower() == ".dng", len(Path(entry.path).parts), natural_key(entry.path)
 
     for entry in sorted(entries, key=rank):
         meta = entry.metadata
@@ -221,11 +229,17 @@ def drop_copies(folder, entries):
         originals = kept.setdefault(key if meta.time else entry.path, [])
         original = next((each for each in originals if _same_frame(folder, each.path, entry.path)), None)
         originals.append(entry)
+        file = files.setdefault(os.path.realpath(os.path.join(folder, entry.path)), entry.path)
+        taken = moments.setdefault((meta.time, meta.exposure), entry.path)
         if original:
             unusable[entry.path] = (
                 f"the same frame as the {Path(original.path).suffix} of its name in {original.folder or '.'} (a "
                 "copy, or another format); one of them counts"
             )
+        elif file != entry.path:
+            unusable[entry.path] = f"a link to {file}; one of them counts"
+        elif meta.time and taken != entry.path and is_converted(entry):
+            unusable[entry.path] = f"{taken} in a sequence of Siril; one of them counts"
     return [entry for entry in entries if entry.path not in unusable], unusable
 
 
