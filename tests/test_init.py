@@ -508,7 +508,7 @@ def test_masters(tmp_path):
     assert "divided by a flat already" in found.unusable["calibrated/c0.fits"]
     write_night(tmp_path, "Bias", "bias")
     proposed, _ = proposed_of(tmp_path)
-    assert proposed.sets[0].bias[0].folder == "Bias" and "made from 50 frames" in proposed.unused[master]
+    assert proposed.sets[0].bias[0].folder == "Bias" and "a master of 50 frames" in proposed.unused[master]
 
 
 def test_what_header_name_and_pixels_say_is_weighed(tmp_path):
@@ -539,6 +539,7 @@ def test_what_header_name_and_pixels_say_is_weighed(tmp_path):
         ("master/masterFlat_BIN-1_4144x2822_FILTER-Ha_mono.xisf", "flat"),
         ("master/masterDark_BIN-1_4144x2822_EXPOSURE-720.00s.xisf", "dark"),
         ("master/masterFlatDark_BIN-1.xisf", "flat-dark"),
+        ("MasterOffset_ISO800.fits", "bias"),
         ("CALI_FRAME/flat/cam_0/flat_gain_2_bin_1_ir_0.fits", "flat"),
         ("DWARF_DARK/tele_exp_15_gain_130_bin_1_2025/raw_15s_130_0000_16C.fits", "dark"),
         ("DWARF_RAW_TELE_Dark Shark_EXP_30_GAIN_60/Dark Shark_30s60_Astro_24C.fits", "dark"),  # and the pixels decide

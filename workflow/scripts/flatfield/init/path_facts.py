@@ -22,7 +22,7 @@ DWARF_FRAME = re.compile(
     r"(?P<failed>failed_)?.*_(?P<exposure>[\d.]+)s_?(?P<gain>\d+)(_\d{4}|_(?P<filter>[A-Z][A-Za-z-]+))?"
     r"_(?P<day>\d{8})-(?P<clock>\d{9})_(?P<temperature>-?\d+)C"
 )
-MASTER = re.compile(r"(^|[^a-z])master([-_ .]|bias|dark|flat|light)", re.IGNORECASE)
+MASTER = re.compile(r"(^|[^a-z])master([-_ .]|bias|offset|zero|dark|flat|light)", re.IGNORECASE)
 STACK = re.compile(r"stacked\b|stacked[-_]", re.IGNORECASE)
 SIRIL = re.compile(r"(r_|bkg_)*pp_", re.IGNORECASE)
 #: Steps of WBPP behind a name (calibrated, corrected, debayered, registered), and its folders.
@@ -61,6 +61,17 @@ def keywords_of_path(path):
     return {name.upper(): value for name, value in KEYWORD.findall(str(Path(path).with_suffix("")))}
 
 
+def describe_master(combined):
+    """Words for a master of so many frames.
+
+    Examples
+    --------
+    >>> describe_master(20), describe_master(AT_LEAST)
+    ('a master of 20 frames', 'a master')
+    """
+    return f"a master of {combined} frames" if combined > AT_LEAST else "a master"
+
+
 def complete(metadata, path):
     """Metadata with what its path says where the header says nothing.
 
@@ -90,7 +101,8 @@ def complete(metadata, path):
         if factory["ir"] and int(factory["ir"]) < len(DWARF_FILTERS):
             found["filter"] = DWARF_FILTERS[int(factory["ir"])]
     if MASTER.search(stem):
-        found.setdefault("combined", AT_LEAST)
+        count = re.search(r"stack_?(\d+)", stem, re.IGNORECASE)  # of the ASIAIR
+        found.setdefault("combined", int(count[1]) if count else AT_LEAST)
     if "FILTER" in keywords_of_path(path):
         found["filter"] = from_header({"FILTER": keywords_of_path(path)["FILTER"]}).filter
     return replace(metadata, **{key: value for key, value in found.items() if getattr(metadata, key) is None})

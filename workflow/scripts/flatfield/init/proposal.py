@@ -19,7 +19,7 @@ from flatfield.init.matching import (
     offset_problems,
     seconds_apart,
 )
-from flatfield.init.path_facts import keywords_of_path
+from flatfield.init.path_facts import describe_master, keywords_of_path
 from flatfield.plan.selection import natural_key
 
 #: Turn of the camera, degrees counter-clockwise seen from behind, for EXIF orientations without mirroring.
@@ -164,7 +164,7 @@ def _why_unused(kind, entry, sets, lights):
     if fewest:
         return f"{kind} frame that fits nothing: {'; '.join(fewest[:MOST_NAMED])}"
     if entry.metadata.combined:
-        return f"{kind} frame made from {entry.metadata.combined} frames, but there are single ones or another master"
+        return f"{describe_master(entry.metadata.combined)} ({kind}), but there are single frames or another master"
     return f"{kind} frame, but others are used instead (nearer in time, or flat-darks)"
 
 

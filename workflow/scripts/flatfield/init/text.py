@@ -8,6 +8,7 @@ import textwrap
 from pathlib import Path
 
 from flatfield.init.kinds import BIAS
+from flatfield.init.path_facts import describe_master
 from flatfield.init.proposal import title_of
 from flatfield.plan.selection import natural_key
 
@@ -105,7 +106,7 @@ def _comments(doubts, indent):
 def _kind_of_offsets(entries):
     """What offset frames of flats are, where they are no bias frames."""
     if entries[0].metadata.combined:
-        return f"  # a master of {entries[0].metadata.combined} frames"
+        return f"  # {describe_master(entries[0].metadata.combined)}"
     return "" if entries[0].kind == BIAS else f"  # {entries[0].kind} frames with the exposure of the flats"
 
 
