@@ -72,7 +72,13 @@ class Failures(logging.Handler):
         return getattr(record, "event", None) not in FAILURES and not record.getMessage().startswith(hidden)
 
     def emit(self, record):
-        """Take a record of Snakemake."""
+        """Take a record of Snakemake; one that another version writes otherwise does not end the run."""
+        try:
+            self._note(record)
+        except Exception:
+            self.handleError(record)
+
+    def _note(self, record):
         event = getattr(record, "event", None)
         if event == "job_info":
             self.logs |= {log: _state(log) for log in map(_local, record.log)}
