@@ -109,7 +109,7 @@ def measure_growth(flats, sets, lights):
         folder = link(flats, SCRATCH / "growing", 3 * count)
         rows.append(("frames", 3 * count, measure_run(Project(SCRATCH / "growth", {"one": folder}, count))))
     for megapixels, shape in SHAPES.items():
-        small, _ = simulate(SCRATCH / f"{megapixels}mp", shape, FEW)
+        small = flats if shape == SHAPES[12] else simulate(SCRATCH / f"{megapixels}mp", shape, FEW)[0]
         folder = link(small, SCRATCH / "growing", 3 * FEW)
         rows.append(("megapixels", megapixels, measure_run(Project(SCRATCH / "growth", {"one": folder}, FEW))))
     for count in (1, 2, 3):

@@ -34,11 +34,10 @@ def main(
     kind : {"linear", "picture", "file"}
         See `flatfield.measure.sky.read_sky`.
     flat_kind : {"flat", "response"}
-    file : str
-        Name of the frame in the inventory.
+    file, title : str
+        Name of the frame in the inventory, and in the figure.
     reading : bool or dict
         How frames are read, see `flatfield.raw.decode.Reading`.
-    title : str
     inventory : str, optional
         ``frames.tsv`` of the light; pictures have none.
     bias, dark, dark_inventory : str, optional
