@@ -59,40 +59,37 @@ def measure_run(project, code=ROOT, targets=None, **options):
 
 
 def measure_workflow(codes, flats, lights):
-    """Whole runs of all sizes, by name and checkout; and the processor time of jobs of one set."""
+    """Whole runs, by name and checkout; and the processor time of jobs of one set."""
     sets = {name: copy(flats, SCRATCH / "sets" / name, len(flats), number) for number, name in enumerate(SETS)}
-    one = {"one": sets["one"]}
     few = {"one": link(flats, SCRATCH / "few", 3 * FEW)}
-    many = copy(lights, SCRATCH / "lights", LIGHTS)
-    projects = {
-        "three sets, two lights": Project(SCRATCH / "three", sets, FRAMES, lights[0].parent),
-        "one set": Project(SCRATCH / "one", one, FRAMES),
-        "one set of few frames": Project(SCRATCH / "few_one", few, FEW),
-    }
-    found, jobs = {}, {}
+    three = Project(SCRATCH / "three", sets, FRAMES, lights[0].parent)
+    found = {}
     for name, code in codes.items():
-        measure_run(projects["one set of few frames"], code)  # compiles what is compiled once
-        for title, project in projects.items():
-            found[title, name] = measure_run(project, code)
-        jobs[name] = {job: projects["one set"].seconds_of(f"one/{log}.log") for job, log in JOBS.items()}
-        found["lights", name], _ = measure_lights(code, few, many)
-        jobs[name]["report"] = SCRATCH / "lights_all/results/report.html"
-        jobs[name]["report"] = jobs[name]["report"].stat().st_size / 1e6 if jobs[name]["report"].exists() else None
-        planned = Project(SCRATCH / "planned", few, FEW, pretend(SCRATCH / "planned_lights", PLANNED))
-        found["plan", name] = usage.measure(planned.command(code, "-n", "--quiet", "all"), ROOT, before=planned.clean)
+        few_alone = Project(SCRATCH / "few_one", few, FEW)
+        measure_run(few_alone, code)  # compiles what is compiled once
+        found["one set of few frames", name] = measure_run(few_alone, code)
+        found["three sets, two lights", name] = measure_run(three, code)
     products = [f"{name}/{product}.fits" for name in SETS for product in ("flat_cfa", *(f"subsets/{s}" for s in "ABC"))]
-    found["masters", "ours"] = measure_run(projects["three sets, two lights"], targets=products)
+    found["masters", "ours"] = measure_run(three, targets=products)
+    one = Project(SCRATCH / "one", {"one": sets["one"]}, FRAMES)
+    found["one set", "ours"] = measure_run(one)
+    jobs = {job: one.seconds_of(f"one/{log}.log") for job, log in JOBS.items()}
+    planned = Project(SCRATCH / "planned", few, FEW, pretend(SCRATCH / "planned_lights", PLANNED))
+    plan = planned.command(ROOT, "-n", "--quiet", "all")
+    found[f"plan of {PLANNED} lights", "ours"] = usage.measure(plan, ROOT, before=planned.clean)
     return found, jobs, sets
 
 
-def measure_lights(code, sets, lights, products=None):
-    """All lights of a set that is there: with this usage goes that of planning the same run once more."""
+def measure_lights(sets, lights, products=None):
+    """All lights of a set that is there, planning the same run once more, and the size of the report, MB."""
     project = Project(SCRATCH / "lights_all", sets, FEW, lights, products)
     project.clean()
-    measure_run(project, code, targets=["one/noise.tsv", "one/illumination.tsv", "one/stats.tsv"], before=None)
+    measure_run(project, targets=["one/noise.tsv", "one/illumination.tsv", "one/stats.tsv"], before=None)
     targets = [f"lights/sky/{path.stem}.fits" for path in sorted(lights.glob("*.dng"))] if products else None
-    whole = measure_run(project, code, targets=targets, before=None, written=project.results / "lights")
-    return whole, measure_run(project, code, targets=targets, before=None)
+    whole = measure_run(project, targets=targets, before=None, written=project.results / "lights")
+    page = project.results / "report.html"
+    again = measure_run(project, targets=targets, before=None)
+    return whole, again, page.stat().st_size / 1e6 if page.exists() else None
 
 
 def measure_compressed(flats):
@@ -102,24 +99,27 @@ def measure_compressed(flats):
     return measure_run(Project(SCRATCH / "compressed_one", {"one": folder}, FRAMES)), program("decode", *frames)
 
 
-def measure_growth(flats, sets, lights):
-    """Whole runs by the number of frames, pixels, sets and lights."""
-    rows = []
-    for count in dict.fromkeys((FEW, max(FRAMES // 3, FEW), FRAMES)):
-        folder = link(flats, SCRATCH / "growing", 3 * count)
-        rows.append(("frames", 3 * count, measure_run(Project(SCRATCH / "growth", {"one": folder}, count))))
-    for megapixels, shape in SHAPES.items():
-        small = flats if shape == SHAPES[12] else simulate(SCRATCH / f"{megapixels}mp", shape, FEW)[0]
-        folder = link(small, SCRATCH / "growing", 3 * FEW)
-        rows.append(("megapixels", megapixels, measure_run(Project(SCRATCH / "growth", {"one": folder}, FEW))))
-    for count in (1, 2, 3):
-        chosen = {name: link(sorted(sets[name].glob("*.dng"))[: 3 * FEW], SCRATCH / f"few_{name}", 3 * FEW)
-                  for name in SETS[:count]}  # fmt: skip
+def measure_growth(flats, sets, found):
+    """Whole runs by the number of frames, pixels, sets and lights; those that were measured before count."""
+    few = found["one set of few frames", "ours"]
+    rows = [("frames", 3 * FEW, few), ("frames", 3 * FRAMES, found["one set", "ours"])]
+    middle = max(FRAMES // 3, FEW)
+    folder = link(flats, SCRATCH / "growing", 3 * middle)
+    rows.insert(1, ("frames", 3 * middle, measure_run(Project(SCRATCH / "growth", {"one": folder}, middle))))
+    small = min(SHAPES)
+    folder = link(simulate(SCRATCH / f"{small}mp", SHAPES[small], FEW)[0], SCRATCH / "growing", 3 * FEW)
+    rows.append(("megapixels", small, measure_run(Project(SCRATCH / "growth", {"one": folder}, FEW))))
+    rows += [("megapixels", max(SHAPES), few), ("sets", 1, few)]
+    for count in (2, 3):
+        chosen = {
+            name: link(sorted(sets[name].glob("*.dng")), SCRATCH / f"few_{name}", 3 * FEW) for name in SETS[:count]
+        }
         rows.append(("sets", count, measure_run(Project(SCRATCH / "growth", chosen, FEW))))
-    few = {"one": link(flats, SCRATCH / "few", 3 * FEW)}
-    for count in (1, max(LIGHTS // 2, 1), LIGHTS):
+    rows.append(("lights", 0, few))
+    for count in (max(LIGHTS // 4, 1), LIGHTS):
         folder = link(sorted((SCRATCH / "lights").glob("*.dng")), SCRATCH / "growing_lights", count)
-        rows.append(("lights", count, measure_run(Project(SCRATCH / "growth", few, FEW, folder))))
+        chosen = {"one": link(flats, SCRATCH / "few", 3 * FEW)}
+        rows.append(("lights", count, measure_run(Project(SCRATCH / "growth", chosen, FEW, folder))))
     return rows
 
 
@@ -161,13 +161,13 @@ def measure_siril(sets, lights):
 
 def main():
     """Measure everything."""
-    codes = {"ours": ROOT} | ({BASE: check_out(BASE, SCRATCH / f"base-{BASE}")} if BASE else {})
+    codes = ({BASE: check_out(BASE, SCRATCH / f"base-{BASE}")} if BASE else {}) | {"ours": ROOT}
     flats, lights = simulate(SCRATCH / "full", SHAPES[12], FRAMES)
     found, jobs, sets = measure_workflow(codes, flats, lights)
+    few, many = {"one": link(flats, SCRATCH / "few", 3 * FEW)}, copy(lights, SCRATCH / "lights", LIGHTS)
+    found["lights", "ours"], found["nothing to do", "ours"], page = measure_lights(few, many)
+    found["lights, mosaics alone", "ours"], *_ = measure_lights(few, many, ["mosaic"])
     found["decode", "alone"] = program("decode", *flats)
-    few = {"one": link(flats, SCRATCH / "few", 3 * FEW)}
-    alone, again = measure_lights(ROOT, few, copy(lights, SCRATCH / "lights", LIGHTS), ["mosaic"])
-    found["lights, mosaics alone", "ours"], found["nothing to do", "ours"] = alone, again
     if find_spec("imagecodecs"):
         found["compressed set", "ours"], found["decode compressed", "alone"] = measure_compressed(flats)
     if shutil.which("siril-cli"):
@@ -176,12 +176,12 @@ def main():
     if find_spec("ccdproc"):
         found["median of a subset", "ccdproc"] = program("ccdproc", *flats[:FRAMES])
     found["median of a subset", "the notebook"] = program("notebook", "mosaic", *flats[:FRAMES])
-    growth = measure_growth(flats, sets, lights)
+    growth = measure_growth(flats, sets, found)
     draw_growth(growth)
-    (RESULTS / "results.md").write_text(report(found, jobs, growth))
+    (RESULTS / "results.md").write_text(report(found, jobs, page, growth))
 
 
-def ratios(found, jobs):
+def ratios(found, jobs, page):
     """Rows of what is wanted: work, against what, value, bound, reached or missed."""
     rows = []
 
@@ -214,14 +214,14 @@ def ratios(found, jobs):
         rest = found["nothing to do", "ours"].cpu
         add(work, "seconds of processor time", (found[title, "ours"].cpu - rest) / LIGHTS, seconds)
     add("a light: size", "raw", found["lights", "ours"].disk / LIGHTS / raw_size(), 6)
-    add(f"plan of {PLANNED} lights", "seconds", found["plan", "ours"].wall, 15)
-    add(f"report of {LIGHTS} lights", "MB", jobs["ours"]["report"], 15)
+    add(f"plan of {PLANNED} lights", "seconds", found[f"plan of {PLANNED} lights", "ours"].wall, 15)
+    add(f"report of {LIGHTS} lights", "MB", page, 15)
     for job, seconds in (("inspection", 4), ("noise", 6), ("light source", 5)):
-        own = jobs["ours"][job]
+        own = jobs[job]
         read = decoding.cpu if job == "inspection" else 0
         add(f"{job} of {3 * FRAMES} frames", "seconds beyond decoding", own and own - read, seconds)
-    own = jobs["ours"]["debayered median"]
-    add("debayered median", "3 x (decoding + 1 s)", own and own / (3 * (decoding.cpu + 1)), 1)
+    own = jobs["debayered median"]
+    add("debayered median, processor time", "3 x (decoding + 1 s)", own and own / (3 * (decoding.cpu + 1)), 1)
     add(
         "nine subsets and three masters: wall time",
         "Siril",
@@ -239,7 +239,7 @@ def raw_size():
     return next((SCRATCH / "lights").resolve().glob("*.dng")).stat().st_size / 1e6
 
 
-def report(found, jobs, growth):
+def report(found, jobs, page, growth):
     """Text of results.md."""
     rows, columns = SHAPES[12]
     lines = [
@@ -259,7 +259,7 @@ def report(found, jobs, growth):
         "",
         "| work | against | measured | wanted | |",
         "| --- | --- | --- | --- | --- |",
-        *ratios(found, jobs),
+        *ratios(found, jobs, page),
         "",
         "## Times, memory, disk",
         "",
@@ -271,11 +271,8 @@ def report(found, jobs, growth):
     for (work, by), taken in found.items():
         lines.append(f"| {work} | {by} | {taken.cpu:.1f} | {taken.wall:.1f} | {taken.memory:.0f} | {taken.disk:.0f} |")
     lines += ["", f"Jobs of one set of {3 * FRAMES} frames, seconds of processor time:", ""]
-    lines += [f"| by | {' | '.join(JOBS)} |", f"| --- |{' --- |' * len(JOBS)}"]
-    for by, seconds in jobs.items():
-        lines.append(
-            f"| {by} | {' | '.join('not known' if seconds[job] is None else f'{seconds[job]:.1f}' for job in JOBS)} |"
-        )
+    lines += [f"| {' | '.join(JOBS)} |", "| --- " * len(JOBS) + "|"]
+    lines.append(f"| {' | '.join('not known' if jobs[job] is None else f'{jobs[job]:.1f}' for job in JOBS)} |")
     lines += ["", "## Growth", "", "![processor and wall time by frames, pixels, sets and lights](growth.png)", ""]
     lines += ["Whole runs, by what grows; the others are one set of few frames without lights.", ""]
     lines += ["| of | number | processor s | wall s | MB of memory |", "| --- | --- | --- | --- | --- |"]

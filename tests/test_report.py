@@ -1,5 +1,6 @@
 """The report in a real browser, and Snakemake's own."""
 
+import io
 import re
 import shutil
 
@@ -8,6 +9,7 @@ import pytest
 import yaml
 from astropy.io import fits
 from conftest import REPOSITORY, Project
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -173,10 +175,26 @@ def test_page_of_a_monochrome_set(monochrome, browser):
 
 
 def test_page_is_self_contained(finished):
+    """It loads nothing; what it links to lies beside it."""
     page = finished.path("report.html").read_text()
-    assert not re.search(r"""(?:src|href)\s*=\s*["'](?!data:|#)""", page)
-    assert "url(" not in page and "@import" not in page
+    assert not re.search(r"""src\s*=\s*["'](?!data:)|url\((?!'data:)""", page) and "@import" not in page
+    links = set(re.findall(r"""href\s*=\s*["'](?!data:|#)([^"']*)""", page))
+    assert "lights/night/" in links and all((finished.path("") / link).exists() for link in links)
     assert str(finished.folder) not in page
+
+
+@needs_browser
+def test_a_light_before_and_after_is_compared(finished, browser):
+    """The line at the left shows what was divided alone, at the right what was taken: the corners are dark there."""
+    page = browser.open(finished.path("report.html"))
+    shown = []
+    for value in ("0", "100"):
+        page.locator(".compared input").fill(value)
+        picture = Image.open(io.BytesIO(page.locator(".compared").screenshot())).convert("L")
+        values = np.asarray(picture, float)
+        shown.append(values[8:24, 8:24].mean() / values.mean())
+    after, before = shown
+    assert before < 0.95 * after
 
 
 def test_page_tells_what_went_in_and_how_it_was_made(finished):

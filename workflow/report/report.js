@@ -1,5 +1,8 @@
-// Tables: a click on a heading sorts, a field finds rows, a button copies. Without this script the page is complete.
+// Pictures: a line between before and after. Tables: a click on a heading sorts, a field finds rows, a button copies. Without this script the page is complete.
 "use strict";
+for (const slider of document.querySelectorAll(".compared input")) {
+  slider.oninput = () => slider.parentElement.style.setProperty("--cut", `${slider.value}%`);
+}
 for (const box of document.querySelectorAll(".scroll")) {
   const table = box.querySelector("table"), body = table.tBodies[0];
   const rows = [...body.rows];

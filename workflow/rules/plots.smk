@@ -138,7 +138,7 @@ rule plot_models:
 if PLAN.is_linear:
 
     rule plot_light:
-        """Channels and colour picture of a light, before and after, and its sky against the flat."""
+        """Channels and picture of a light, before and after, and its sky against the flat."""
         input:
             frame=of_light("frame", "{frame}"),
             inventory=ancient("<results>/lights/{light}/frames.tsv"),
@@ -161,6 +161,7 @@ if PLAN.is_linear:
                 category="lights",
                 labels={"figure": "{light} {frame}: diagnosis"},
             ),
+            comparison="<results>/lights/{light}/{frame}_comparison.png",
         log:
             "<logs>/lights/{light}/{frame}_plots.log",
         wildcard_constraints:

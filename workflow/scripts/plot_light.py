@@ -9,16 +9,16 @@ from flatfield.measure.light import read_light
 from flatfield.measure.offset import Offset
 from flatfield.measure.sky import read_source, sky_of, tile_sky
 from flatfield.raw.mosaic import read_mosaic
-from flatfield.report.light_products import shrink_mosaic
+from flatfield.report.light_products import shrink_mosaic, write_comparison
 from flatfield.report.pictures import render_alike
 from flatfield.report.plotting import PANEL_COLUMNS, plot_diagnosis, plot_stages
 
 
 def main(
-    frame, inventory, mosaic, whole, source, channels_plot, diagnosis_plot, file, reading, flat_kind, title,
+    frame, inventory, mosaic, whole, source, channels_plot, diagnosis_plot, comparison, file, reading, flat_kind, title,
     bias=None, dark=None, dark_inventory=None,
 ):  # fmt: skip
-    """Write two PNGs.
+    """Write three PNGs.
 
     Parameters
     ----------
@@ -26,8 +26,8 @@ def main(
         Raw light frame, ``frames.tsv`` of the light, and the calibrated light.
     whole, source : str, list of str
         The flat, and what is known of its light source.
-    channels_plot, diagnosis_plot : str
-        PNGs to write.
+    channels_plot, diagnosis_plot, comparison : str
+        PNGs to write: figures, and the pictures before and after side by side.
     file : str
         Name of the frame in the inventory.
     reading : bool or dict
@@ -40,6 +40,7 @@ def main(
     light = read_light(frame, file, inventory, Offset(bias, dark, dark_inventory), reading)
     values = {"before": light.signal, "after": after.value}
     stages = {stage: shrink_mosaic(value, light.cfa, PANEL_COLUMNS) for stage, value in values.items()}
+    write_comparison(comparison, values.values(), light.cfa, light.frame.white_balance)
     colour = len(light.cfa.channels) == 3
     pictures = render_alike(list(stages.values()), light.frame.white_balance) if colour else []
     size = {"shape": light.signal.shape}

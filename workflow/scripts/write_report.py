@@ -36,9 +36,11 @@ def main(
     """
     page = Page(template, script, citation, captions, conclusions)
     page.add_run(config, preset, rules)
-    page.add_frames(gather_frames(inventories), gather_frames(light_inventories))
+    lights = gather_frames(light_inventories)
+    page.add_frames(gather_frames(inventories), lights)
+    page.add_sets(read_table(sets), lights)
     page.add_tables(gather_tables(tables), gather_tables(light_tables), gather_tables(preset_tables))
-    page.add(sets=read_table(sets), demo=[row for path in demo for row in read_table(path)])
+    page.add(demo=[row for path in demo for row in read_table(path)])
     page.add_plots(embed_all([*plots, *preset_plots], report), config, preset)
     write_text(report, page.render())
     write_text(provenance, describe_run(config, rules))

@@ -175,9 +175,16 @@ class Light:
         return stems if len(stems) <= MOST_SHOWN else [stems[0], stems[len(stems) // 2], stems[-1]]
 
     @property
-    def plots(self):
+    def figures(self):
+        """Figures of the frames that have some."""
         endings = ["diagnosis", *([] if self.is_picture else ["channels"])]
         return [self.path(f"{stem}_{ending}.png") for stem in self.shown for ending in endings]
+
+    @property
+    def plots(self):
+        """These, and pictures before and after side by side."""
+        compared = [self.path(f"{stem}_comparison.png") for stem in self.shown if self.is_linear]
+        return self.figures + compared
 
     @property
     def tables(self):

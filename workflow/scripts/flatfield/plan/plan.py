@@ -178,7 +178,7 @@ class Plan:
     @property
     def preset_plots(self):
         """Figures of lights under the preset."""
-        paths = [path for light in self.raw_lights for path in light.plots]
+        paths = [path for light in self.raw_lights for path in light.figures]
         return [path.replace(RESULTS, f"{RESULTS}/{self.preset_name}", 1) for path in paths if self.preset]
 
     @property

@@ -8,7 +8,15 @@ from flatfield.measure.blocks import average_channels
 from flatfield.raw.dng import write_calibrated
 from flatfield.raw.mosaic import header_of_planes
 from flatfield.report.handover import scale_image, write_image
-from flatfield.report.pictures import PICTURE_COLUMNS, measure_stretch, render_picture, write_picture, write_tiff
+from flatfield.report.pictures import (
+    COMPARED_COLUMNS,
+    PICTURE_COLUMNS,
+    measure_stretch,
+    render_alike,
+    render_picture,
+    write_picture,
+    write_tiff,
+)
 
 
 def write_products(paths, mosaic, frame, source, order):
@@ -43,6 +51,21 @@ def write_products(paths, mosaic, frame, source, order):
         small = shrink_mosaic(mosaic.value, mosaic.cfa, PICTURE_COLUMNS)
         balance = frame.white_balance[: len(small)]
         write_picture(paths["picture"], render_picture(small, balance, measure_stretch(small, balance)))
+
+
+def write_comparison(path, stages, cfa, white_balance):
+    """Write one picture with those before and after the division side by side, with the same stretch.
+
+    Parameters
+    ----------
+    path : str
+    stages : list of numpy.ndarray, float32, ``(rows, columns)``
+        Mosaics, DN above black.
+    cfa : ColorFilterArray
+    white_balance : tuple of float
+    """
+    small = [shrink_mosaic(value, cfa, COMPARED_COLUMNS) for value in stages]
+    write_picture(path, np.hstack(render_alike(small, white_balance)))
 
 
 def shrink_mosaic(value, cfa, columns):

@@ -13,6 +13,7 @@ from docutils.core import publish_parts
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
+from flatfield.files.tables import UNKNOWN
 from flatfield.files.version import VERSION
 from flatfield.report.tables import show_noise, summarize_inventory
 
@@ -26,6 +27,8 @@ OPTIONAL = (
     *("vignetting", "diagnosis", "agreement", "preset_vignetting", "preset_diagnosis", "preset_stats"),
     *("uniformity", "cross", "drift", "models", "stats", "illumination_tests"),
 )
+#: End of the name of pictures before and after.
+COMPARISON = "_comparison"
 #: Of the embedded pictures, 0 to 100; the PNG files beside the page are exact.
 WEBP_QUALITY = 90
 
@@ -56,13 +59,31 @@ def select(plots, prefix):
     return {Path(path).stem: data for path, data in plots.items() if path.startswith(prefix)}
 
 
-def first_light(plots, lights):
-    """The first picture of a light before and after, for the front page: its name and data; empty without one."""
-    pictures = ((f"{name} {stem}", data) for name in lights for stem, data in select(plots, f"lights/{name}/").items())
-    return next(
-        ({"name": name, "data": data} for name, data in pictures if name.endswith("_channels")),
-        {"name": "", "data": ""},
-    )
+def figures_of(plots, light):
+    """The figures of a light, by the stem of their name."""
+    return {stem: data for stem, data in select(plots, f"lights/{light}/").items() if not stem.endswith(COMPARISON)}
+
+
+def first_comparison(plots, lights):
+    """The first picture before and after, for the front page: of which light, and data; None without one."""
+    pictures = ((name, stem, data) for name in lights for stem, data in select(plots, f"lights/{name}/").items())
+    for name, stem, data in pictures:
+        if stem.endswith(COMPARISON):
+            return {"name": f"{name} {stem.removesuffix(COMPARISON)}", **data_of_halves(data)}
+    return None
+
+
+def data_of_halves(data):
+    """Width and height of each of two pictures that stand side by side in one, and that."""
+    with Image.open(io.BytesIO(base64.b64decode(data.partition(",")[2]))) as picture:
+        return {"data": data, "width": picture.width // 2, "height": picture.height}
+
+
+def describe_title(summaries):
+    """Title of the page: the cameras, and the day of the first frame, as far as they are known."""
+    cameras = dict.fromkeys(each["camera"] for each in summaries.values() if each["camera"] != UNKNOWN)
+    days = sorted(each["time"][:10] for each in summaries.values() if each["time"] != UNKNOWN)
+    return ", ".join([f"Flat fields of {' and '.join(cameras)}" if cameras else "Flat fields", *days[:1]])
 
 
 def embed(path):
@@ -130,7 +151,6 @@ class Page:
     def __init__(self, template, script, citation, captions, conclusions):
         self.template = Path(template)
         self.content = {
-            "title": "Flat-field report",
             "story": yaml.safe_load(Path(conclusions).read_text(encoding="utf-8")),
             "captions": {Path(path).stem: render_caption(path) for path in captions},
             "citation": cite(citation),
@@ -154,10 +174,20 @@ class Page:
 
     def add_frames(self, inventories, lights):
         """Add what went in: frames by set, and by light."""
+        summaries = {name: summarize_inventory(frames) for name, frames in inventories.items()}
         self.add(
-            summaries={name: summarize_inventory(frames) for name, frames in inventories.items()},
+            summaries=summaries,
+            title=describe_title(summaries),
             digest=digest([*inventories.values(), *lights.values()]),
         )
+
+    def add_sets(self, rows, lights):
+        """Add ``sets.tsv``, and what to open first: the flat to use, its maps, the calibrated lights (their names)."""
+        best, titles = [row["set"] for row in rows if row["verdict"] == "use"], self.content["titles"]
+        opened = [(f"{name}/response.fits", f"the flat of {titles[name]}") for name in best]
+        opened += [(f"{name}/interactive.html", f"maps of {titles[name]}") for name in best]
+        opened += [(f"lights/{name}/", f"calibrated lights of {name}") for name in lights]
+        self.add(sets=rows, opened=opened)
 
     def add_tables(self, tables, of_lights, of_preset):
         """Add tables by the stem of their name and by set or light; those of the preset begin with ``preset_``."""
@@ -169,8 +199,8 @@ class Page:
         sets, lights, name = config["sets"], config["lights"], preset and preset["name"]
         self.add(
             set_plots={each: select(plots, f"{each}/plots/") for each in sets},
-            shown_light=first_light(plots, lights),
-            light_plots={each: select(plots, f"lights/{each}/") for each in lights},
+            compared=first_comparison(plots, lights),
+            light_plots={each: figures_of(plots, each) for each in lights},
             preset_plots={each: select(plots, f"{name}/lights/{each}/") for each in lights},
         )
 

@@ -14,6 +14,8 @@ SKY_LEVEL, BLACK_DEVIATIONS = 0.22, 2.8
 WHITE_PERCENTILE = 99.9
 #: Pictures have at most this many columns: they are for looking at.
 PICTURE_COLUMNS = 2048
+#: Columns, at most, of the pictures before and after that the report compares.
+COMPARED_COLUMNS = 1000
 
 
 def shrink_planes(planes, columns=PICTURE_COLUMNS):
