@@ -34,9 +34,11 @@ import sys
 
 sys.path.insert(0, "{REPOSITORY}/workflow/scripts")
 from flatfield.report.failures import Failures
+from flatfield.report.steps import Steps
 
 onstart:
     Failures.attach(workflow.logger_manager)
+    Steps.attach(workflow.logger_manager)
 """
 RULE = """
 rule {name}:
@@ -74,6 +76,16 @@ def test_the_sentence_of_a_job_stands_last_and_alone(folder):
     end, log = run(folder, "short.out", "--show-failed-logs")
     assert end == [SHORT]
     assert [word for word in NOISE if word not in log] == [] and SHORT in log and "reading" in log
+
+
+def test_a_finished_job_is_one_line_and_reasons_are_in_the_plan(folder):
+    done = one_process.snakemake(folder, "--dry-run", "good.out", cores=1)
+    assert "reason: Missing output files: good.out" in done.stdout
+    done = one_process.snakemake(folder, "good.out", cores=1)
+    log = max((folder / ".snakemake/log").iterdir()).read_text()
+    assert done.returncode == 0 and "\n1 of 1 steps: good\n" in done.stdout
+    assert [word for word in ("reason:", "output:", "jobid:", "Select jobs") if word in done.stdout] == []
+    assert "reason: Missing output files: good.out" in log
 
 
 def test_each_of_several_failures_is_said_once(folder):

@@ -5,6 +5,7 @@ import time
 from flatfield.files import scratch
 from flatfield.report import conclusions
 from flatfield.report.failures import Failures
+from flatfield.report.steps import Steps
 
 STARTED = time.time()
 
@@ -30,6 +31,7 @@ def start_run():
 
 onstart:
     Failures.attach(workflow.logger_manager)
+    Steps.attach(workflow.logger_manager)
     start_run()
 
 
