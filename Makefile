@@ -1,4 +1,6 @@
 # make                       set up .venv and run the analysis of config.yaml (at first the demo)
+# make help                  print these lines
+# make plan                  say what the next run would do, and why, in a few lines
 # make init FRAMES=folder    propose config.yaml for your own frames (OVERWRITE=yes replaces one that you wrote)
 # make handover              write masters and calibrated lights as Siril and PixInsight store their own
 # make share                 pack report, tables, masters, configuration and code into flatfield-shared.zip
@@ -23,13 +25,19 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --requir
 OLDEST := tests/test_library.py tests/test_modelling.py tests/test_docs.py tests/test_report.py tests/test_share.py \
 	tests/test_bad_input.py tests/test_hostile_text.py
 
-.PHONY: all init handover share verify test test-long test-oldest test-demo test-slurm faults bench lock clean
+.PHONY: all help plan init handover share verify test test-long test-oldest test-demo test-slurm faults bench lock clean
 
 # At a terminal a display of the rules takes the place of Snakemake's messages; long jobs then report their progress in
 # their logs only.
 all: .venv/installed
 	@if [ -t 2 ]; then FLATFIELD_PROGRESS=log $(BIN)/snakemake --cores $(CORES) --logger rich; \
 	else $(BIN)/snakemake --cores $(CORES); fi
+
+help:
+	@sed -n 's/^# make/make/p' Makefile
+
+plan: .venv/installed
+	@$(BIN)/python tools/plan.py
 
 init: .venv/installed
 	@test -n "$(FRAMES)" || { echo 'error: give the folder of your frames: make init FRAMES=folder'; exit 1; }

@@ -134,6 +134,15 @@ def test_make_does_what_it_says(installed):
     done = make(installed, "init", "FRAMES=raws/second", "CONFIG=mine.yaml")
     assert done.returncode == 0 and (installed.folder / "mine.yaml").exists(), done.stderr
     assert make(installed, "init").returncode != 0  # no folder
+    assert "Nothing to be done" in make(installed, "plan").stdout
+    installed.change_config(lambda config: config["sets"]["first"].update(title="new"))
+    told = make(installed, "plan").stdout
+    assert re.search(r"^ *7  `title` changed: .*plot_flat", told, re.MULTILINE) and "8 steps would run" in told, told
+    installed.change_config(lambda config: config["sets"]["first"].pop("title"))
+    assert set(re.findall(r"^make (\w[\w-]*)", make(installed, "help").stdout, re.MULTILINE)) >= {*TARGETS} - {
+        "all",
+        "test-long",
+    }
     done = make(installed, "share", "ARCHIVE=a.zip")
     assert done.returncode == 0 and (installed.folder / "a.zip").exists(), done.stderr
     assert make(installed, "clean").returncode == 0
