@@ -56,7 +56,7 @@ def explain(reason):
 
     Examples
     --------
-    >>> explain("Params have changed since last execution: before: {'title': 'a', 'step': 1} now: {'title': 'b', 'step': 1}")
+    >>> explain("Params have changed: before: {'title': 'a', 'step': 1} now: {'title': 'b', 'step': 1}")
     '`title` changed'
     """
     ours = next((words for theirs, words in REASONS if theirs in reason), reason)
