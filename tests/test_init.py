@@ -477,6 +477,17 @@ def test_filters_nights_and_rotators_make_sets_and_the_nearest_is_taken(tmp_path
     assert any("4 days apart" in doubt for doubt in light.doubts)
 
 
+def test_a_subset_aimed_aside_is_told_by_its_folder(tmp_path):
+    for hour, name in enumerate(("rot0", "rot90", "aimed")):
+        write_night(tmp_path, f"flats/{name}", "flat", start=START + timedelta(hours=hour))
+    write_night(tmp_path, "lights", "light")
+    done = run_init(tmp_path, "--config", tmp_path / "mine.yaml", cwd=REPOSITORY)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (flats,) = yaml.safe_load((tmp_path / "mine.yaml").read_text())["sets"].values()
+    found = {name: (subset["rotation"], subset.get("aim")) for name, subset in flats["subsets"].items()}
+    assert found == {"rot0": (0, None), "rot90": (90, None), "aimed": (0, "free")}
+
+
 def test_rotator_angles_are_proposed(tmp_path):
     for number, angle in enumerate((10.0, 100.0, 190.2)):
         start = START + timedelta(minutes=number)

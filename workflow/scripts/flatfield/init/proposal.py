@@ -26,9 +26,11 @@ from flatfield.plan.selection import natural_key
 TURN_OF_ORIENTATION = {1: 0, 8: 90, 3: 180, 6: 270}
 #: Folder names that number or letter subsets, or give their angle.
 SUBSET_FOLDER = re.compile(
-    r"(rot|rotation|angle|deg|pos|position|subset|set|part)?[-_ ]?(\d{1,3}|[a-f])(deg|°)?|\d\d[_-]\d\d[_-]\d\d",
+    r"(?:aimed?|panned|pan|shift(?:ed)?|slid|aside)(?:[-_ ]?\w{1,5})?|(rot|rotation|angle|deg|pos|position|subset|set|part)?[-_ ]?(\d{1,3}|[a-f])(deg|°)?|\d\d[_-]\d\d[_-]\d\d",
     re.IGNORECASE,
 )
+#: Names of folders of a subset for which the camera was aimed aside.
+AIM_FOLDER = re.compile(r"(?:aimed?|panned|pan|shift(?:ed)?|slid|aside)(?:[-_ ]?\w{1,5})?", re.IGNORECASE)
 ANGLE_FOLDER = re.compile(r"(?:rot|rotation|angle)?[-_ ]?(\d{1,3})(?:deg|°)?", re.I)
 FEWEST = 3  # frames of a subset
 MOST_SUBSETS = 12
@@ -38,11 +40,15 @@ MOST_NAMED = 2  # reasons that are given for a file
 
 @dataclass
 class Part:
-    """Subset, light, or offset frames: name, entries in order, turn of the camera, and what is not sure of it."""
+    """Subset, light, or offset frames: name, entries in order, turn of the camera, and what is not sure of it.
+
+    `aimed`: the camera was aimed aside, so far as the name of the folder says.
+    """
 
     name: str
     entries: list
     rotation: float | None = None
+    aimed: bool = False
     doubts: list = field(default_factory=list)
 
 
@@ -213,29 +219,43 @@ def _propose_set(runs):
 
 def _propose_turns(proposal):
     """Turn of each subset: from the rotator, folder names, else from the orientation tag; else asked for."""
-    firsts = [part.entries[0] for part in proposal.parts]
+    for part in proposal.parts[1:]:
+        part.aimed = bool(AIM_FOLDER.fullmatch(Path(part.entries[0].folder).name))
+        if part.aimed:
+            part.rotation = 0.0
+            part.doubts.append("as in the first subset?")
+    turned = [part for part in proposal.parts if not part.aimed]
+    if len(turned) > 1:
+        _propose_angles(turned)
+    else:
+        turned[0].rotation = 0.0
+
+
+def _propose_angles(parts):
+    """Turns of subsets of one aim."""
+    firsts = [part.entries[0] for part in parts]
     angles = [entry.metadata.rotator for entry in firsts]
     if None not in angles and any(is_turned(firsts[0], entry) for entry in firsts):
-        for part, angle in zip(proposal.parts, angles, strict=True):
+        for part, angle in zip(parts, angles, strict=True):
             part.rotation = round((angle - angles[0]) % 360, 1)
             part.doubts.append(
                 f"the rotator stood at {angle:g} degrees: is that counter-clockwise, seen from behind the camera?"
             )
         return
-    matches = [ANGLE_FOLDER.fullmatch(Path(part.entries[0].folder).name) for part in proposal.parts]
-    tags = [part.entries[0].metadata.orientation for part in proposal.parts]
+    matches = [ANGLE_FOLDER.fullmatch(Path(part.entries[0].folder).name) for part in parts]
+    tags = [part.entries[0].metadata.orientation for part in parts]
     degrees = [int(match[1]) for match in matches if match]
     if len(set(degrees)) == len(matches) and max(degrees) > 15:  # smaller ones are numbers
-        for part, angle in zip(proposal.parts, degrees, strict=True):
+        for part, angle in zip(parts, degrees, strict=True):
             part.rotation = float(angle)
             part.doubts.append("from the name of the folder: is it counter-clockwise, seen from behind the camera?")
     elif len(set(tags)) > 1 and all(tag in TURN_OF_ORIENTATION for tag in tags):
-        for part, tag in zip(proposal.parts, tags, strict=True):
+        for part, tag in zip(parts, tags, strict=True):
             part.rotation = float(TURN_OF_ORIENTATION[tag])
             part.doubts.append("from the orientation tag, which is unreliable for a camera that points up or down")
     else:
-        proposal.parts[0].rotation = 0.0
-        for part in proposal.parts[1:]:
+        parts[0].rotation = 0.0
+        for part in parts[1:]:
             part.doubts.append(
                 "ASK: fill in the angle; nothing in the frames gives it, and the light source cannot be solved "
                 "for without it"

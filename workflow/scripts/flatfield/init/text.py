@@ -85,6 +85,8 @@ def _set_lines(each, files):
             lines += _frames_lines("frames", part.entries, files, "        ")
         doubt = f"  # ? {'; '.join(part.doubts)}" if part.doubts else ""
         lines.append(f"        rotation: {part.rotation or 0:g}{doubt}")
+        if part.aimed:
+            lines.append("        aim: free  # ? by its folder aimed aside: better give it as [x, y], see docs/shooting.md")
         start = stop
     return lines
 
