@@ -24,13 +24,15 @@ from flatfield.plan.selection import natural_key
 
 #: Turn of the camera, degrees counter-clockwise seen from behind, for EXIF orientations without mirroring.
 TURN_OF_ORIENTATION = {1: 0, 8: 90, 3: 180, 6: 270}
+#: Names of folders of a subset for which the camera was aimed aside.
+AIMED = r"(?:aimed?|panned|pan|shift(?:ed)?|slid|aside)(?:[-_ ]?\w{1,5})?"
+AIM_FOLDER = re.compile(AIMED, re.IGNORECASE)
 #: Folder names that number or letter subsets, or give their angle.
 SUBSET_FOLDER = re.compile(
-    r"(?:aimed?|panned|pan|shift(?:ed)?|slid|aside)(?:[-_ ]?\w{1,5})?|(rot|rotation|angle|deg|pos|position|subset|set|part)?[-_ ]?(\d{1,3}|[a-f])(deg|°)?|\d\d[_-]\d\d[_-]\d\d",
+    AIMED
+    + r"|(rot|rotation|angle|deg|pos|position|subset|set|part)?[-_ ]?(\d{1,3}|[a-f])(deg|°)?|\d\d[_-]\d\d[_-]\d\d",
     re.IGNORECASE,
 )
-#: Names of folders of a subset for which the camera was aimed aside.
-AIM_FOLDER = re.compile(r"(?:aimed?|panned|pan|shift(?:ed)?|slid|aside)(?:[-_ ]?\w{1,5})?", re.IGNORECASE)
 ANGLE_FOLDER = re.compile(r"(?:rot|rotation|angle)?[-_ ]?(\d{1,3})(?:deg|°)?", re.I)
 FEWEST = 3  # frames of a subset
 MOST_SUBSETS = 12

@@ -86,7 +86,7 @@ def _set_lines(each, files):
         doubt = f"  # ? {'; '.join(part.doubts)}" if part.doubts else ""
         lines.append(f"        rotation: {part.rotation or 0:g}{doubt}")
         if part.aimed:
-            lines.append("        aim: free  # ? by its folder aimed aside: better give it as [x, y], see docs/shooting.md")
+            lines.append("        aim: free  # ? aimed aside by its folder; better [x, y], see docs/shooting.md")
         start = stop
     return lines
 
