@@ -10,6 +10,7 @@
 # make test-demo             compare the demo on Slurm, in bands, and in a bucket with a local run (root; Debian's slurm-wlm)
 # make test-slurm            play what befalls a cluster: lost nodes, controllers, heads, jobs (the same needed)
 # make faults                run the long campaigns of faults and hostile files (an hour; some faults need root)
+# make truth                 write docs/truth.md: all quoted errors and verdicts against 300 simulated worlds (an hour)
 # make bench                 measure speed and memory against other programs (half an hour, 9 GB)
 # make lock                  renew the pinned requirements (needs uv)
 # make clean                 remove results, the demo's frames and Snakemake's records; .venv stays
@@ -25,7 +26,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --requir
 OLDEST := tests/test_library.py tests/test_modelling.py tests/test_docs.py tests/test_report.py tests/test_share.py \
 	tests/test_bad_input.py tests/test_hostile_text.py
 
-.PHONY: all help plan init handover share verify test test-long test-oldest test-demo test-slurm faults bench lock clean
+.PHONY: all help plan init handover share verify test test-long test-oldest test-demo test-slurm faults truth bench lock clean
 
 # At a terminal a display of the rules takes the place of Snakemake's messages; long jobs then report their progress in
 # their logs only.
@@ -90,6 +91,9 @@ test-slurm: .venv/installed-test
 faults: .venv/installed-test
 	$(BIN)/python tests/faults/hostile.py --files 2000
 	$(BIN)/python tests/faults/campaign.py --runs 220
+
+truth: .venv/installed-test
+	$(BIN)/python tests/truth/calibrate.py --worlds 0:300 --page docs/truth.md
 
 bench: .venv/installed-bench
 	$(BIN)/python benchmarks/bench.py

@@ -149,6 +149,25 @@ def test_make_does_what_it_says(installed):
     assert not installed.path("").exists() and (installed.folder / "raws").exists()
 
 
+def test_truth_is_written(tmp_path):
+    """One world, and the page of it; those that were played are not played again."""
+    command = [
+        sys.executable,
+        REPOSITORY / "tests/truth/calibrate.py",
+        "--folder",
+        tmp_path,
+        "--page",
+        tmp_path / "page.md",
+    ]
+    done = subprocess.run([*command, "--worlds", "5:6"], capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "page.md").read_text()
+    assert "\n# " in f"\n{text}" and "| gain |" in text and "| a channel saturates |" in text
+    (tmp_path / "page.md").unlink()
+    subprocess.run([*command, "--worlds", "5:6"], check=True, timeout=60)
+    assert (tmp_path / "page.md").read_text() == text
+
+
 # Benchmarks
 
 
