@@ -39,8 +39,12 @@ class CommonNoise:
         return self.sums[index]
 
 
-def find_common_noise(tiles, full):
-    """Covariances of neighbours that are significant over all channels, below saturation."""
+def find_common_noise(tiles, full, period):
+    """Covariances of neighbours that are significant over all channels, below saturation.
+
+    `period` is that of the colour pattern: neighbours at another place in it count in the tiles of both places, so that
+    the mean over all tiles has each product twice, and an error larger by sqrt(2).
+    """
     ratios, weights = [], []
     for index in range(len(tiles[0].level) if tiles else 0):
         level, variance, count, covariance = join_tiles(tiles, index)
@@ -55,13 +59,16 @@ def find_common_noise(tiles, full):
         return CommonNoise([None] * 3, [None] * 3, [], [0.0] * 3, 0.0, "")
     each = [_mean_and_error(a.sum(axis=1), b) for a, b in zip(ratios, weights, strict=True)]
     joint, mass = np.concatenate(ratios), np.concatenate(weights)
+    twice = np.array([2.0 if i % period or j % period else 1.0 for i, j in DISTANCES])
     pooled = [_mean_and_error(joint[:, distance], mass) for distance in range(len(DISTANCES))]
+    pooled = [(mean, error * factor) for (mean, error), factor in zip(pooled, np.sqrt(twice), strict=True)]
     found = [distance for distance, (mean, error) in enumerate(pooled) if abs(mean) > SHARED * error]
     sums = [float(np.average(a[:, found].sum(axis=1), weights=b)) for a, b in zip(ratios, weights, strict=True)]
     nearest = [distance for distance, (i, j) in enumerate(DISTANCES) if i + j == 1 and distance not in found]
     hidden = float(np.hypot.reduce([0.0, *[pooled[distance][1] for distance in nearest]]))
     listed = ", ".join("{} x {}".format(*DISTANCES[distance]) for distance in found)
     mean, error = _mean_and_error(joint[:, found].sum(axis=1), mass) if found else (0, 0)
+    error *= np.sqrt(twice[found].max(initial=1.0))
     sentence = (
         f"neighbouring pixels share {100 * mean:.2g} +- {100 * error:.1g} % of their noise (rows x columns apart: "
         f"{listed}), as where charge spreads or noise was filtered, which the gain takes into account"

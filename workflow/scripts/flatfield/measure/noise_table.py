@@ -60,7 +60,9 @@ def tabulate_noise(frames, seen, of_bias, flat, bias, blacks, options):
     shared = None if bias is None else bias.error.astype(np.float32) ** 2
     where = locate_box("center", options["center"], flat.shape)
     offsets = [0.0] * 3 if shared is None else [each.mean() for each in cut_channels(shared, flat.cfa, where)]
-    common = find_common_noise(seen.tiles, [full_signal(frames, channel) for channel in flat.cfa.channels])
+    common = find_common_noise(
+        seen.tiles, [full_signal(frames, channel) for channel in flat.cfa.channels], flat.cfa.period
+    )
     table, transfer, depth = [], [], []
     for index, channel in enumerate(flat.cfa.channels):
         box = CenterBox(index, channel, frames, seen, flat, float(offsets[index]), options)
