@@ -22,6 +22,8 @@ BLOCK = 6
 TINY = 1e-3
 #: What is there of a sky is at least this, and what is not at most that (relative).
 THERE, ABSENT = 3e-3, 3e-4
+#: What is excluded is said to be less than this (relative).
+LARGE = 1e-2
 
 
 class Record:
@@ -155,7 +157,7 @@ def judge_masters(record, folder, names, flats, method):
         lens = flats.mean_response() / flats.camera.pixels / flats.camera.shadows()
         lamp = np.mean([np.exp(flats.log_lamp(k)) for k in range(count)], axis=0)
         model, uncert = image(folder / "models/model.fits", 0, "UNCERT")
-        steady = good & (flats.camera.shadows() > 0.999)
+        steady = good & (flats.camera.shadows() * flats.moved_shadow(0) * flats.moved_shadow(-1) > 0.999)
         true = leveled(model, lens * lamp * flats.camera.color(), channels, steady)
         record.pixels("UNCERT of the model", model, uncert, true, steady)
     value, error = image(folder / f"subsets/{names[0]}.fits", 0, "UNCERT")
@@ -178,7 +180,8 @@ def judge_noise(record, rows, flats):
         read_noise = np.hypot(camera.read_noise, camera.gain / 12**0.5)
         record.pull("read noise", get["read_noise_e"], get["read_noise_error"], read_noise)
         prnu = 100 * camera.pixels[channels == c].std()
-        record.pull("pixel response (PRNU)", get["prnu_percent"], get["prnu_error"], prnu)
+        dust = " beside dust" if camera.dust or "dust moved" in faults else ""
+        record.pull(f"pixel response (PRNU){dust}", get["prnu_percent"], get["prnu_error"], prnu)
         left = faults.get("black level", 0.0)
         record.pull("black level left", get["black_left_dn"], get["black_left_error"], left)
         record.ask("the black level is wrong", None if 0 < left < 10 else left > 0, "black" in row["reason"])
@@ -213,12 +216,12 @@ def judge_source(record, folder, names, flats):
     faults, x, y = flats.faults, *worlds.positions()
     terms = [row for row in table(folder / "illumination.tsv") if row["channel"] == "ALL"]
     signed = [(int(row["n"]), -int(row["m"]) if row["kind"] == "sin" else int(row["m"])) for row in terms]
-    true, finer = flats.mean_terms(), " (lamp with a hot spot)" if flats.spot else ""
+    true = flats.mean_terms()
     solved, warned = tests["divided out"]["verdict"] == "yes", tests["angles"]["verdict"].startswith("probably wrong")
     for row, term in zip(terms, signed, strict=True):
         found, error = (number(row[name]) for name in ("percent", "error"))
-        if not warned:
-            record.pull(f"terms of the light source{finer}", found, error, 100 * true[term])
+        if not warned and not flats.spot:  # what is finer has no terms
+            record.pull("terms of the light source", found, error, 100 * true[term])
     hidden = [term for row, term in zip(terms, signed, strict=True) if number(row["error"]) is None]
     seen = worlds.draw_lamp({term: value for term, value in true.items() if term not in hidden}, flats.spot, x, y)
     unseen = worlds.draw_lamp({term: value for term, value in true.items() if term in hidden}, None, x, y)
@@ -242,7 +245,7 @@ def judge_source(record, folder, names, flats):
     if shown > 0.1 and "wrong sign" not in faults:
         record.ask(f"the light source is divided out{two}", True, solved)
     for row in table(folder / "cross.tsv"):
-        if not faults and row["light"] != "flat":
+        if not faults and solved and row["light"] != "flat":
             record.ask("subsets differ by more than the light source", False, row["significant"] == "yes")
     record.ask("channels see different lamps", False, tests["channels differ"]["verdict"] == "yes")
     record.ask("dust moved", "dust moved" in faults, tests["dust moved"]["verdict"] != "no")
@@ -302,37 +305,58 @@ def judge_light(folder, set_folder, light, flats):
     if sound:
         record.pixels("UNCERT of a calibrated light, sky", value, error, true, (mask == 0) & ~stars)
         record.pixels("UNCERT of a calibrated light, stars", value, error, true, (mask == 0) & stars)
-    judge_causes(record, table(folder / "diagnosis/light.tsv"), light, level, sound, set_folder, flats)
+    judge_causes(record, table(folder / "diagnosis/light.tsv"), light, sound, set_folder)
     return record.dict()
 
 
-def judge_causes(record, rows, light, level, sound, set_folder, flats):
-    found, (x, y) = {row["cause"]: row for row in rows}, worlds.positions()
-    named = {cause: row["verdict"] in ("supported", "there, but small") for cause, row in found.items()}
-    where = "" if sound else ", flat with imperfections"
+def effects(light):
+    """What causes and sky change over the frame, rms, by cause; and the part of the sky that is no gradient."""
+    camera, (x, y), channels = light.camera, worlds.positions(), light.camera.channels()
+
+    def spread(ratio):
+        """Of the logarithm, each channel for itself."""
+        return rms([np.log(ratio[channels == c]).std() for c in np.unique(channels)])
+
     sky = np.log(light.scene())
     plane = fitted(sky, [x, y], np.ones(sky.shape, bool))
-    gradient, structure = plane.std(), (sky - plane).std()
-    causes = {"pedestal": "pedestal" in light.causes, "wrong flat": "shift" in light.causes, "encoded": False}
-    causes["sky gradient"] = True if gradient > max(THERE, 3 * structure) else False if gradient < ABSENT else None
-    if gradient < structure:  # a sky with structure that is also brighter on one side is no plain gradient
-        causes["sky gradient"] = False
-    causes["sky structure"] = True if structure > max(THERE, gradient) else False if structure < ABSENT else None
+    lens = camera.lens(shift=light.shift())
+    through = light.level * light.scene() * camera.color() * lens / camera.gain
+    whole = through + light.pedestal()
+    found = {
+        "pedestal": spread(whole / through),
+        "wrong flat": spread(whole / (through * camera.lens() / lens + light.pedestal())),
+        "sky gradient": spread(whole / (through * np.exp(-plane) + light.pedestal())),
+        "encoded": 0.0,
+    }
+    return found, (sky - plane).std()
+
+
+def judge_causes(record, rows, light, sound, set_folder):
+    """Causes that are named; those of a size between nothing and what should be named are not asked about."""
+    found = {row["cause"]: row for row in rows}
+    named = {cause: row["verdict"] in ("supported", "there, but small") for cause, row in found.items()}
+    where = "" if sound else ", flat with imperfections"
+    sizes, structure = effects(light)
+    there = {cause: size > THERE if size > THERE or size < ABSENT else None for cause, size in sizes.items()}
+    if structure > sizes["sky gradient"] / 3:  # structure that is also brighter on one side is neither
+        there["sky gradient"] = False if sizes["sky gradient"] < structure else None
+    gradient = sizes["sky gradient"]
+    there["sky structure"] = True if structure > max(THERE, gradient) else False if structure < ABSENT else None
     (response,), channels = image(set_folder / "response.fits", 0), light.camera.channels()
     log = np.log(np.maximum(response, 1e-3) / light.camera.color() / light.camera.response())
-    good = np.abs(log - np.median(log)) < 1.5
     for c in np.unique(channels):
         log[channels == c] -= np.median(log[channels == c])
-    wrong = smooth(log, good).std()
-    causes["flat not flat"] = True if wrong > THERE else False if wrong < TINY else None
-    for cause, true in causes.items():
+    wrong = smooth(log, np.abs(log) < 1.5).std()
+    there["flat not flat"] = True if wrong > THERE else False if wrong < TINY else None
+    sizes |= {"sky structure": structure, "flat not flat": wrong}
+    for cause, true in there.items():
         record.ask(f"cause: {cause}{where}", true, named[cause])
-        if true:
-            record.ask(f"cause: {cause}, excluded though there{where}", False, found[cause]["verdict"] == "excluded")
-    row = found["sky gradient"]
-    if causes["sky gradient"] and named["sky gradient"]:
-        size, error = (number(row[name]) for name in ("size_percent", "error_percent"))
-        record.pull(f"size of a gradient{where}", size, error, 100 * gradient)
+        if sizes[cause] > LARGE:
+            excluded = found[cause]["verdict"] == "excluded"
+            record.ask(f"a cause of more than 1 % is excluded{where}", False, excluded)
+        if true and named[cause] and cause in ("pedestal", "wrong flat", "sky gradient"):
+            size, error = (number(found[cause][name]) for name in ("size_percent", "error_percent"))
+            record.pull(f"size of a cause: {cause}{where}", size, error, 100 * sizes[cause])
 
 
 # Sets of one lens

@@ -134,9 +134,6 @@ def imperfections(records):
         cells = []
         for quantity in TOUCHED:
             values = np.concatenate(pulls.get(quantity, []) or [[]])
-            if quantity == "terms of the light source":
-                hot = pulls.get(f"{quantity} (lamp with a hot spot)", [])
-                values = np.concatenate([values, *hot])
             size = float(np.sqrt(np.mean(values**2))) if values.size else None
             cells.append("" if size is None else bold(number(size), size > 1.5))
         for quantity in SIZES:

@@ -31,7 +31,7 @@ IMPERFECTIONS = {
     "angles wrong": (1, 4),  # degrees
     "wrong sign": (1, 1),  # of the angles
     "aims wrong": (0.01, 0.03),  # half diagonals
-    "sag": (0.001, 0.005),  # half diagonals that the centre of the vignetting follows gravity by
+    "sag": (0.0003, 0.003),  # half diagonals that the centre of the vignetting follows gravity by
     "focus": (0.001, 0.004),  # of the corner, in one subset
     "lamp changed": (0.0005, 0.003),  # each term, in the later subsets
     "lamp drifts": (0.003, 0.03),  # across the frame, in each subset
@@ -243,10 +243,12 @@ class FlatSet:
         if "focus" in self.faults and k == 1:
             lens["focus"] = self.faults["focus"]
         found = self.camera.response(**lens)
-        if "dust moved" in self.faults:
-            there = -0.3 if k == len(self.poses) - 1 else 0.3
-            found = found * self.camera.shadows([(there, 0.1, 0.03, self.faults["dust moved"])])
-        return found
+        return found * self.moved_shadow(k)
+
+    def moved_shadow(self, k):
+        """The shadow of dust that moved before the last subset, in subset k."""
+        there = -0.3 if k % len(self.poses) == len(self.poses) - 1 else 0.3
+        return self.camera.shadows([(there, 0.1, 0.03, self.faults.get("dust moved", 0.0))])
 
     def mean_response(self):
         """Over the subsets."""
@@ -335,15 +337,18 @@ class Light:
 
     def expected(self):
         """Electrons of each pixel from the sky and stars, and whether there are stars."""
-        rng = np.random.default_rng([*self.seed, 3])
-        camera, turn = self.camera, rng.uniform(0, 2 * np.pi)
-        size = self.causes.get("shift", 0.0)
-        response = camera.response(shift=(size * np.cos(turn), size * np.sin(turn)))
+        rng, camera = np.random.default_rng([*self.seed, 3]), self.camera
+        response = camera.response(shift=self.shift())
         spread = np.arange(-4, 5)
         profile, stars = np.exp(-(spread[:, None] ** 2 + spread**2) / 2.5), np.zeros(SHAPE)
         for row, column in rng.integers(4, np.array(SHAPE) - 4, (40, 2)):
             stars[row - 4 : row + 5, column - 4 : column + 5] += self.level * min(rng.pareto(1.2), 30) * profile
         return (self.level * self.scene() + stars) * camera.color() * response, stars > 0.001 * self.level
+
+    def shift(self):
+        """Of the vignetting against that of the flat."""
+        turn, size = np.random.default_rng([*self.seed, 6]).uniform(0, 2 * np.pi), self.causes.get("shift", 0.0)
+        return size * np.cos(turn), size * np.sin(turn)
 
     def pedestal(self):
         """DN left, of all colours alike."""

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import chdtrc
 
 from flatfield.measure.components import SMALLEST, Normal, apply_sizes, estimate, fit_sizes, value_of, widen_sizes
-from flatfield.measure.lamp_model import Model, correlation, normal_of
+from flatfield.measure.lamp_model import Model, correlation, normal_of, sagging
 from flatfield.measure.lamp_terms import hidden_sizes, told_terms
 from flatfield.measure.poses import Poses
 from flatfield.measure.zernike import evaluate_terms
@@ -206,11 +206,11 @@ def _finish(blocks, model, state, found, normal, rows, sizes, scales, _):
     fit = estimate(_some(normal, [*told, *geometry]), np.concatenate([np.full(len(told), np.inf), priors]))
     plain = rows[..., -1] - rows[..., [*told, *geometry]] @ fit.values
     residuals = rows[..., -1] - rows[..., :-1] @ found.values
-    covariance = found.covariance.copy()
+    covariance = found.covariance + sagging(model, normal, found)
     if len(told):
         wider = correlation(blocks, rows[..., told], residuals, sizes["noise"]) - 1
         covariance[np.ix_(told, told)] += wider * sizes["noise"] * np.linalg.inv(normal.matrix[np.ix_(told, told)])
-    errors = np.vstack([np.zeros(3), np.sqrt(np.diag(found.covariance)[geometry]).reshape(-1, 3)])
+    errors = np.vstack([np.zeros(3), np.sqrt(np.diag(covariance)[geometry]).reshape(-1, 3)])
     errors[:, 0] = np.degrees(errors[:, 0])
     return Illumination(
         model,

@@ -10,6 +10,9 @@ from flatfield.measure.zernike import evaluate_terms, unit_size, zernike_terms
 FINER = 4
 #: Difference for slopes, radians and half diagonals.
 DELTA = 1e-3
+#: How far a lens may give way to gravity, half diagonals: 0.02 mm behind a full-frame lens. As frames hardly show it,
+#: it is not solved for, but part of the errors; its size in the solution is next to nothing.
+SAG, UNKNOWABLE = 1e-3, 1e-9
 #: Blocks of which a group is as large as correlations of what is left reach.
 GROUP = 6
 
@@ -19,7 +22,8 @@ class Model:
 
     Columns: determined terms (`told`), hidden terms, finer terms; geometry (3 of each subset but the first); terms of
     the hidden part times errors of geometry; for each subset what changed in its light (terms), and a shift of the
-    vignetting.
+    vignetting; and a shift that keeps its direction in the frame of the source, as that of a lens that sags does, which
+    looks like terms of order 1.
     """
 
     def __init__(self, told, hidden, degree, poses):
@@ -37,6 +41,7 @@ class Model:
             "products": 3 * (k - 1) * h,
             "light": k * len(self.changing),
             "vignetting": 2 * k,
+            "sag": 2,
         }
         ends = np.cumsum([0, *counts.values()])
         self.columns = {name: np.arange(a, b) for name, a, b in zip(counts, ends[:-1], ends[1:], strict=True)}
@@ -66,6 +71,9 @@ class Model:
         result[:, block] = evaluate_terms(self.changing, x, y)
         if slopes is not None:
             result[:, self.columns["vignetting"][2 * subset : 2 * subset + 2]] = slopes
+            turn = np.radians(poses.rotations[subset])
+            down = [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]
+            result[:, self.columns["sag"]] = slopes @ down
         return result
 
     def sizes(self, hidden, priors, spread):
@@ -78,6 +86,7 @@ class Model:
         per_subset = [1 / unit_size(term) / term[0] for term in self.changing]
         result[self.columns["light"]] = np.tile(per_subset, len(self.poses))
         result[self.columns["vignetting"]] = 1.0
+        result[self.columns["sag"]] = UNKNOWABLE
         return result
 
 
@@ -101,6 +110,18 @@ def normal_of(model, blocks, poses, coefficients, offsets):
     whole = flat.T @ flat
     normal = Normal(whole[:-1, :-1], whole[:-1, -1], float(whole[-1, -1]), (count - 1) * (n - 1))
     return normal, flat.reshape(count, n, -1)
+
+
+def sagging(model, normal, found):
+    """Covariance of all columns that comes with a lens that may sag.
+
+    Sag looks like terms of order 1. It is a consider parameter (Schmidt 1966): left out of the solution, whose error is
+    the part of it that the solution takes for something else.
+    """
+    sag = model.columns["sag"]
+    taken = found.covariance @ normal.matrix[:, sag] / found.scale
+    taken[sag] = -np.eye(2)
+    return SAG**2 * taken @ taken.T
 
 
 def correlation(blocks, columns, residuals, scale):
