@@ -224,15 +224,15 @@ def test_errors_are_not_wide_where_nothing_departs():
     noise = np.hypot(NOISE / 2, 0.001) * np.sqrt(28 / X.size)  # and that of the pixel response
     assert (wrong - wrong.mean()).std() < 2 * noise + 2e-4
     errors = lamp_errors.response_errors(solution, X, Y, np.full(4, 0.25))
-    # most of it is what a lens that sags by 0.1 % makes of the aim, and so of the radial part
-    assert np.sqrt(errors[0].mean()) < 6e-4 and not errors[1].any()
+    # most of it is what a lens that sags makes of the aim, and so of the radial part
+    assert np.sqrt(errors[0].mean()) < 3e-4 and not errors[1].any()
 
 
 @pytest.mark.parametrize("rotations", [QUARTERS, (0, 90, 180, 270), (0, 50, 130)])
 def test_a_lens_may_sag(rotations):
-    """A shift that follows gravity looks like a gradient of the lamp; errors hold 0.05 to 0.2 % of a half diagonal."""
+    """A shift that follows gravity looks like a gradient of the lamp; errors hold 0.03 to 0.1 % of a half diagonal."""
     pulls, radians = [], np.radians(rotations)
-    for seed, sag in enumerate((5e-4, 1e-3, 2e-3)):
+    for seed, sag in enumerate((3e-4, 5e-4, 1e-3)):
         lens = {k: {"shift": (sag * np.sin(a), sag * np.cos(a))} for k, a in enumerate(radians)}
         lamp = {term: 0.1 * value for term, value in SOURCE.items()}
         solution, _ = solve(rotations, seed, terms=lamp, lens=lens, noise=5e-4)

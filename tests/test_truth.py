@@ -14,8 +14,8 @@ from scipy.stats import binom
 TRUTH = Path(calibrate.__file__).parent
 #: What holds where nothing is wrong: standard deviation of pulls, at most and at least, for any number of sets.
 PULLS = {
-    "gain": (0.5, 1.3), "read noise": (0.6, 1.3), "pixel response (PRNU)": (0.6, 1.4),
-    "terms of the light source": (0.5, 1.3), "UNCERT of a subset": (0.85, 1.15),
+    "gain": (0.3, 1.3), "read noise": (0.3, 1.3), "pixel response (PRNU)": (0.5, 1.3),
+    "terms of the light source": (0.4, 1.3), "UNCERT of a subset": (0.85, 1.15),
     "UNCERT of the debayered master": (0.85, 1.15), "UNCERT of the response, pixels": (0.85, 1.15),
     "UNCERT of a calibrated light, sky": (0.85, 1.15),
 }  # fmt: skip

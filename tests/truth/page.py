@@ -30,7 +30,46 @@ and 4.6 % are beyond 2 errors, 0.3 % beyond 3. A mean above 0.5 or a standard de
 **bold**. Pulls of one set go together (channels, pixels), so that what counts for chance is the number of sets.
 """
 #: What the figures of a row mean; those without are right, or speak for themselves.
-READINGS: dict[str, str] = {}
+READINGS = {
+    "UNCERT of the model": "clean: a little too large; flats that are bent, saturated or on a pedestal are off by more",
+    "aims found": "too large where nothing is wrong: priors, and a lens that may sag; too small beside a hot spot",
+    "angles found": "the same",
+    "gain": "the error holds a sensor 1 % off linear, and is too large for those that are linear",
+    "read noise": "holds the error of the gain",
+    "pixel response (PRNU) beside dust": "edges of dust shadows count as pixel response",
+    "size of a cause: pedestal": "what the light source hides in the flat looks like it, and is not in the error",
+    "size of a cause: pedestal, flat with imperfections": "the same",
+    "size of a cause: sky gradient, flat with imperfections": "beside a shifted flat, one is taken for the other",
+    "terms of the light source": "beyond 3: more sag than errors hold; two angles, which do not show their sign",
+    "uneven, the part that shows": "errors hold a lens that sags by 0.05 %, and are too large for one that does not",
+    "uneven, the whole": "holds what may be hidden as well",
+    "response": "what a light source may hide is an expectation, on the large side",
+    "response, hidden part aside": "not in it: soft saturation, bands in all frames",
+    "what the light source hides": "an expectation, on the large side",
+    "a channel saturates (softly)": "full wells that scatter by more than a third of the noise are not found",
+    "cause: flat not flat": "what is hidden has no form of its own: it stays open",
+    "cause: flat not flat, flat with imperfections": "the same",
+    "cause: pedestal": "missed: below 1 %, or of the form of airglow; false: what the light source hides in the flat",
+    "cause: sky gradient": "missed: small ones, which a shifted flat explains as well",
+    "cause: wrong flat": "missed: shifts that a gradient explains as well",
+    "cause: sky structure, flat with imperfections": "structure that is in the flat",
+    "dust moved": "false: flats that saturate",
+    "neighbours share noise": "missed: a percent in small frames; the error of the gain holds it",
+    "the better set is named (by half)": "errors hold an expectation of what is hidden, which need not be so",
+    "the worse set is named (by half)": "the same",
+    "the black level is wrong": "not seen in frames whose levels differ by a few percent only",
+    "the lamp drifts in a subset": "false: mostly flats that saturate; missed: below 1 % not counted",
+    "the light source is divided out (two angles)": "not done where it matters, as the sign is not known",
+    "the response is worse than the flat": "two angles, or flats that saturate",
+    "the variance bends": "missed: 1 to 4 % at saturation do not show in frames of this size",
+    "imperfection: sag": "errors hold 0.05 %; more of it is a gradient of the lamp, unless it stands out of the noise",
+    "imperfection: wrong sign": "two angles do not show it; of three and more it is found",
+    "imperfection: aims wrong": "with a hot spot",
+    "imperfection: hot spot": "angles and aims take up what the terms do not hold",
+    "imperfection: flicker": "frames are marked; where all are alike they are kept, and the response has their bands",
+    "imperfection: saturated": "such a set is not judged, and says so",
+    "imperfection: soft saturation": "mostly not found: the response is flatter where the flat is brightest",
+}
 
 
 def number(value, digits=2):

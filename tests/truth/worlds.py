@@ -31,7 +31,7 @@ IMPERFECTIONS = {
     "angles wrong": (1, 4),  # degrees
     "wrong sign": (1, 1),  # of the angles
     "aims wrong": (0.01, 0.03),  # half diagonals
-    "sag": (0.0003, 0.003),  # half diagonals that the centre of the vignetting follows gravity by
+    "sag": (0.0002, 0.002),  # half diagonals that the centre of the vignetting follows gravity by
     "focus": (0.001, 0.004),  # of the corner, in one subset
     "lamp changed": (0.0005, 0.003),  # each term, in the later subsets
     "lamp drifts": (0.003, 0.03),  # across the frame, in each subset

@@ -10,9 +10,9 @@ from flatfield.measure.zernike import evaluate_terms, unit_size, zernike_terms
 FINER = 4
 #: Difference for slopes, radians and half diagonals.
 DELTA = 1e-3
-#: How far a lens may give way to gravity, half diagonals: 0.02 mm behind a full-frame lens. As frames hardly show it,
+#: How far a lens may give way to gravity, half diagonals: 0.01 mm behind a full-frame lens. As frames hardly show it,
 #: it is not solved for, but part of the errors; its size in the solution is next to nothing.
-SAG, UNKNOWABLE = 1e-3, 1e-9
+SAG, UNKNOWABLE = 5e-4, 1e-9
 #: Blocks of which a group is as large as correlations of what is left reach.
 GROUP = 6
 
