@@ -31,6 +31,9 @@ def test_errors_are_right_where_nothing_is_wrong(seeds):
     records = [record for each in worlds_played for record in each["records"]]
     for name, (least, most) in PULLS.items():
         lists = page.gather(records, "pulls").get(name, [])
+        if not lists:  # cameras without dust are rare
+            assert not LONG and name.startswith("pixel response")
+            continue
         z, many = np.concatenate(lists), sum(map(len, lists)) if name.startswith("UNCERT") else len(lists)
         assert abs(z.mean()) < 0.2 + 4.5 * most / np.sqrt(many), name
         assert z.std() < most * (1 + 4.5 / np.sqrt(2 * many)), name
