@@ -40,7 +40,7 @@ READINGS = {
     "size of a cause: pedestal": "what the light source hides in the flat looks like it, and is not in the error",
     "size of a cause: pedestal, flat with imperfections": "the same",
     "size of a cause: sky gradient, flat with imperfections": "beside a shifted flat, one is taken for the other",
-    "terms of the light source": "beyond 3: more sag than errors hold; two angles, which do not show their sign",
+    "terms of the light source": "beyond 3: two angles, which do not show their sign",
     "uneven, the part that shows": "errors hold a lens that sags by 0.05 %, and are too large for one that does not",
     "uneven, the whole": "holds what may be hidden as well",
     "response": "what a light source may hide is an expectation, on the large side",
