@@ -34,6 +34,7 @@ rule measure_noise:
         noise="<results>/{set}/noise.tsv",
         transfer="<results>/{set}/photon_transfer.tsv",
         depth="<results>/{set}/depth.tsv",
+        pairs="<results>/{set}/pairs.fits",
     log:
         "<logs>/{set}/noise.log",
     threads: threads_to_combine

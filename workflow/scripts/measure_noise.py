@@ -6,15 +6,16 @@ from flatfield.files.tables import write_table
 from flatfield.measure.black_level import measure_black
 from flatfield.measure.frame_maps import read_maps
 from flatfield.measure.noise_table import DEPTH_COLUMNS, NOISE_COLUMNS, TRANSFER_COLUMNS, tabulate_noise
+from flatfield.measure.pair_evidence import gather_evidence, write_evidence
 from flatfield.measure.pairs import measure_offsets, measure_pairs
 from flatfield.raw.mosaic import read_mosaic
 
 
 def main(
-    frames, inspected, maps, flat, noise, transfer, depth, files, subsets, bias_files, options, threads,
+    frames, inspected, maps, flat, noise, transfer, depth, pairs, files, subsets, bias_files, options, threads,
     bias_frames=(), bias_inventory=None, bias=None,
 ):  # fmt: skip
-    """Write ``noise.tsv``, ``photon_transfer.tsv`` and ``depth.tsv``.
+    """Write what frames show of the camera's noise.
 
     Parameters
     ----------
@@ -26,12 +27,10 @@ def main(
         Frames averaged in blocks, see `inspect_frames.main`.
     flat, bias : str
         ``flat_cfa.fits``, and the master of the offset frames.
-    noise, transfer, depth : str
-        Tables to write: one row per channel; variance against level; noise against the number of frames.
-    files, bias_files : list of str
-        Names of the frames in the tables.
-    subsets : list of str
-        Subset of each flat.
+    noise, transfer, depth, pairs : str
+        To write: a row per channel; variance against level; noise against the number of frames; ``pairs.fits``.
+    files, bias_files, subsets : list of str
+        Names of the frames in the tables, and the subset of each flat.
     options : dict
         combine (section of the configuration), center (box), wanted_error_percent, reading.
     threads : int
@@ -50,10 +49,10 @@ def main(
     coarse = read_maps(maps)[0][[record.used for record in listed]]
     blacks = measure_black(coarse, [owners[file] for file in records], list(records.values()), master.cfa.channels)
     tables = tabulate_noise(records, seen, of_bias, master, offset, blacks, options)
-    for path, rows, columns in zip(
-        (noise, transfer, depth), tables, (NOISE_COLUMNS, TRANSFER_COLUMNS, DEPTH_COLUMNS), strict=True
-    ):
+    headers = NOISE_COLUMNS, TRANSFER_COLUMNS, DEPTH_COLUMNS
+    for path, rows, columns in zip((noise, transfer, depth), tables, headers, strict=True):
         write_table(path, rows, columns)
+    write_evidence(pairs, gather_evidence(seen.tiles, seen.lines, seen.codes.counts, master, of_bias[0]))
 
 
 if "snakemake" in globals():

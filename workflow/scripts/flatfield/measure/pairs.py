@@ -9,6 +9,8 @@ from flatfield.files.frame_table import read_frames, used_frames
 from flatfield.files.reading import read_each
 from flatfield.measure import noise
 from flatfield.measure.boxes import locate_box
+from flatfield.measure.code_counts import CodeCounts
+from flatfield.measure.line_noise import profile_lines
 from flatfield.measure.photon_transfer import EQUAL_LEVEL
 from flatfield.measure.screening import COPY
 from flatfield.measure.tile_noise import DISTANCES, measure_tiles
@@ -37,12 +39,18 @@ class PairStatistics:
         For each channel: level, variance and number of pixels of the box in each of those pairs.
     halves : tuple of numpy.ndarray, float32, ``(rows, columns)``, or None
         Mean signal of two groups of frames that share none, DN above black; None of a single frame.
+    lines : list of flatfield.measure.line_noise.LineProfiles
+        Of those pairs.
+    codes : flatfield.measure.code_counts.CodeCounts
+        Of the first frame of each of those pairs.
     """
 
     boxes: dict = field(default_factory=dict)
     tiles: list = field(default_factory=list)
     box_variances: list = field(default_factory=list)
     halves: tuple | None = None
+    lines: list = field(default_factory=list)
+    codes: CodeCounts = field(default_factory=CodeCounts)
 
 
 class _Half:
@@ -111,6 +119,8 @@ def measure_pairs(frames, paths, cfa, master, options, threads):
                 half.add(file, frame.mosaic, black)
             if pair in measured:
                 signals.append(signal(frame.mosaic[None], black[None], cfa, master)[0])
+                if position == 0:
+                    seen.codes.add(frame.mosaic, cfa)
         if pair not in measured:
             return None
         levels = np.array([channel_levels(frames[file], cfa) for file in pair])
@@ -123,12 +133,14 @@ def measure_pairs(frames, paths, cfa, master, options, threads):
         for a, b in zip(*boxes, strict=True):
             variance, count = noise.variance_of(a - b)
             inside.append(((a.mean() + b.mean()) / 2, variance / 2, count))
-        return measure_tiles(signals[0], signals[1], factors, cfa), inside
+        tiles = measure_tiles(signals[0], signals[1], factors, cfa)
+        deviation = float(np.sqrt(max(each.max() for each in tiles.variance)))
+        return tiles, inside, profile_lines(signals[0], signals[1], factors, cfa, deviation)
 
     found = [each for each in read_each([paths[pair[0]] for pair in pairs], work, threads) if each]
-    if any(has_noise(tiles) for tiles, _ in found):  # copies of a frame show nothing
+    if any(has_noise(each[0]) for each in found):  # copies of a frame show nothing
         found = [each for each in found if has_noise(each[0])]
-    seen.tiles, seen.box_variances = [each[0] for each in found], [each[1] for each in found]
+    seen.tiles, seen.box_variances, seen.lines = ([each[part] for each in found] for part in range(3))
     if all(half.blacks for half in halves):
         seen.halves = tuple(half.mean(cfa, master) for half in halves)
     return seen

@@ -32,12 +32,18 @@ class TileNoise:
         Pixels of each tile that count, less the parameters of its light.
     covariance : list of numpy.ndarray, ``(tiles, distances)``
         Sum of the covariances of a pixel with all its neighbours at each of `DISTANCES`, DN^2.
+    grid : tuple of int
+        Rows and columns of tiles of each place in the colour pattern, which follow each other.
+    side : int
+        Of a tile, pixels.
     """
 
     level: list
     variance: list
     count: list
     covariance: list
+    grid: tuple
+    side: int
 
 
 def measure_tiles(first, second, factors, cfa):
@@ -77,14 +83,15 @@ def measure_tiles(first, second, factors, cfa):
         rest, variance, count = _clip(_flatten((a - b) / np.float32(np.sqrt(2)), side))
         parts[i, j] = (a.mean(axis=1) + b.mean(axis=1)) / 2, variance, count, rest.reshape(-1, side, side)
     covariances = _covariances(parts, p, side)
-    found = TileNoise(*([[] for _ in cfa.channels] for _ in range(4)))
+    found = [[[] for _ in cfa.channels] for _ in range(4)]
     for i, j, color in cfa.phases():
         channel, (level, variance, count, _) = CHANNEL_OF_COLOR[color], parts[i, j]
-        found.level[channel].append(level)
-        found.variance[channel].append(variance)
-        found.count[channel].append(count - 2)  # a plane has two parameters more than a mean
-        found.covariance[channel].append(covariances[i, j])
-    return TileNoise(*([np.concatenate(each) for each in values] for values in vars(found).values()))
+        # a plane has two parameters more than a mean
+        for kept, values in zip(found, (level, variance, count - 2, covariances[i, j]), strict=True):
+            kept[channel].append(values)
+    grid = tuple(each.stop // (p * side) for each in cut)
+    joined = [[np.concatenate(each) for each in values] for values in found]
+    return TileNoise(joined[0], joined[1], joined[2], joined[3], grid, p * side)
 
 
 def _tiles(plane, side):
