@@ -47,6 +47,22 @@ rule measure_noise:
         "../scripts/measure_noise.py"
 
 
+rule measure_camera:
+    """Whether the camera left its raws alone: shading, filters, steps and gaps of the numbers; found, excluded, not told."""
+    input:
+        inspected="<results>/{set}/inspected.tsv",
+        pairs="<results>/{set}/pairs.fits",
+        noise="<results>/{set}/noise.tsv",
+    output:
+        camera="<results>/{set}/camera.tsv",
+    log:
+        "<logs>/{set}/camera.log",
+    group:
+        "numbers"
+    script:
+        "../scripts/measure_camera.py"
+
+
 rule measure_drift:
     """How the light changed while each subset was taken: its second half against its first."""
     input:

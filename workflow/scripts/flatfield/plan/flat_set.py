@@ -148,7 +148,7 @@ class FlatSet:
     def products(self):
         """All that is made of the set."""
         fits = ("flat_cfa", "flat", "models/model", "models/detail", "illumination", "response", "response_rgb")
-        measured = ("flat_check", "stats", "noise", "uniformity", "models", "drift")
+        measured = ("flat_check", "stats", "noise", "uniformity", "models", "drift", "camera")
         tables = (*measured, "illumination", "illumination_tests", "geometry")
         return [
             *self.tables(*tables),
