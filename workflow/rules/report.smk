@@ -1,6 +1,6 @@
 """The report that can be shared."""
 
-SET_TABLES = "noise", "uniformity", "illumination_tests", "models", "drift"
+SET_TABLES = "noise", "camera", "uniformity", "illumination_tests", "models", "drift"
 
 
 rule draw_conclusions:

@@ -5,6 +5,7 @@ from collections import defaultdict
 from statistics import median
 
 from flatfield.files.tables import UNKNOWN, number_of
+from flatfield.report.camera_sentences import describe_camera, warn_of_camera
 from flatfield.report.lamp_sentences import describe_hidden, describe_light, describe_verdicts, warn_of_light
 
 #: A corrected light whose centre and corner agree within this is called even, percent.
@@ -32,8 +33,8 @@ def conclude(sets, inventories, tables, light_tables, preset, demo):
     inventories : dict
         Frames (`FrameRecord`) by set.
     tables, light_tables : dict
-        Rows of tables by the stem of their name (noise, uniformity, illumination_tests, models, drift; vignetting,
-        diagnosis, agreement), and then by set or light.
+        Rows of tables by the stem of their name (noise, camera, uniformity, illumination_tests, models, drift;
+        vignetting, diagnosis, agreement), and then by set or light.
     preset : tuple
         Name of the preset (None without one), and tables of its lights.
     demo : list of dict
@@ -42,8 +43,8 @@ def conclude(sets, inventories, tables, light_tables, preset, demo):
     Returns
     -------
     dict
-        Sentences: frames, verdict, unknown, lights, preset and truth, each a list; flats, a list by set; warnings, a
-        list of pairs of what is wrong and what to do about it.
+        Sentences: frames, verdict, findings, unknown, lights, preset and truth, each a list; flats, a list by set;
+        warnings, a list of pairs of what is wrong and what to do about it.
     """
     name, of_preset = preset
     by_set = {row["set"]: row for row in sets}
@@ -59,6 +60,7 @@ def conclude(sets, inventories, tables, light_tables, preset, demo):
             ]
             for each in inventories
         },
+        "findings": describe_camera(tables["camera"]),
         "unknown": describe_hidden(illumination),
         "lights": _lights("", light_tables),
         "preset": _lights(f"Preset {name}, ", of_preset),
@@ -72,6 +74,7 @@ def conclude(sets, inventories, tables, light_tables, preset, demo):
                 *[warning for each, frames in inventories.items() for warning in _no_zero_level(each, frames)],
                 *[warning for each, frames in inventories.items() for warning in _doubts(each, frames)],
                 *[warning for each, rows in noise.items() for warning in _not_linear(each, rows)],
+                *warn_of_camera(tables["camera"]),
                 *warn_of_light(illumination),
                 *_drifts(drift),
                 *[warning for each, rows in noise.items() for warning in _too_few(each, rows)],

@@ -1,0 +1,89 @@
+"""Sentences on what a camera did to its raw frames."""
+
+#: What to do about effects that stay in lights or in flats.
+REMEDIES = {
+    "shading": (
+        "Switch off the correction of vignetting (shading, peripheral illumination) for raws, or take flats and lights "
+        "with the same lens, aperture and focus."
+    ),
+    "codes": "Record raws without lossy compression, at the camera's native gain.",
+}
+#: Effects that somebody must have put there, by the beginning of their name, and the remedy.
+DONE = {
+    "shading": "shading",
+    "missing codes": "codes",
+    "overfull codes": "codes",
+    "digital steps": None,
+    "noise shared": None,
+    "amplifiers": None,
+}
+#: In the meaning of shared noise that is more than what sensors do themselves.
+FILTERED = "noise was filtered"
+
+
+def describe_camera(tables):
+    """Whether each camera left its raws alone; what was found that needs no action.
+
+    Parameters
+    ----------
+    tables : dict
+        Rows of ``camera.tsv`` by set.
+
+    Returns
+    -------
+    list of str
+    """
+    return [sentence for name, rows in tables.items() for sentence in _describe(name, rows)]
+
+
+def warn_of_camera(tables):
+    """What was found that changes lights or flats, each with what to do about it.
+
+    Parameters and result as for `describe_camera`, of pairs of str.
+    """
+    return [
+        (f"In {name}, {_channels(rows)}: {rows[0]['meaning']}.", REMEDIES[kind])
+        for name, table in tables.items()
+        for kind, rows in _found(table).values()
+        if kind
+    ]
+
+
+def _describe(name, table):
+    found = _found(table)
+    further = [
+        f"In {name}, {_channels(rows)}: {rows[0]['meaning']}." for kind, rows in found.values() if not kind and rows
+    ]
+    if any(_is_done(row) for _, rows in found.values() for row in rows):
+        return further
+    open_ones = dict.fromkeys(
+        row["effect"] for row in table if row["verdict"] == "not told" and _is_done(row) and _is_first(table, row)
+    )
+    rest = f" (not told: {', '.join(open_ones)})" if open_ones else ""
+    return [f"Nothing was done to the raws of {name} beyond noise, as far as this set tells{rest}.", *further]
+
+
+def _found(table):
+    """Kind of remedy and rows by effect, of what was found; effects of all channels stand for those of each."""
+    found = {}
+    for row in table:
+        if row["verdict"] == "found":
+            kind = next((kind for begin, kind in DONE.items() if row["effect"].startswith(begin)), None)
+            found.setdefault(row["effect"], (kind, []))[1].append(row)
+    return found
+
+
+def _is_done(row):
+    """Whether an effect is one that somebody must have put there."""
+    if row["effect"].startswith("noise shared") and row["verdict"] == "found":
+        return FILTERED in row["meaning"]
+    return any(row["effect"].startswith(begin) for begin in DONE)
+
+
+def _is_first(table, row):
+    """Whether a row is the first of its effect: that of all channels, where there is one."""
+    return row is next(each for each in table if each["effect"] == row["effect"])
+
+
+def _channels(rows):
+    return "all channels" if rows[0]["channel"] == "all" else ", ".join(row["channel"] for row in rows)
