@@ -104,11 +104,11 @@ def _shading(evidence, full, channels, distances, has_black):
 def _of_term(effect, channel, term, result):
     each = result.percent, result.error, result.percent_if_linear, result.error_if_linear
     value, error, linear, linear_error = (float(values[term]) for values in each)
-    size = f"{value:+.2g} +- {error:.1g} %"
+    size = f"{value:+.2g} +- {error:.2g} %"
     unsure = f"{size}: more frames show it better, and bias frames and flats of two levels (one half as bright)"
     if abs(linear) > FOUND * linear_error:
         unsure = (
-            f"a factor of {linear:+.2g} +- {linear_error:.1g} % and a sensor that is not linear look alike here: take "
+            f"a factor of {linear:+.2g} +- {linear_error:.2g} % and a sensor that is not linear look alike here: take "
             "flats of two levels (one half as bright) in one set"
         )
     where = {
@@ -127,7 +127,7 @@ def _of_term(effect, channel, term, result):
 
 def _linearity(channel, result):
     value, error = result.nonlinearity, result.nonlinearity_error
-    size = f"{value:+.2g} +- {error:.1g} %"
+    size = f"{value:+.2g} +- {error:.2g} %"
     return _judge(
         "linearity", channel, value, error, LINEAR_LIMIT, "% at saturation",
         f"the signal is {size} off a straight line at saturation, as the noise has it (or charge spreads): take flats "
@@ -145,9 +145,9 @@ def _black(row, evidence, index):
     level = float(np.median(evidence.tiles[:, 0, index])) if evidence.pairs else 0.0
     return _judge(
         effect, row["channel"], value, error, BLACK_LIMIT * level, "DN",
-        f"bright and faint frames differ in shape, as with {value:+.3g} +- {error:.1g} DN left of the black level, or "
+        f"bright and faint frames differ in shape, as with {value:+.3g} +- {error:.2g} DN left of the black level, or "
         "a sensor that is not linear: give the set bias frames",
-        f"{value:+.3g} +- {error:.1g} DN: frames whose levels differ more show it better",
+        f"{value:+.3g} +- {error:.2g} DN: frames whose levels differ more show it better",
     )  # fmt: skip
 
 
@@ -176,7 +176,7 @@ def _shared(evidence, along):
     distances = [each for each, found in zip(used, there, strict=True) if found]
     chosen = there if distances else np.ones(len(used), bool)
     value, error = 100 * float(means[chosen].sum()), 100 * float(np.sqrt((errors[chosen] ** 2).sum()))
-    size = f"{value:+.2g} +- {error:.1g} %"
+    size = f"{value:+.2g} +- {error:.2g} %"
     filtered = abs(value) > FILTERED
     kind = "noise was filtered, or pixels interpolated" if filtered else "charge that spreads, or a weak filter"
     listed = ", ".join("{} x {}".format(*each) for each in distances)
@@ -221,7 +221,7 @@ def _bands(name, lines, of_pixels):
     if not np.isfinite(amplitude):
         return _untold(effect, ALL, TOO_FEW_LINES)
     found = (
-        f"bands of {amplitude:.2g} +- {error:.1g} DN, {period:.3g} {name}s apart: of the reading, or a lamp flickers"
+        f"bands of {amplitude:.2g} +- {error:.2g} DN, {period:.3g} {name}s apart: of the reading, or a lamp flickers"
     )
     return _row(effect, ALL, amplitude, error, *_verdict(strength > 1, found, amplitude + 3 * error, of_pixels))
 
