@@ -7,13 +7,17 @@ from conftest import REPOSITORY
 
 from flatfield.demo.truth import TRUTH_COLUMNS
 from flatfield.files.frame_table import columns_of
+from flatfield.measure.star_agreement import STAR_COLUMNS
+from flatfield.measure.stars import columns_of_stars
 
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
-#: Tables that only other input has (no colour filters, bias frames, the demo), with their columns.
+#: Tables that only other input has (no colour filters, bias frames, the demo, several lights), with their columns.
 OTHER_INPUT = {
     "mono/frames.tsv": columns_of(("MONO",), placed=True, tested=True),
     "mono/bias.tsv": columns_of(("MONO",)),
     "demo.tsv": TRUTH_COLUMNS,
+    "lights/night/stars.tsv": STAR_COLUMNS,
+    "lights/night/stars/sky.tsv": columns_of_stars(("RED", "GREEN", "BLUE")),
 }
 
 

@@ -80,6 +80,39 @@ rule write_siril_script:
         "../scripts/write_siril_script.py"
 
 
+rule find_stars:
+    """Stars of a calibrated light: places, and fluxes by colour."""
+    input:
+        mosaic="<results>/lights/{light}/{frame}.fits",
+    output:
+        stars="<results>/lights/{light}/stars/{frame}.tsv",
+    log:
+        "<logs>/lights/{light}/{frame}_stars.log",
+    wildcard_constraints:
+        light=PLAN.linear_lights,
+    group:
+        "lights"
+    script:
+        "../scripts/find_stars.py"
+
+
+rule compare_stars:
+    """Error of the flat that stars show which came to several places of the sensor, and whether they agree."""
+    input:
+        tables=of_light("star_tables"),
+        inventory=of_light("inventory"),
+    output:
+        stars="<results>/lights/{light}/stars.tsv",
+    log:
+        "<logs>/lights/{light}/stars.log",
+    wildcard_constraints:
+        light=PLAN.linear_lights,
+    group:
+        "lights"
+    script:
+        "../scripts/compare_stars.py"
+
+
 if not PLAN.is_linear:
 
     rule apply_flat_to_picture:

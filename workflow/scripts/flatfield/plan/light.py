@@ -145,6 +145,10 @@ class Light:
         return self.of_frames("falloff")
 
     @property
+    def star_tables(self):
+        return self.of_frames("stars")
+
+    @property
     def is_linear(self):
         """Whether raw signals are divided, and not developed pictures as the notebook did."""
         return not self.is_picture and self.config["apply"]["light"] == "linear"
@@ -190,6 +194,7 @@ class Light:
     def tables(self):
         names = ["diagnosis", "falloff"]
         names += [] if self.is_picture else ["vignetting"]
+        names += ["stars"] if self.is_linear and len(self.frames) > 1 else []
         return [self.path(f"{name}.tsv") for name in (*names, *(["agreement"] if self.is_linear else []))]
 
     @property

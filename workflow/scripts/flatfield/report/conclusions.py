@@ -7,6 +7,7 @@ from statistics import median
 from flatfield.files.tables import UNKNOWN, number_of
 from flatfield.report.camera_sentences import describe_camera, warn_of_camera
 from flatfield.report.lamp_sentences import describe_hidden, describe_light, describe_verdicts, warn_of_light
+from flatfield.report.star_sentences import describe_stars
 
 #: A corrected light whose centre and corner agree within this is called even, percent.
 EVEN_PERCENT = 3.0
@@ -34,7 +35,7 @@ def conclude(sets, inventories, tables, light_tables, preset, demo):
         Frames (`FrameRecord`) by set.
     tables, light_tables : dict
         Rows of tables by the stem of their name (noise, camera, uniformity, illumination_tests, models, drift;
-        vignetting, diagnosis, agreement), and then by set or light.
+        vignetting, diagnosis, agreement, stars), and then by set or light.
     preset : tuple
         Name of the preset (None without one), and tables of its lights.
     demo : list of dict
@@ -62,7 +63,10 @@ def conclude(sets, inventories, tables, light_tables, preset, demo):
         },
         "findings": describe_camera(tables["camera"]),
         "unknown": describe_hidden(illumination),
-        "lights": _lights("", light_tables),
+        "lights": [
+            *_lights("", light_tables),
+            *[line for each, rows in light_tables["stars"].items() for line in describe_stars(each, rows)],
+        ],
         "preset": _lights(f"Preset {name}, ", of_preset),
         "truth": _demo(demo),
         "warnings": [
