@@ -94,7 +94,7 @@ def test_errors_of_the_flat_are_found_with_true_errors():
 
 
 def test_an_over_correction_of_2_percent_is_found():
-    found = judge(simulate_lights(1, shape=(480, 720), frames=30, stars=200, corner=0.02))
+    found = judge(simulate_lights(1, shape=(480, 720), frames=30, stars=200, corner=0.02, move=0.2))
     for channel in ("RED", "GREEN", "BLUE"):
         row = found["corner", channel]
         assert row["verdict"] == "over-corrects"

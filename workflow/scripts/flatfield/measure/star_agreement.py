@@ -11,8 +11,8 @@ from flatfield.measure.stars import LARGEST
 
 STAR_COLUMNS = ["term", "channel", "percent", "error", "verdict", "meaning"]
 CONSISTENT, OVER, UNDER, NOT_TOLD = "consistent", "over-corrects", "under-corrects", "not told"
-#: Standard errors beyond which an error of the flat is there; the least that counts, percent.
-SIGNIFICANT, NEGLIGIBLE = 3.0, 0.3
+#: Standard errors beyond which a flat is wrong, and up to which stars agree; the least that counts, percent.
+SIGNIFICANT, AGREEING, NEGLIGIBLE = 3.5, 2.5, 0.3
 #: Standard error, percent, up to which stars agree; and from which there is no number.
 TELLING, HOPELESS = 1.0, 10.0
 #: Elongation of the images of stars that trail.
@@ -120,8 +120,14 @@ def _row(term, channel, percent, error, meaning):
     if percent is None or error > HOPELESS:
         percent = error = None
     else:
-        there = abs(percent) > max(SIGNIFICANT * error, NEGLIGIBLE)
-        verdict = (OVER if percent > 0 else UNDER) if there else CONSISTENT if error <= TELLING else NOT_TOLD
+        if abs(percent) > max(SIGNIFICANT * error, NEGLIGIBLE):
+            verdict = OVER if percent > 0 else UNDER
+        elif error > TELLING:
+            verdict = NOT_TOLD
+        elif abs(percent) <= max(AGREEING * error, NEGLIGIBLE):
+            verdict = CONSISTENT
+        else:
+            meaning = f"{percent / error:+.1f} standard errors neither show an error of the flat nor exclude one"
     text = f"not told: {meaning}" if verdict == NOT_TOLD else TERMS[term]
     return mark_undetermined(
         {"term": term, "channel": channel, "percent": percent, "error": error, "verdict": verdict, "meaning": text}

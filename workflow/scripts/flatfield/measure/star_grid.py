@@ -9,7 +9,7 @@ from flatfield.measure.star_matching import match_frames
 #: Frames that must show a star.
 FEWEST_FRAMES = 2
 #: Least flux over that of the faintest stars that were found, so that noise does not choose who counts.
-ABOVE_FAINTEST = 2.0
+ABOVE_FAINTEST = 1.5
 
 
 @dataclass(frozen=True)
