@@ -12,6 +12,8 @@ STEPS = np.array([1e-3, 1e-3, 2e-3])
 WIDTHS = np.array([0.3, 0.3, 2.0])
 #: Least curvature; a field of a degree has it.
 FLATTEST = 1e-4
+#: Steps of the fit at most; rounds of pointings and directions for one map; part of an error that ends the steps.
+ITERATIONS, ROUNDS, SETTLED = 12, 12, 0.02
 #: Stars that a frame must have for its pointing.
 FEWEST = 6
 
@@ -75,13 +77,13 @@ def fit_pixel_area(positions):
     parameters, prior = START.copy(), np.diag(1 / WIDTHS**2)
     free = max(2 * (seen.sum() - seen.any(axis=1).sum()) - 3 * seen.any(axis=0).sum() - 3, 1)
     normal, scale = np.zeros((3, 3)), 1.0
-    for _ in range(8 if seen.any() else 0):
-        pointing = _point(parameters, positions, seen, np.tile(np.eye(3), (positions.shape[1], 1, 1)), 12)
+    for _ in range(ITERATIONS if seen.any() else 0):
+        pointing = _point(parameters, positions, seen, np.tile(np.eye(3), (positions.shape[1], 1, 1)), True)
         miss = _misses(parameters, positions, seen, pointing)
         slopes = np.stack(
             [
                 (
-                    _misses(parameters + step, positions, seen, _point(parameters + step, positions, seen, pointing, 3))
+                    _misses(parameters + step, positions, seen, _point(parameters + step, positions, seen, pointing))
                     - miss
                 )
                 / step.sum()
@@ -97,6 +99,8 @@ def fit_pixel_area(positions):
         step = np.linalg.solve(normal + prior, -(slopes.T * weight) @ miss / scale - prior @ (parameters - START))
         parameters = parameters + np.clip(step, -0.2, 0.2)
         parameters[2] = max(parameters[2], FLATTEST)
+        if (np.abs(step) < SETTLED * np.sqrt(np.diag(np.linalg.inv(normal + prior)))).all():
+            break
     return PixelArea(parameters, np.linalg.inv(normal + prior))
 
 
@@ -116,14 +120,14 @@ def _mean_directions(vectors, seen, pointing):
     return mean / np.maximum(np.linalg.norm(mean, axis=-1, keepdims=True), 1e-12), turned
 
 
-def _point(parameters, positions, seen, pointing, rounds):
+def _point(parameters, positions, seen, pointing, anew=False):
     """Rotation of each frame onto the common sky (Kabsch), with the directions of the stars in turn."""
     vectors, _ = _directions(parameters, positions)
     done = np.zeros(positions.shape[1], bool)
     first = int(seen.sum(axis=0).argmax())
     done[first] = True
-    for turn in range(rounds):
-        use = seen & done if turn < 3 and rounds > 3 else seen
+    for turn in range(ROUNDS):
+        use = seen & done if anew and turn < 3 else seen
         mean, _ = _mean_directions(vectors, use, pointing)
         known = seen & use.any(axis=1)[:, None]
         cross = np.einsum("sk,si,skj->kij", known.astype(float), mean, vectors)

@@ -115,8 +115,7 @@ def _above_sky(mosaic):
     """Signal above the median of its channel, DN; NaN where it is masked."""
     cfa, p = mosaic.cfa, mosaic.cfa.period
     signal = mosaic.value.astype(np.float32)
-    if mosaic.mask is not None:
-        signal[mosaic.mask != 0] = np.nan
+    signal[~(np.isfinite(signal) & mosaic.good)] = np.nan
     thinned = 8 * p  # a sixty-fourth of the pixels is enough for a level
     for channel in range(len(cfa.channels)):
         phases = [(i, j) for i, j, color in cfa.phases() if CHANNEL_OF_COLOR[color] == channel]
