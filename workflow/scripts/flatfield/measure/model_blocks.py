@@ -97,7 +97,7 @@ def find_hot_pixels(mosaic, good, cfa):
     return hot
 
 
-def _unit(cfa):
+def unit_side(cfa):
     """Side of the smallest squares that all hold all channels: 2 pixels of Bayer, 3 of X-Trans, 1 without filters."""
     p = cfa.period
     channels = cfa.channel_map((p, p))
@@ -111,7 +111,7 @@ def _unit(cfa):
 
 def _cuts(shape, cfa, across):
     """First pixel of each cell by rows and columns, and cells of a block either way; all of the frame is cut."""
-    unit = _unit(cfa)
+    unit = unit_side(cfa)
     units = [length // unit for length in shape]
     columns = min(across, shape[1] // cfa.period)
     rows = min(max(round(columns * shape[0] / shape[1]), 1), shape[0] // cfa.period)
@@ -126,7 +126,7 @@ def _cuts(shape, cfa, across):
 def _sum_cells(image, cfa, starts, dtype=np.float64):
     """Sum of the pixels of each channel in cells, ``(channels, rows, columns)``."""
     sums, p = np.zeros((len(cfa.channels), *map(len, starts))), cfa.period
-    if _unit(cfa) < p:  # cells that do not hold whole tiles
+    if unit_side(cfa) < p:  # cells that do not hold whole tiles
         channels = cfa.channel_map(image.shape)
         for channel in range(len(sums)):
             lines = np.add.reduceat(np.where(channels == channel, image, 0), starts[0], axis=0, dtype=dtype)
