@@ -135,6 +135,28 @@ rule plot_models:
         "../scripts/plot_models.py"
 
 
+rule plot_validity:
+    """Old masters over the new one, with the shadows of dust that changed."""
+    input:
+        validity="<results>/{set}/validity.tsv",
+        quotients="<results>/{set}/validity.fits",
+    output:
+        plot=report(
+            "<results>/{set}/plots/validity.png",
+            caption="../report/validity.rst",
+            category="{set}",
+            labels={"figure": "old flats"},
+        ),
+    log:
+        "<logs>/{set}/plots/validity.log",
+    group:
+        "pictures"
+    params:
+        options=of_set("titled"),
+    script:
+        "../scripts/plot_validity.py"
+
+
 if PLAN.is_linear:
 
     rule plot_light:

@@ -7,7 +7,7 @@ rule draw_conclusions:
     """What the tables show, in sentences: the best set, how good the flats are, warnings with their remedies."""
     input:
         inventories=PLAN.of_sets("frames.tsv"),
-        tables=PLAN.tables(*SET_TABLES),
+        tables=[*PLAN.tables(*SET_TABLES), *PLAN.validity_tables],
         light_tables=PLAN.light_tables,
         preset_tables=PLAN.preset_tables,
         demo=PLAN.demo_table,
@@ -33,7 +33,7 @@ rule write_report:
         summary="<results>/frames.tsv",
         inventories=PLAN.of_sets("frames.tsv"),
         light_inventories=PLAN.light_inventories,
-        tables=PLAN.tables(*SET_TABLES, "stats", "cross"),
+        tables=[*PLAN.tables(*SET_TABLES, "stats", "cross"), *PLAN.validity_tables],
         light_tables=PLAN.light_tables,
         preset_tables=PLAN.preset_tables,
         sets="<results>/sets.tsv",

@@ -117,6 +117,22 @@ rule model_flat:
         "../scripts/model_flat.py"
 
 
+rule compare_flats:
+    """Whether old masters still hold: dust, vignetting and pixel response of each against the new one."""
+    input:
+        flat="<results>/{set}/flat_cfa.fits",
+        old=of_set("compare_with"),
+    output:
+        validity="<results>/{set}/validity.tsv",
+        quotients="<results>/{set}/validity.fits",
+    log:
+        "<logs>/{set}/validity.log",
+    group:
+        "numbers"
+    script:
+        "../scripts/compare_flats.py"
+
+
 rule compare_sets:
     """A row per set: the error of its response, how far sets of one lens agree, its S/N, and which set to use."""
     input:

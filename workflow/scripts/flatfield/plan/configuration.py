@@ -275,6 +275,29 @@ def _check_debayering(config):
                     )
 
 
+def check_old_flats(name, paths, stored=()):
+    """Refuse old masters that are not there, or of which two have the same name.
+
+    Parameters
+    ----------
+    name : str
+        Of the set.
+    paths : list of str
+    stored : collection of str
+        Files in a storage, and those that the run makes.
+
+    Raises
+    ------
+    ConfigurationError
+    """
+    for path in paths:
+        if path not in stored and not os.path.isfile(path):
+            raise ConfigurationError(
+                f"set {name} is to be compared with {path}, which is not there; give the path of an old master flat "
+                "(`compare_with`, or FLAT of `make check`) from the folder of the configuration"
+            )
+
+
 def check_libraw_frames(config, frames, where=""):
     """Check that LibRaw is asked for camera raws only.
 

@@ -125,6 +125,17 @@ class FlatSet:
         part = self.config["apply"]["flat_part"]
         return self.applied_flat if part == "whole" else self.path(f"models/{part}.fits")
 
+    @property
+    def compare_with(self):
+        """Old masters that the new one is compared with."""
+        paths = self.options["compare_with"] or self.config["compare_with"] or []
+        return [paths] if isinstance(paths, str) else paths
+
+    @property
+    def validity(self):
+        """The table that says whether old masters still hold, where there are some."""
+        return self.tables("validity") if self.compare_with else []
+
     def handed_over(self, programs):
         """Masters for other programs, and a script."""
         return [path.format(set=self.name) for program in programs for path in handover.masters(program).values()]
@@ -136,8 +147,9 @@ class FlatSet:
 
     @property
     def plots(self):
-        """Figures; a set with one subset has no differences."""
+        """Figures; a set with one subset has no differences, and one without old masters no comparison with them."""
         names = ["subsets", *(["differences", "illumination"] if self.pairs else []), "flat", "noise", "models"]
+        names += ["validity"] if self.compare_with else []
         return [self.path(f"plots/{name}.png") for name in names]
 
     def tables(self, *names):
@@ -152,6 +164,7 @@ class FlatSet:
         tables = (*measured, "illumination", "illumination_tests", "geometry")
         return [
             *self.tables(*tables),
+            *self.validity,
             *(
                 self.path(name)
                 for name in (*(f"{each}.fits" for each in fits), "models/lensfun.xml", "interactive.html")

@@ -62,6 +62,7 @@ class Plan:
         for name, options in config["sets"].items():
             found = selection.resolve_set(name, options, root, known)
             sets[name] = FlatSet(name, options, config, found, name in demo.SETS and set(found.frames) <= planned)
+            configuration.check_old_flats(name, sets[name].compare_with, known)
         frames = {
             name: selection.resolve_lights(name, options, root, known) for name, options in config["lights"].items()
         }
@@ -149,6 +150,15 @@ class Plan:
     def tables(self, *names):
         """Tables of all sets."""
         return [path for each in self.sets.values() for path in each.tables(*names)]
+
+    @property
+    def validity_tables(self):
+        """Of the sets that are compared with old masters."""
+        return [path for each in self.sets.values() for path in each.validity]
+
+    @property
+    def validity_plots(self):
+        return [each.path("plots/validity.png") for each in self.sets.values() if each.compare_with]
 
     @property
     def light_inventories(self):

@@ -8,6 +8,7 @@ from flatfield.files.tables import UNKNOWN, number_of
 from flatfield.report.camera_sentences import describe_camera, warn_of_camera
 from flatfield.report.lamp_sentences import describe_hidden, describe_light, describe_verdicts, warn_of_light
 from flatfield.report.star_sentences import describe_stars
+from flatfield.report.validity import describe_old_flats
 
 #: A corrected light whose centre and corner agree within this is called even, percent.
 EVEN_PERCENT = 3.0
@@ -34,8 +35,8 @@ def conclude(sets, inventories, tables, light_tables, preset, demo):
     inventories : dict
         Frames (`FrameRecord`) by set.
     tables, light_tables : dict
-        Rows of tables by the stem of their name (noise, camera, uniformity, illumination_tests, models, drift;
-        vignetting, diagnosis, agreement, stars), and then by set or light.
+        Rows of tables by the stem of their name (noise, camera, uniformity, illumination_tests, models, drift,
+        validity; vignetting, diagnosis, agreement, stars), and then by set or light.
     preset : tuple
         Name of the preset (None without one), and tables of its lights.
     demo : list of dict
@@ -44,12 +45,13 @@ def conclude(sets, inventories, tables, light_tables, preset, demo):
     Returns
     -------
     dict
-        Sentences: frames, verdict, findings, unknown, lights, preset and truth, each a list; flats, a list by set;
-        warnings, a list of pairs of what is wrong and what to do about it.
+        Sentences: frames, verdict, unknown, findings (what needs no action), lights, preset and truth, each a list;
+        flats, a list by set; warnings, a list of pairs of what is wrong and what to do about it.
     """
     name, of_preset = preset
     by_set = {row["set"]: row for row in sets}
     illumination, drift, noise = tables["illumination_tests"], tables["drift"], tables["noise"]
+    old_flats, failed_flats = describe_old_flats(tables["validity"])
     return {
         "frames": [_frames(inventories)],
         "verdict": [*describe_verdicts(sets), *_best_set(sets)],
@@ -61,7 +63,7 @@ def conclude(sets, inventories, tables, light_tables, preset, demo):
             ]
             for each in inventories
         },
-        "findings": describe_camera(tables["camera"]),
+        "findings": [*describe_camera(tables["camera"]), *old_flats],
         "unknown": describe_hidden(illumination),
         "lights": [
             *_lights("", light_tables),
@@ -81,6 +83,7 @@ def conclude(sets, inventories, tables, light_tables, preset, demo):
                 *warn_of_camera(tables["camera"]),
                 *warn_of_light(illumination),
                 *_drifts(drift),
+                *failed_flats,
                 *[warning for each, rows in noise.items() for warning in _too_few(each, rows)],
                 *_disagreements(light_tables["agreement"]),
                 *_unknown_optics(light_tables["agreement"]),

@@ -25,7 +25,7 @@ PACKAGES = (
 #: Tables of the template that a run may not have.
 OPTIONAL = (
     *("vignetting", "diagnosis", "agreement", "stars", "preset_vignetting", "preset_diagnosis", "preset_stats"),
-    *("uniformity", "cross", "drift", "models", "stats", "illumination_tests", "camera"),
+    *("uniformity", "cross", "drift", "models", "stats", "illumination_tests", "camera", "validity"),
 )
 #: End of the name of pictures before and after.
 COMPARISON = "_comparison"
