@@ -3,6 +3,7 @@
 # make plan                  say what the next run would do, and why, in a few lines
 # make init FRAMES=folder    propose config.yaml for your own frames (OVERWRITE=yes replaces one that you wrote)
 # make handover              write masters and calibrated lights as Siril and PixInsight store their own
+# make check FLAT=file      compare an old master flat with the new ones of all sets (SET=name: of one): does it still hold?
 # make share                 pack report, tables, masters, configuration and code into flatfield-shared.zip
 # make verify                make all results again in another folder and compare them, byte for byte
 # make test                  set up .venv and run all tests (make test-long: with all simulations in full)
@@ -26,7 +27,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --requir
 OLDEST := tests/test_library.py tests/test_modelling.py tests/test_docs.py tests/test_report.py tests/test_share.py \
 	tests/test_bad_input.py tests/test_hostile_text.py
 
-.PHONY: all help plan init handover share verify test test-long test-oldest test-demo test-slurm faults truth bench lock clean
+.PHONY: all help plan init handover check share verify test test-long test-oldest test-demo test-slurm faults truth bench lock clean
 
 # At a terminal a display of the rules takes the place of Snakemake's messages; long jobs then report their progress in
 # their logs only.
@@ -47,6 +48,12 @@ init: .venv/installed
 handover: .venv/installed
 	@$(BIN)/snakemake --cores $(CORES) handover
 	@echo 'Files are in for_siril/ and for_pixinsight/ of each set, and for_siril/ of each light; steps: docs/other-programs.md'
+
+check: .venv/installed
+	@test -n "$(FLAT)" || { echo 'error: give an old master flat: make check FLAT=old/flat_cfa.fits'; exit 1; }
+	@$(BIN)/snakemake --cores $(CORES) check --config \
+	$(if $(SET),'sets={"$(SET)": {"compare_with": "$(FLAT)"}}','compare_with=$(FLAT)')
+	@echo 'Verdicts are in validity.tsv of each set (first row), figures in plots/validity.png; columns: docs/tables.md'
 
 share: .venv/installed
 	@$(BIN)/python tools/share.py --config "$(CONFIG)" --archive "$(ARCHIVE)"

@@ -143,6 +143,13 @@ def test_make_does_what_it_says(installed):
         "all",
         "test-long",
     }
+    flat = "results/second/flat_cfa.fits"
+    done = make(installed, "check", f"FLAT={flat}", "SET=first", "CORES=2")
+    assert done.returncode == 0 and installed.path("first/validity.tsv").exists(), done.stderr
+    assert not installed.path("second/validity.tsv").exists()
+    done = installed.snakemake("check", "--config", f"compare_with={flat}", "--dry-run")
+    assert done.returncode == 0 and "second/plots/validity.png" in done.stdout, done.stdout
+    assert make(installed, "check").returncode != 0  # no flat
     done = make(installed, "share", "ARCHIVE=a.zip")
     assert done.returncode == 0 and (installed.folder / "a.zip").exists(), done.stderr
     assert make(installed, "clean").returncode == 0

@@ -9,6 +9,7 @@ from flatfield.demo.truth import TRUTH_COLUMNS
 from flatfield.files.frame_table import columns_of
 from flatfield.measure.star_agreement import STAR_COLUMNS
 from flatfield.measure.stars import columns_of_stars
+from flatfield.measure.validity import VALIDITY_COLUMNS
 
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 #: Tables that only other input has (no colour filters, bias frames, the demo, several lights), with their columns.
@@ -18,6 +19,7 @@ OTHER_INPUT = {
     "demo.tsv": TRUTH_COLUMNS,
     "lights/night/stars.tsv": STAR_COLUMNS,
     "lights/night/stars/sky.tsv": columns_of_stars(("RED", "GREEN", "BLUE")),
+    "mono/validity.tsv": VALIDITY_COLUMNS,
 }
 
 
