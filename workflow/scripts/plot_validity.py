@@ -4,7 +4,7 @@ from astropy.io import fits
 
 from flatfield.files.job import run
 from flatfield.files.tables import read_table
-from flatfield.report.validity import plot_validity
+from flatfield.report.validity_plot import plot_validity
 
 
 def main(validity, quotients, plot, title):

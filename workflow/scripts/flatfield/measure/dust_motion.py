@@ -150,7 +150,11 @@ def _fate(a, b, old, new, quotient, count):
     if right is not None and np.hypot(right, down) > error * np.sqrt(-2 * np.log(FALSE_ALARMS / count)):
         return Fate("moved", a, b, right, down, error)
     limit = max(-ndtri(FALSE_ALARMS / count) * change_error, SAME_DEPTH, SAME_PART * max(a.depth, b.depth))
-    return Fate("changed" if abs(change) > limit else "same", a, b, right, down, error)
+    if abs(change) <= limit:
+        return Fate("same", a, b, right, down, error)
+    if min(a.depth, b.depth) > SAME_PART * max(a.depth, b.depth):
+        return Fate("changed", a, b, right, down, error)
+    return Fate("gone", a, None) if a.depth > b.depth else Fate("new", None, b)
 
 
 def measure_move(old, new, a, b):

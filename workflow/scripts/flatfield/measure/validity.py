@@ -9,7 +9,7 @@ from flatfield.measure.dust import map_details
 from flatfield.measure.dust_motion import follow_dust
 from flatfield.measure.models import BLOCKS_PER_PARAMETER, fit_polynomial
 from flatfield.measure.response_change import compare_response
-from flatfield.measure.vignetting_change import LIGHT, SHIFT, SmoothPart, measure_change
+from flatfield.measure.vignetting_change import EXCLUSIVE, LIGHT, SmoothPart, measure_change
 
 VALIDITY_COLUMNS = ["flat", "subject", "row", "column", "value", "error", "unit", "verdict", "meaning"]
 #: Blocks across the frame that the smooth part is measured in, and the highest degree of its model.
@@ -112,15 +112,10 @@ def _of_vignetting(changes):
             text = "the light sources differ; which of them is uneven two flats do not tell"
         elif term.verdict == "changed":
             text = f"changes the flat by up to {term.percent:.2g} %"
+            if term.group in EXCLUSIVE:
+                text += "; a light source that is brighter in the middle looks the same"
         elif term.verdict == "not told":
-            others = (
-                "a light source"
-                if term.group == SHIFT
-                else "vignetting that moved"
-                if term.group == LIGHT
-                else "another"
-            )
-            text = f"{others} explains the change as well" if term.group != LIGHT else f"{others} explains it as well"
+            text = "another of these explains the change as well"
         rows.append(_row(term.subject, term.value, term.error, term.unit, term.verdict, text))
     return rows
 
@@ -172,11 +167,13 @@ def _judge(changes, responses, fates):
     """The verdict of the whole, and why."""
     counted = [term for term in changes if term.verdict == "changed"]
     doubtful = [term for term in changes if term.verdict == "not told"]
+    if any(term.group in EXCLUSIVE for term in counted):
+        doubtful = [term for term in doubtful if term.group not in EXCLUSIVE]
     moved = [term for term in counted if term.group != LIGHT]
     reasons = [f"{_plain(moved)} ({max(term.percent for term in moved):.2g} % of the flat)"] if moved else []
     if doubtful:
         worst = max(term.percent for term in doubtful)
-        reasons.append(f"vignetting that moved or another light source, which cannot be told apart ({worst:.2g} %)")
+        reasons.append(f"{_plain(doubtful)}: which of these, is not told ({worst:.2g} %)")
     fine = [fate for fate in fates if fate.verdict != "same"]
     if fine:
         deepest = 100 * max(max(each.depth for each in (fate.old, fate.new) if each) for fate in fine)
@@ -187,7 +184,9 @@ def _judge(changes, responses, fates):
         reasons.append(f"the pixel response is another one in {', '.join(other)}")
     light = [term for term in counted if term.group == LIGHT]
     if light:
-        reasons.append(f"the light sources differ by a gradient of {np.hypot(*(term.value for term in light)):.2g} %")
+        reasons.append(
+            f"the light sources differ by a gradient of {np.linalg.norm([term.value for term in light]):.2g} %"
+        )
     smooth, detail = bool(moved or doubtful), bool(fine or other)
     verdict = {(False, False): HOLDS, (False, True): MODEL, (True, False): DETAIL, (True, True): NEW}[smooth, detail]
     largest = max([term.percent for term in (*moved, *doubtful)], default=0.0)

@@ -1,6 +1,6 @@
 """How the smooth part of a flat changed: moved, turned, scaled, another fall-off, another gradient of the light."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -9,16 +9,19 @@ from flatfield.measure.model_fit import Fit
 
 #: Step of the derivatives, half diagonals.
 STEP = 1e-3
-#: A model is as good as another within this difference of Schwarz's criterion (odds of 20 : 1).
-ALIKE = 6.0
+#: A model is as good as another within this difference of Schwarz's criterion (odds of 20 : 1); or if it misses the
+#: blocks by so many times more than what no model explains.
+ALIKE, UNEXPLAINED = 6.0, 3.0
 #: Blocks further off than this many robust standard deviations hold dust, not vignetting.
 OUTLIER = 6.0
 #: Excess of the rest over its noise, standard deviations, above which it is found; part of a vector that is not 0.
 REST_SIGMA, SIGNIFICANT = 6.0, 3.0
 #: What changes the flat by less than this everywhere has not changed, percent.
 NOTICEABLE = 0.1
+#: What is smaller than this part of the largest change may be of its second order, which is left out.
+SECOND_ORDER = 0.02
 SHIFT, TURN, SCALE, RADIAL, LIGHT = "shift", "turn", "scale", "radial", "light"
-#: Groups that say the same of nearly all lenses: a scale is a radial change.
+#: Groups that say nearly the same: a scale is a radial change. A model has one of them.
 EXCLUSIVE = {SCALE, RADIAL}
 
 
@@ -113,7 +116,13 @@ def measure_change(part):
         if not EXCLUSIVE.issubset(chosen)
     }
     best = min(fits, key=lambda chosen: fits[chosen][2])
-    good = [set(chosen) for chosen, each in fits.items() if each[2] <= fits[best][2] + ALIKE]
+    unexplained = _describe_rest(
+        np.where(known, rest * part.error.ravel(), np.nan).reshape(part.ratio.shape), part.error
+    )
+    margin = ALIKE
+    if unexplained.verdict == "changed":  # smooth, so that its blocks are not independent
+        margin += (UNEXPLAINED * unexplained.value / 100) ** 2 * (1 / error[known] ** 2).sum()
+    good = [set(chosen) for chosen, each in fits.items() if each[2] <= fits[best][2] + margin]
     terms = []
     for name in names:
         inside = [chosen for chosen in fits if name in chosen]
@@ -121,8 +130,11 @@ def measure_change(part):
         if EXCLUSIVE.issubset(wanted):
             wanted -= EXCLUSIVE - {name}
         chosen = best if name in best else min(inside, key=lambda each: len(set(each) ^ wanted))
-        verdict = "changed" if all(name in each for each in good) else "same"
-        if verdict == "same" and (name in best or any(name in each and set(best) - each for each in good)):
+        alike = EXCLUSIVE if name in EXCLUSIVE else {name}
+        verdict = "same"
+        if name in best and all(alike & each for each in good):
+            verdict = "changed"
+        elif name in best or alike & set(best) or any(name in each and set(best) - each for each in good):
             verdict = "not told"
         start = constants.shape[1]
         for each in names:
@@ -136,7 +148,13 @@ def measure_change(part):
         terms += _describe(name, fits[chosen][0][columns], fits[chosen][1][columns, columns], verdict, percent, part)
     design = np.column_stack([constants, *(groups[name] for name in names if name in best)])
     left = np.where(known, values - design @ fits[best][0], np.nan).reshape(part.ratio.shape)
+    large = SECOND_ORDER * max((term.percent for term in terms if term.verdict == "changed"), default=0)
+    terms = [replace(each, verdict="not told") if _is_below(each, large) else each for each in terms]
     return [*terms, _describe_rest(left, part.error)]
+
+
+def _is_below(term, percent):
+    return term.verdict == "changed" and term.percent < percent
 
 
 def _solve(design, values, error):

@@ -8,7 +8,7 @@ from flatfield.files.tables import UNKNOWN, number_of
 from flatfield.report.camera_sentences import describe_camera, warn_of_camera
 from flatfield.report.lamp_sentences import describe_hidden, describe_light, describe_verdicts, warn_of_light
 from flatfield.report.star_sentences import describe_stars
-from flatfield.report.validity import describe_old_flats
+from flatfield.report.validity_sentences import describe_old_flats
 
 #: A corrected light whose centre and corner agree within this is called even, percent.
 EVEN_PERCENT = 3.0
