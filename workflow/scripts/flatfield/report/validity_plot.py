@@ -34,7 +34,8 @@ def plot_validity(path, title, rows, images):
         low, high = color_limits(image, signed=True)
         extent = (-0.5, shape[1] - 0.5, shape[0] - 0.5, -0.5)
         drawn = axis.imshow(image, extent=extent, cmap=DIFFERENCE_COLORS, vmin=low, vmax=high, interpolation="nearest")
-        figure.colorbar(drawn, ax=axis, label="percent", extend="both")
+        bar = axis.inset_axes([1.03, 0, 0.05, 1])  # as high as the panel
+        figure.colorbar(drawn, cax=bar, label="percent", extend="both")
         axis.set_title(f"{name}: {found[0]['verdict']}", parse_math=False, fontsize="medium")
         axis.set(xlabel="column", ylabel="row")
         for row in found:
