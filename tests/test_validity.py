@@ -2,12 +2,13 @@
 
 import csv
 import shutil
+import zipfile
 from collections import Counter
 
 import numpy as np
 import pytest
 from astropy.io import fits
-from conftest import LONG
+from conftest import LONG, REPOSITORY
 
 from flatfield.files.errors import CalibrationError, FrameError
 from flatfield.measure.old_flat import read_old_flat
@@ -225,7 +226,23 @@ def test_frames_too_small_to_tell(shape):
     assert compare_flats(old, new).rows[0]["verdict"] == "still holds"
 
 
-def test_a_run_compares_with_old_masters(finished, tmp_path):
+def take_along(project, folder, monkeypatch):
+    """Who repeats the run, or gets it shared, gets the old masters."""
+    monkeypatch.syspath_prepend(REPOSITORY / "tools")
+    monkeypatch.chdir(project.folder)
+    import share
+    import verify
+
+    (folder / "again").mkdir()
+    verify.copy_project(folder / "again", "config.yaml", project.configured())
+    share.main("config.yaml", folder / "shared.zip")
+    with zipfile.ZipFile(folder / "shared.zip") as archive:
+        names = archive.namelist()
+    for name in ("old/flat_cfa.fits", "old/tilted.fits"):
+        assert (folder / "again" / name).exists() and f"flatfield-shared/{name}" in names
+
+
+def test_a_run_compares_with_old_masters(finished, tmp_path, monkeypatch):
     """Ours and another program's: the table, the figure and the sentences; and a path that leads nowhere."""
     project = finished.copy(tmp_path / "project")
     old = project.folder / "old/flat_cfa.fits"
@@ -245,6 +262,7 @@ def test_a_run_compares_with_old_masters(finished, tmp_path):
     assert project.path("first/plots/validity.png").exists() and not project.path("second/validity.tsv").exists()
     assert "old/tilted.fits, against the new one of first: still holds" in project.path("conclusions.yaml").read_text()
     assert "Do old flats still hold?" in project.path("report.html").read_text()
+    take_along(project, tmp_path, monkeypatch)
     project.change_config(lambda config: config["sets"]["first"].update(compare_with="nowhere.fits"))
     done = project.snakemake("-n")
     assert done.returncode != 0 and "nowhere.fits, which is not there" in done.stdout and "Traceback" not in done.stdout

@@ -84,6 +84,8 @@ def main(config, archive):
     frames = frames_of(results)
     root, text = relocate(Path(config).read_text(encoding="utf-8"), options.get("raw_root", "."))
     contents = {path.as_posix(): path for name in CODE for path in files_in(Path(name))}
+    old = [path for path in configuration.old_flats(options) if not {"/", ".."} & set(Path(path).parts)]
+    contents |= {Path(path).as_posix(): Path(path) for path in old}
     contents |= {f"{results}/{path.relative_to(results).as_posix()}": path for path in products}
     contents |= {
         "config.yaml": text.encode(),

@@ -22,6 +22,8 @@ from flatfield.plan import configuration, handover  # noqa: E402
 CODE = ("Snakefile", "workflow", "profiles", "envs", "CITATION.cff", "config")
 #: Results that describe the run and not the frames.
 RECORDS = ("logs", "benchmarks")
+#: Name of what `make check` makes.
+CHECKED = "validity"
 #: Files that differ and are named.
 SHOWN = 20
 
@@ -92,6 +94,11 @@ def copy_project(folder, config, options):
     if preset and not (folder / preset).exists():
         (folder / preset).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(preset, folder / preset)
+    for path in configuration.old_flats(options):
+        place = folder / path
+        if folder in Path(os.path.normpath(place)).parents and not place.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, place)
     root = Path(os.path.expanduser(options.get("raw_root", ".")))
     if not root.is_absolute() and root.is_dir():
         place = Path(os.path.normpath(folder / root))
@@ -115,10 +122,15 @@ def is_handed_over(name):
     return not set(handover.FOLDERS.values()).isdisjoint(name.split("/"))
 
 
+def is_on_demand(name):
+    """Whether `make handover` or `make check` may have made a product, or another program made it of one of these."""
+    return is_handed_over(name) or Path(name).stem == CHECKED
+
+
 def compare_results(old, new):
-    """Print how two folders of results compare; the number of differences. What other programs left does not count."""
+    """Print how two folders of results compare; the number of differences. What was made on demand does not count."""
     ours, again = files_of(old), files_of(new)
-    ours = {name: path for name, path in ours.items() if name in again or not is_handed_over(name)}
+    ours = {name: path for name, path in ours.items() if name in again or not is_on_demand(name)}
     differing = [name for name in ours if name in again and digest(ours[name]) != digest(again[name])]
     lines = [f"differs: {name}{describe(ours[name], again[name])}" for name in differing]
     lines += [f"not made again: {name}" for name in ours if name not in again]

@@ -275,6 +275,19 @@ def _check_debayering(config):
                     )
 
 
+def old_flats(config):
+    """Paths of the old masters that a configuration compares with, each once.
+
+    Parameters
+    ----------
+    config : dict
+        Validated, or as it is written.
+    """
+    named = [config.get("compare_with"), *(each.get("compare_with") for each in config["sets"].values())]
+    lists = [[each] if isinstance(each, str) else each or [] for each in named]
+    return list(dict.fromkeys(path for each in lists for path in each))
+
+
 def check_old_flats(name, paths, stored=()):
     """Refuse old masters that are not there, or of which two have the same name.
 
