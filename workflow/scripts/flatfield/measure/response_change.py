@@ -47,7 +47,7 @@ def compare_response(old, new, good):
         near = uniform_filter(kept.astype(np.float32), SMOOTHING)[SMOOTHING:-SMOOTHING, SMOOTHING:-SMOOTHING] > 0.999
         for name, flat in (("old", old), ("new", new)):
             error = None if flat.error is None else flat.error[part][i::p, j::p]
-            detail, noise = _detail(flat.value[part][i::p, j::p], error)
+            detail, noise = _detail(np.where(kept, flat.value[part][i::p, j::p], np.float32(1)), error)
             details[name].setdefault(channel, []).append((detail[near], None if noise is None else noise[near]))
     return [_judge(details["old"].get(c, []), details["new"].get(c, [])) for c in range(len(new.cfa.channels))]
 

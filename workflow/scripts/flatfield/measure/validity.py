@@ -17,6 +17,7 @@ ACROSS, DEGREE = 48, 8
 #: Blocks across the map that is drawn.
 DRAWN = 400
 HOLDS, MODEL, DETAIL, NEW = "still holds", "take the model only", "detail only", "new flats needed"
+NOT_TOLD = "not told"
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,9 @@ def compare_flats(old, new):
 def _model(x, y, mean):
     """Polynomial of one channel, relative errors alike, of the highest degree that the blocks allow."""
     known = np.isfinite(mean) & (mean > 0)
-    degree = next((d for d in range(DEGREE, 0, -1) if known.sum() >= BLOCKS_PER_PARAMETER * (d + 1) * (d + 2) / 2), 0)
+    most = min(DEGREE, min(mean.shape) // 2)  # along either axis
+    enough = [d for d in range(most + 1) if known.sum() >= BLOCKS_PER_PARAMETER * (d + 1) * (d + 2) / 2]
+    degree = max(enough, default=0)
     weights = np.where(known, 1 / np.where(known, mean, 1) ** 2, 0)
     return fit_polynomial(x, y, np.where(known, mean, 0), weights, degree)
 
@@ -91,9 +94,10 @@ def _quotient(old, new, good):
     with np.errstate(all="ignore"):
         means = [average_good(each.value, good, new.cfa, size)[0] for each in (old, new)]
         ratio = means[0] / means[1]
-        return (100 * np.nanmean(ratio / np.nanmedian(ratio, axis=(1, 2), keepdims=True) - 1, axis=0)).astype(
-            np.float32
-        )
+        known = np.isfinite(ratio)
+        levels = [np.median(plane[there]) if there.any() else 1.0 for plane, there in zip(ratio, known, strict=True)]
+        parts = np.where(known, ratio / np.array(levels)[:, None, None] - 1, 0).sum(axis=0) / known.sum(axis=0)
+    return (100 * parts).astype(np.float32)
 
 
 def _row(subject, value=None, error=None, unit="", verdict="", meaning="", place=("", "")):
@@ -104,7 +108,7 @@ def _row(subject, value=None, error=None, unit="", verdict="", meaning="", place
 def _of_vignetting(changes):
     """Rows of the smooth part."""
     if not changes:
-        return [_row("vignetting", verdict="not told", meaning="the frame has too few blocks")]
+        return [_row("vignetting", verdict=NOT_TOLD, meaning="too few blocks count")]
     rows = []
     for term in changes:
         text = ""
@@ -114,7 +118,7 @@ def _of_vignetting(changes):
             text = f"changes the flat by up to {term.percent:.2g} %"
             if term.group in EXCLUSIVE:
                 text += "; a light source that is brighter in the middle looks the same"
-        elif term.verdict == "not told":
+        elif term.verdict == NOT_TOLD:
             text = "another of these explains the change as well"
         rows.append(_row(term.subject, term.value, term.error, term.unit, term.verdict, text))
     return rows
@@ -166,7 +170,7 @@ def _of_shadow(number, fate, side):
 def _judge(changes, responses, fates):
     """The verdict of the whole, and why."""
     counted = [term for term in changes if term.verdict == "changed"]
-    doubtful = [term for term in changes if term.verdict == "not told"]
+    doubtful = [term for term in changes if term.verdict == NOT_TOLD]
     if any(term.group in EXCLUSIVE for term in counted):
         doubtful = [term for term in doubtful if term.group not in EXCLUSIVE]
     moved = [term for term in counted if term.group != LIGHT]
@@ -188,6 +192,9 @@ def _judge(changes, responses, fates):
             f"the light sources differ by a gradient of {np.linalg.norm([term.value for term in light]):.2g} %"
         )
     smooth, detail = bool(moved or doubtful), bool(fine or other)
+    if not changes:
+        text = "; ".join([*reasons, "vignetting cannot be measured, too few blocks count"])
+        return _row("old flat", None, None, "% change of the smooth part", NOT_TOLD, text)
     verdict = {(False, False): HOLDS, (False, True): MODEL, (True, False): DETAIL, (True, True): NEW}[smooth, detail]
     largest = max([term.percent for term in (*moved, *doubtful)], default=0.0)
     return _row(

@@ -7,6 +7,7 @@ REMEDIES = {
     "take the model only": "Divide by its model only (`apply: {flat_part: model}`), or use the new flat.",
     "detail only": "Use the new flat, or multiply the new model by the detail of the old one.",
     "new flats needed": "Use the new flat.",
+    "not told": "Give masters with more pixels that count.",
 }
 
 
