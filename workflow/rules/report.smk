@@ -1,4 +1,4 @@
-"""The report that can be shared."""
+"""The report that can be shared, and what is made when asked for by name."""
 
 SET_TABLES = "noise", "camera", "uniformity", "illumination_tests", "models", "drift"
 
@@ -49,3 +49,16 @@ rule write_report:
         options=PLAN.reporting(tracking.describe_rules(workflow, WORKFLOW / "rules")),
     script:
         "../scripts/write_report.py"
+
+
+rule handover:
+    """Masters and calibrated lights for the programs that the key `handover` lists, or for all that there are."""
+    input:
+        PLAN.handed_over,
+
+
+rule check:
+    """Whether the old masters of `compare_with` still hold: a table and a figure for each set that is given some."""
+    input:
+        PLAN.validity_tables,
+        PLAN.validity_plots,
