@@ -257,7 +257,13 @@ CHANGES = {
         config(handover=["siril"]),
         {"hand_over_flat_siril": 2, "export_light": 1, "write_siril_script": 1, "write_report": 1},
     ),
-    "one light more": (add_light, {"inventory_lights": 1, "check_light": 1, "check_inventories": 1, **LIGHT, **PAGE}),
+    "one light more": (  # two frames may have moved
+        add_light,
+        {
+            **{"inventory_lights": 1, "check_light": 1, "check_inventories": 1, **LIGHT, **PAGE},
+            **{"find_stars": 2, "compare_stars": 1},
+        },
+    ),
     "how frames are inspected": (
         change_of_code("flatfield/measure/saturation"),
         {

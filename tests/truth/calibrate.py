@@ -119,6 +119,7 @@ class Run:
         planes = {"flat": path("flat.fits"), "uncert": path("flat_uncert.fits")}
         self.play("debayer_flat", options, **{**frames, "frames": own.found.subsets[first].frames}, **planes)
         noise = {"noise": path("noise.tsv"), "transfer": path("photon_transfer.tsv"), "depth": path("depth.tsv")}
+        noise["pairs"] = path("pairs.fits")
         self.play("measure_noise", own.measuring_noise, **frames, flat=flat, **noise, bias_frames=own.bias_frames)
         self.play("measure_drift", own.drifting, inspected=inspected, maps=frames["maps"], drift=path("drift.tsv"))
         names = ("illumination", "illumination_tests", "cross", "geometry")
