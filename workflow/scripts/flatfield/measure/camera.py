@@ -162,16 +162,19 @@ def _shared(evidence, along):
     count = np.where(good, count, 0.0)
     parts = evidence.tiles[:, [3 + DISTANCES.index(each) for each in used]].swapaxes(0, 1)
     # channels of a tile joined first, as a product of two neighbours counts for both
-    totals = (parts / np.where(good, variance, 1.0) * count).sum(axis=2).reshape(len(used), -1)
-    weights = count.sum(axis=1).ravel()
-    ratios, weights = totals[:, weights > 0] / weights[weights > 0], weights[weights > 0]
-    if len(weights) < 2:
+    weights = count.sum(axis=1)
+    ratios = (parts / np.where(good, variance, 1.0) * count).sum(axis=2) / np.maximum(weights, 1.0)
+    middle = np.median(ratios[:, weights > 0], axis=1)[:, None, None, None]
+    rest = np.abs(ratios - middle)
+    usual = np.median(rest[:, weights > 0], axis=1)[:, None, None, None]
+    weights = np.where((rest <= OUTLIER / 0.6745 * usual).all(axis=0), weights, 0.0)  # stars are no noise
+    if (weights > 0).sum() < 2:
         return _untold(effect, ALL, "the frames have no noise"), []
-    rest = np.abs(ratios - np.median(ratios, axis=1, keepdims=True))
-    noise = (rest <= OUTLIER / 0.6745 * np.median(rest, axis=1, keepdims=True)).all(axis=0)  # stars are none
-    ratios, weights = ratios[:, noise], weights[noise]
-    means = np.average(ratios, axis=1, weights=weights)
-    errors = np.sqrt((weights**2 * (ratios - means[:, None]) ** 2).sum(axis=1)) / weights.sum()
+    means = (ratios * weights).sum(axis=(1, 2, 3)) / weights.sum()
+    rest = (ratios - means[:, None, None, None]) * weights
+    # tiles side by side have the noise of rows in common, those one above the other that of columns
+    units = [rest, *(rest.sum(axis=3 - axis) for axis in along)]
+    errors = np.max([np.sqrt((each**2).reshape(len(used), -1).sum(axis=1)) for each in units], axis=0) / weights.sum()
     there = np.abs(means) > FOUND * errors
     distances = [each for each, found in zip(used, there, strict=True) if found]
     chosen = there if distances else np.ones(len(used), bool)
