@@ -22,8 +22,8 @@ FALSE_ALARMS = 0.0005
 MIDDLE, AROUND, RADIUS = 1.2, 11, 2.0
 #: Sizes of shadows, each twice the one before; a map must have this many bins, so that its scatter is known.
 SIZES, FEWEST = 5, 24
-#: Bins at the border of a map, where the filter sees no more than half of its surroundings.
-BORDER = 2
+#: Bins at the border of a map, where the filter sees half of its surroundings twice, and noise counts double.
+BORDER = 3
 #: Bins this many standard deviations off the median of 3 x 3 are hot or dead pixels, no dust.
 HOT = 6.0
 #: Blocks of bins, and the side of the box of blocks, whose median is the surface that shadows are darker than.
@@ -72,7 +72,7 @@ class DetailMap:
         """Answers of the filter, a map for each size, bins of which are twice those of the one before."""
         maps, plane = [], self.values
         while len(maps) < SIZES and min(plane.shape) >= FEWEST:
-            maps.append(gaussian_filter(plane, MIDDLE, mode="nearest") - uniform_filter(plane, AROUND, mode="nearest"))
+            maps.append(gaussian_filter(plane, MIDDLE) - uniform_filter(plane, AROUND))
             plane = block_average(plane, 2).astype(np.float32)
         return maps
 
