@@ -20,6 +20,8 @@ STEPS = 6
 REACH_RADII, REACH_PART, CHANCE = 12.0, 0.05, 0.1
 #: What differs beside a shadow by less than this part of its depth is its edge.
 EDGE = 0.5
+#: A difference is a shadow if the flat that is darker shows this part of it by itself.
+SHOWN = 0.5
 #: Depths and radii of one shadow differ by no more than these factors.
 LIKE_DEPTH, LIKE_RADIUS = 2.0, 2.0
 #: Shadows that must have moved alike, as a part of those that moved; and how many for a shift and for a turn.
@@ -102,7 +104,8 @@ def follow_dust(old, new):
     shown += [*lone_old, *lone_new]
     for each in differences:
         edges = [one for one in shown if abs(each.depth) < EDGE * one.depth]
-        if not _close(each, shown) and not _close(each, edges, 3):
+        dark = _again(each, new if each.depth > 0 else old).depth  # else a star or a hot pixel of the other flat
+        if dark > SHOWN * abs(each.depth) and not _close(each, shown) and not _close(each, edges, 3):
             (lone_new if each.depth > 0 else lone_old).append(replace(each, depth=abs(each.depth)))
     moved = _match(lone_old, lone_new, old.values.shape)
     fates += [_fate(a, b, old, new, quotient, len(pairs) + len(moved)) for a, b in pairs]

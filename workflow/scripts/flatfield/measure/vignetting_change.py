@@ -16,8 +16,8 @@ ALIKE, UNEXPLAINED = 6.0, 3.0
 OUTLIER = 6.0
 #: Excess of the rest over its noise, standard deviations, above which it is found; part of a vector that is not 0.
 REST_SIGMA, SIGNIFICANT = 6.0, 3.0
-#: What changes the flat by less than this everywhere has not changed, percent.
-NOTICEABLE = 0.1
+#: What changes the flat by less than this has not changed, percent; in all blocks but the last percent of them.
+NOTICEABLE, MOST = 0.2, 99
 #: What is smaller than this part of the largest change may be of its second order, which is left out.
 SECOND_ORDER = 0.02
 SHIFT, TURN, SCALE, RADIAL, LIGHT = "shift", "turn", "scale", "radial", "light"
@@ -37,7 +37,7 @@ class Term:
     verdict : str
         ``same``, ``changed``, or ``not told`` where another group explains the change as well.
     percent : float
-        The largest change of the flat that its group makes.
+        The change of the flat that its group makes, but for the last percent of the blocks.
     """
 
     group: str
@@ -143,11 +143,13 @@ def measure_change(part):
             start += groups[each].shape[1] if each in chosen else 0
         columns = slice(start, start + groups[name].shape[1])
         effect = groups[name] @ fits[chosen][0][columns]
-        percent = 100 * float(np.abs(np.expm1(effect[known])).max())
+        percent = 100 * float(np.percentile(np.abs(np.expm1(effect[known])), MOST))
         verdict = "same" if percent < NOTICEABLE else verdict
         terms += _describe(name, fits[chosen][0][columns], fits[chosen][1][columns, columns], verdict, percent, part)
     design = np.column_stack([constants, *(groups[name] for name in names if name in best)])
     left = np.where(known, values - design @ fits[best][0], np.nan).reshape(part.ratio.shape)
+    if any(term.group in EXCLUSIVE and term.group in best and term.verdict == "same" for term in terms):
+        terms = [replace(each, verdict="same") if each.group in EXCLUSIVE else each for each in terms]
     large = SECOND_ORDER * max((term.percent for term in terms if term.verdict == "changed"), default=0)
     terms = [replace(each, verdict="not told") if _is_below(each, large) else each for each in terms]
     return [*terms, _describe_rest(left, part.error)]
@@ -231,5 +233,5 @@ def _describe_rest(left, error):
     part = max(1 - noise / total, 0) if total > 0 else 0.0
     rms = 100 * float(np.sqrt(np.nanmean(left**2) * part))
     limit = 100 * float(np.sqrt(np.nanmean(left**2) * min(np.sqrt(4 / count), 1)))
-    found = excess > REST_SIGMA and rms > NOTICEABLE
+    found = excess > REST_SIGMA and rms > NOTICEABLE / 2  # which is an rms
     return Term("rest", "vignetting, rest", "% rms", rms, limit, "changed" if found else "same", rms)
