@@ -55,7 +55,7 @@ def measure_run(project, code=ROOT, targets=None, **options):
     """A run from nothing, or what `before` leaves."""
     chosen = [project.results / target for target in (TARGETS or targets or ())]
     options = {"before": project.clean, "written": project.results} | options
-    return usage.measure(project.command(code, "--quiet", "all", "--", *chosen), ROOT, **options)
+    return usage.measure(project.command(code, "--quiet", "all", "--", *chosen), code, **options)
 
 
 def measure_workflow(codes, flats, lights):
