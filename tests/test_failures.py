@@ -129,6 +129,7 @@ def test_a_run_that_is_stopped_ends_with_what_to_do(folder):
     ) as process:
         while not (folder / "started").exists() and process.poll() is None:
             time.sleep(0.1)
+        time.sleep(1)  # the shell of the job has begun to sleep
         os.killpg(process.pid, signal.SIGINT)
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 1 and not [word for word in NOISE if word in output], output

@@ -246,7 +246,7 @@ def test_headers_tell_a_stranger_what_he_has(finished, frames):
 
 def test_every_fits_file_has_valid_checksums_and_every_product_is_there(finished, recwarn):
     products = sorted(finished.path("").rglob("*.fits"))
-    assert len(products) == 4 + 3 + 2 * 10 + 2  # subsets, differences, sets, the light
+    assert len(products) == 4 + 3 + 2 * 11 + 2  # subsets, differences, sets, the light
     for path in products:
         with fits.open(path, checksum=True) as hdus:
             for hdu in hdus:

@@ -28,12 +28,13 @@ def main():
     int
         Exit code of Snakemake, whose words are printed where it fails.
     """
-    command = [Path(sys.executable).parent / "snakemake", "--dry-run"]
+    command = [str(Path(sys.executable).parent / "snakemake"), "--dry-run"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.stderr.write(done.stdout + done.stderr)
         return done.returncode
-    rules, current = defaultdict(Counter), ""
+    rules: defaultdict[str, Counter] = defaultdict(Counter)
+    current = ""
     for rule, reason in JOB.findall(done.stdout + done.stderr):
         current = rule or current
         if reason and current != "all":
@@ -62,10 +63,13 @@ def explain(reason):
     ours = next((words for theirs, words in REASONS if theirs in reason), reason)
     if ours:
         return ours
+    found = CHANGED.search(reason)
     try:
-        before, now = (ast.literal_eval(text) for text in CHANGED.search(reason).groups())
+        before, now = map(ast.literal_eval, found.groups()) if found else ({}, {})
         keys = sorted(differences(before, now))
-    except (AttributeError, SyntaxError, ValueError, TypeError):
+    except (SyntaxError, ValueError, TypeError, AttributeError):
+        keys = []
+    if not keys:
         return "options changed"
     return "its code changed" if keys == ["code"] else f"{', '.join(f'`{key}`' for key in keys)} changed"
 
