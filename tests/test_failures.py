@@ -10,6 +10,7 @@ from pathlib import Path
 
 import one_process
 import pytest
+from campaign import heed_interrupts
 from conftest import REPOSITORY
 from snakemake_interface_logger_plugins.common import LogEvent
 
@@ -125,7 +126,13 @@ def test_a_failure_that_a_second_attempt_made_good_is_forgotten(folder):
 def test_a_run_that_is_stopped_ends_with_what_to_do(folder):
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "slow.out"]
     with subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        preexec_fn=heed_interrupts,
     ) as process:
         while not (folder / "started").exists() and process.poll() is None:
             time.sleep(0.1)
