@@ -8,6 +8,7 @@ from flatfield.measure.line_noise import find_bands_of_reading, measure_lines
 from flatfield.measure.shading import OUTLIER, TERMS, measure_shading
 from flatfield.measure.tile_noise import DISTANCES
 from flatfield.raw.cfa import CHANNEL_OF_COLOR
+from flatfield.raw.robust import SIGMA_PER_MAD
 
 CAMERA_COLUMNS = ["effect", "channel", "value", "error", "verdict", "meaning"]
 #: Errors from which on an effect is found: of a thousand sets with dozens of effects none is found by chance.
@@ -167,7 +168,7 @@ def _shared(evidence, along):
     middle = np.median(ratios[:, weights > 0], axis=1)[:, None, None, None]
     rest = np.abs(ratios - middle)
     usual = np.median(rest[:, weights > 0], axis=1)[:, None, None, None]
-    weights = np.where((rest <= OUTLIER / 0.6745 * usual).all(axis=0), weights, 0.0)  # stars are no noise
+    weights = np.where((rest <= OUTLIER * SIGMA_PER_MAD * usual).all(axis=0), weights, 0.0)  # stars are no noise
     if (weights > 0).sum() < 2:
         return _untold(effect, ALL, "the frames have no noise"), []
     means = (ratios * weights).sum(axis=(1, 2, 3)) / weights.sum()

@@ -42,8 +42,18 @@ class CommonNoise:
 def find_common_noise(tiles, full, period):
     """Covariances of neighbours that are significant over all channels, below saturation.
 
-    `period` is that of the colour pattern: neighbours at another place in it count in the tiles of both places, so that
-    the mean over all tiles has each product twice, and an error larger by sqrt(2).
+    Parameters
+    ----------
+    tiles : list of flatfield.measure.tile_noise.TileNoise
+    full : list of float or None
+        Signal at saturation of each channel, DN above black.
+    period : int
+        Of the colour pattern: neighbours at another place in it count in the tiles of both places, so that the mean
+        over all tiles has each product twice, and an error larger by sqrt(2).
+
+    Returns
+    -------
+    CommonNoise
     """
     ratios, weights = [], []
     for index in range(len(tiles[0].level) if tiles else 0):

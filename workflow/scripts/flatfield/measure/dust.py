@@ -1,7 +1,6 @@
 """Shadows of dust on a flat: compact dark spots, found by matched filters of several sizes."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, label, median_filter, uniform_filter, zoom
@@ -62,25 +61,27 @@ class DetailMap:
     values : numpy.ndarray, float32, ``(rows, columns)``
     side : int
         Of a bin, pixels.
+    filtered : list of numpy.ndarray
+        Answers of the filter, a map for each size, bins of which are twice those of the one before.
     """
 
     values: np.ndarray
     side: int
+    filtered: list
 
-    @cached_property
-    def filtered(self):
-        """Answers of the filter, a map for each size, bins of which are twice those of the one before."""
-        maps, plane = [], self.values
+    @classmethod
+    def of(cls, values, side):
+        """Filter a map."""
+        maps, plane = [], values
         while len(maps) < SIZES and min(plane.shape) >= FEWEST:
             maps.append(gaussian_filter(plane, MIDDLE) - uniform_filter(plane, AROUND))
             plane = block_average(plane, 2).astype(np.float32)
-        return maps
+        return cls(values, side, maps)
 
     def over(self, other):
         """This map less another: ln of the quotient of the flats."""
-        found = DetailMap(self.values - other.values, self.side)
-        found.__dict__["filtered"] = [a - b for a, b in zip(self.filtered, other.filtered, strict=True)]  # it is linear
-        return found
+        filtered = [a - b for a, b in zip(self.filtered, other.filtered, strict=True)]  # the filter is linear
+        return DetailMap(self.values - other.values, self.side, filtered)
 
 
 def map_details(mosaics, good, models):
@@ -109,7 +110,7 @@ def map_details(mosaics, good, models):
     middles = [median_filter(each, 3, mode="nearest") for each in rough]
     hot = np.any([_is_hot(each - middle) for each, middle in zip(rough, middles, strict=True)], axis=0)
     values = [np.where(hot, middle, each) for each, middle in zip(rough, middles, strict=True)]
-    return [DetailMap(each - _surface(each), side) for each in values]
+    return [DetailMap.of(each - _surface(each), side) for each in values]
 
 
 def _average(mosaic, good, smooth, side):

@@ -113,7 +113,19 @@ def normal_of(model, blocks, poses, coefficients, offsets):
 
 
 def sagging(model, normal, found):
-    """Covariance of all columns that comes with a lens that may sag.
+    """Covariance of all columns that comes with a lens that may sag by `SAG`.
+
+    Parameters
+    ----------
+    model : Model
+    normal : flatfield.measure.components.Normal
+        Normal matrix of its columns.
+    found : flatfield.measure.components.Estimate
+        The solution.
+
+    Returns
+    -------
+    numpy.ndarray, ``(columns, columns)``
 
     Sag looks like terms of order 1. It is a consider parameter (Schmidt 1966): left out of the solution, whose error is
     the part of it that the solution takes for something else.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import gamma
+from scipy.special import gammainccinv, gammaincinv
 
 from flatfield.raw.cfa import CHANNEL_OF_COLOR
 
@@ -142,10 +142,10 @@ def find_bands_of_reading(profiles):
     inside = np.arange(FEWEST_BANDS, len(power))
     near = np.abs(inside[:, None] + np.arange(-BESIDE, BESIDE + 1))
     near = np.where(near >= len(power), 2 * len(power) - 2 - near, near)
-    noise = np.median(power[near], axis=1) * pairs / gamma.median(pairs)
+    noise = np.median(power[near], axis=1) * pairs / gammaincinv(pairs, 0.5)
     ratio = power[inside] / np.maximum(noise, 1e-30)
     # the noise beside a line is itself known to a few tens of bins only
-    limit = gamma.isf(FALSE_BAND / len(inside), pairs) / pairs * (1 + 5 / np.sqrt(BESIDE * pairs))
+    limit = gammainccinv(pairs, FALSE_BAND / len(inside)) / pairs * (1 + 5 / np.sqrt(BESIDE * pairs))
     peak = int(ratio.argmax())
     lines = inside[max(peak - 1, 0) : peak + 2]
     over = np.maximum(power[lines] - noise[peak], 0)

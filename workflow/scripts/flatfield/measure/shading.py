@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from flatfield.measure.photon_transfer import LEAST_VARIANCE, LINEAR_PART, NONLINEARITY
+from flatfield.raw.robust import SIGMA_PER_MAD
 
 #: Rounds of the fit, which is not linear.
 ROUNDS = 10
@@ -151,7 +152,7 @@ def _fit(s, v, n, owner, basis, full, read_variance, nonlinearity):
                 found = found + step / max(1.0, float(np.abs(step / scale).max()) / 0.5)
             if of_terms == HELD:
                 rest = np.abs(pulls - np.median(pulls))
-                kept[rest > OUTLIER * max(1.0, float(np.median(rest)) / 0.6745)] = 0.0
+                kept[rest > OUTLIER * max(1.0, SIGMA_PER_MAD * float(np.median(rest)))] = 0.0
             inverse, _, pulls = equations(found, 1.0)
             errors.append(np.sqrt(np.diag(inverse)))
     except np.linalg.LinAlgError:

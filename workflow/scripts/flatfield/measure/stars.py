@@ -7,6 +7,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
 from flatfield.raw.cfa import CHANNEL_OF_COLOR
+from flatfield.raw.robust import SIGMA_PER_MAD
 
 #: Standard deviations of the smoothed image above which a maximum is a star.
 DETECTION = 8.0
@@ -136,7 +137,7 @@ def _find_maxima(signal):
     blocks = smooth.reshape(rows // 2 // BLOCK, BLOCK, columns // 2 // BLOCK, BLOCK)
     sample = blocks[:, ::2, :, ::2].transpose(0, 2, 1, 3).reshape(blocks.shape[0], blocks.shape[2], -1)
     sky = np.median(sample, axis=2)
-    noise = 1.4826 * np.median(np.abs(sample - sky[..., None]), axis=2)
+    noise = SIGMA_PER_MAD * np.median(np.abs(sample - sky[..., None]), axis=2)
     height = (blocks - sky[:, None, :, None]).reshape(smooth.shape)
     threshold = (DETECTION * np.maximum(noise, 1e-6))[:, None, :, None]
     high = np.argwhere((blocks - sky[:, None, :, None] > threshold).reshape(smooth.shape))

@@ -183,7 +183,10 @@ def _judge(changes, responses, fates):
         deepest = 100 * max(max(each.depth for each in (fate.old, fate.new) if each) for fate in fine)
         shadows = "shadow" if len(fine) == 1 else "shadows"
         reasons.append(f"{len(fine)} {shadows} of dust moved, new, gone or changed (up to {deepest:.2g} % deep)")
-    other = [channel for channel, (_, _, verdict, _) in responses.items() if verdict == "changed"]
+    other, open_ones = (
+        [channel for channel, (_, _, verdict, _) in responses.items() if verdict == wanted]
+        for wanted in ("changed", NOT_TOLD)
+    )
     if other:
         reasons.append(f"the pixel response is another one in {', '.join(other)}")
     light = [term for term in counted if term.group == LIGHT]
@@ -197,9 +200,10 @@ def _judge(changes, responses, fates):
         return _row("old flat", None, None, "% change of the smooth part", NOT_TOLD, text)
     verdict = {(False, False): HOLDS, (False, True): MODEL, (True, False): DETAIL, (True, True): NEW}[smooth, detail]
     largest = max([term.percent for term in (*moved, *doubtful)], default=0.0)
-    return _row(
-        "old flat", largest, None, "% change of the smooth part", verdict, "; ".join(reasons) or "nothing changed"
-    )
+    text = "; ".join(reasons) or "nothing changed"
+    if open_ones:
+        text += f"; whether the pixel response is the same is not told in {', '.join(open_ones)}"
+    return _row("old flat", largest, None, "% change of the smooth part", verdict, text)
 
 
 def _plain(terms):

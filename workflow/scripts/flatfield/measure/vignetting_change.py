@@ -6,6 +6,7 @@ from itertools import combinations
 import numpy as np
 
 from flatfield.measure.model_fit import Fit
+from flatfield.raw.robust import SIGMA_PER_MAD
 
 #: Step of the derivatives, half diagonals.
 STEP = 1e-3
@@ -98,7 +99,7 @@ def measure_change(part):
     for _ in range(3):
         solution = _solve(full[known], values[known], error[known])[0]
         rest = np.where(known, (values - full @ solution) / np.where(known, error, 1), 0)
-        scatter = 1.4826 * np.median(np.abs(rest[known]))
+        scatter = SIGMA_PER_MAD * np.median(np.abs(rest[known]))
         known &= np.abs(rest) <= OUTLIER * max(scatter, 1e-12)
     freedom = known.sum() - full.shape[1]
     noise = max(np.sqrt((rest[known] ** 2).sum() / freedom), 1e-12)
