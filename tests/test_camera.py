@@ -301,12 +301,16 @@ def test_the_report_says_whether_the_raws_are_raw():
 
     clean = [row("shading radial", "excluded"), row("shading radial", "not told", "few", "RED")]
     assert describe_camera({"a": clean}) == [
-        "Nothing was done to the raws of a beyond noise, as far as this set tells."
+        "Nothing was done to the raws of a beyond noise, as far as the flats tell."
     ]
     assert warn_of_camera({"a": clean}) == []
+    alone = [row("shading radial", "not told", "no two frames are at one level")]
+    assert describe_camera({"a": alone}) == [
+        "What was done to the raws of a is not known: no two frames are at one level."
+    ]
     open_ = [row("shading radial", "not told"), row("row noise", "found", "rows have noise of their own")]
     assert describe_camera({"a": open_}) == [
-        "Nothing was done to the raws of a beyond noise, as far as this set tells (not told: shading radial).",
+        "Nothing was done to the raws of a beyond noise, as far as the flats tell (not told: shading radial).",
         "In a, all channels: rows have noise of their own.",
     ]
     shaded = [row("shading radial", "found", "the camera multiplied"), row("missing codes", "found", "gaps", "BLUE")]

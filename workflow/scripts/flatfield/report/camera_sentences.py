@@ -33,7 +33,13 @@ def describe_camera(tables):
     -------
     list of str
     """
-    return [sentence for name, rows in tables.items() for sentence in _describe(name, rows)]
+    alike, further = {}, []
+    for name, rows in tables.items():
+        begin, end = _describe(rows)
+        alike.setdefault((begin, end), []).append(name)
+        further += [f"In {name}, {_channels(rows)}: {rows[0]['meaning']}." for rows in _further(rows)]
+    sentences = [f"{begin} {_joined(names)} {end}." for (begin, end), names in alike.items() if begin]
+    return sentences + further
 
 
 def warn_of_camera(tables):
@@ -49,18 +55,26 @@ def warn_of_camera(tables):
     ]
 
 
-def _describe(name, table):
-    found = _found(table)
-    further = [
-        f"In {name}, {_channels(rows)}: {rows[0]['meaning']}." for kind, rows in found.values() if not kind and rows
-    ]
-    if any(_is_done(row) for _, rows in found.values() for row in rows):
-        return further
+def _further(table):
+    """Rows of each effect that was found and needs no action."""
+    return [rows for kind, rows in _found(table).values() if not kind]
+
+
+def _describe(table):
+    """What was done to the raws of a set, before and after its name; empty where something was."""
+    if any(_is_done(row) for _, rows in _found(table).values() for row in rows):
+        return "", ""
+    if all(row["verdict"] == "not told" for row in table):
+        return "What was done to the raws of", f"is not known: {table[0]['meaning']}"
     open_ones = dict.fromkeys(
         row["effect"] for row in table if row["verdict"] == "not told" and _is_done(row) and _is_first(table, row)
     )
     rest = f" (not told: {', '.join(open_ones)})" if open_ones else ""
-    return [f"Nothing was done to the raws of {name} beyond noise, as far as this set tells{rest}.", *further]
+    return "Nothing was done to the raws of", f"beyond noise, as far as the flats tell{rest}"
+
+
+def _joined(names):
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _found(table):
