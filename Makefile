@@ -12,7 +12,7 @@
 # make test-slurm            play what befalls a cluster: lost nodes, controllers, heads, jobs (the same needed)
 # make faults                run the long campaigns of faults and hostile files (an hour; some faults need root)
 # make truth                 write docs/truth.md: all quoted errors and verdicts against 300 simulated worlds (an hour)
-# make bench                 measure speed and memory against other programs (half an hour, 9 GB)
+# make bench                 measure speed and memory against other programs (half an hour, 30 GB)
 # make lock                  renew the pinned requirements (needs uv)
 # make clean                 remove results, the demo's frames and Snakemake's records; .venv stays
 

@@ -1,8 +1,8 @@
 """Measure the whole workflow beside an older commit, decoding alone, Siril, ccdproc and the notebook: `make bench`.
 
-Frames are simulated once, in resources/bench (15 GB). Writes results.md and growth.png beside this file. `BASE=commit`
-in the environment measures that commit beside this one. With `--tiny FOLDER` each measurement is made once, with small
-frames and everything in that folder: whether it still works.
+Frames are simulated once, in resources/bench (30 GB with the results). Writes results.md and growth.png beside this
+file. `BASE=commit` in the environment measures that commit beside this one. With `--tiny FOLDER` each measurement is
+made once, with small frames and everything in that folder: whether it still works.
 """
 
 import argparse

@@ -5,12 +5,14 @@ import hashlib
 import io
 import os
 import platform
+import re
 from importlib.metadata import version
 from pathlib import Path
 
 import yaml
 from docutils.core import publish_parts
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 from PIL import Image
 
 from flatfield.files.tables import UNKNOWN
@@ -52,6 +54,17 @@ def round_number(text):
     except ValueError:
         return text
     return f"{number:.0f}" if 1000 <= abs(number) < 1e9 else f"{number:.4g}"
+
+
+def coded(sentence):
+    """A sentence as HTML; what stands in backquotes is code.
+
+    Examples
+    --------
+    >>> str(coded("`a < b`"))
+    '<code>a &lt; b</code>'
+    """
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(sentence))))
 
 
 def select(plots, prefix):
@@ -209,6 +222,10 @@ class Page:
         environment = Environment(
             loader=FileSystemLoader(self.template.parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
-        environment.filters |= {"number": round_number, "zip": lambda ours, others: zip(ours, others, strict=True)}
+        environment.filters |= {
+            "coded": coded,
+            "number": round_number,
+            "zip": lambda ours, others: zip(ours, others, strict=True),
+        }
         content = {name: {} for name in OPTIONAL} | self.content
         return environment.get_template(self.template.name).render(content)

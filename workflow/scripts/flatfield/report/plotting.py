@@ -162,7 +162,7 @@ def plot_models(path, title, panels, shape, ladder):
     """
     count, (rows, columns) = len(panels), shape
     width = 4.6
-    height = (width - 1.3) * rows / columns + 1.3
+    height = (width - 1.3 / count) * rows / columns + 1.3  # one colour bar for all panels
     names = list(dict.fromkeys(row["model"] for row in ladder)) or ["none: too few blocks are known"]
     below = 0.28 * len(names) + 1.2
     figure = Figure(figsize=(max(width * count, 2 * MINIMUM_WIDTH), height + below), layout="constrained")
