@@ -133,8 +133,9 @@ def digests(folder, but=()):
 def jobs_of(process):
     """Processes of jobs that run now."""
     with suppress(psutil.Error):
-        children = psutil.Process(process.pid).children(recursive=True)
-        return [child for child in children if ".snakemake/scripts" in " ".join(child.cmdline())]
+        started = psutil.Process(process.pid).children()
+        servers = [child for child in started if "job_server.py" in " ".join(child.cmdline())]
+        return [job for server in servers for job in server.children()]
     return []
 
 

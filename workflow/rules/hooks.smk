@@ -3,6 +3,7 @@
 import time
 
 from flatfield.files import scratch
+from flatfield.plan import job_server
 from flatfield.report import conclusions
 from flatfield.report.failures import Failures
 from flatfield.report.steps import Steps
@@ -21,6 +22,7 @@ def start_run():
     """Make room for decoded frames; on Slurm, outlast controller outages and cancel jobs of a run that was killed."""
     if machine().cores:
         scratch.make_folder(config["scratch_mb"])
+        job_server.use()
     if workflow.executor_plugin.name == "slurm":
         sys.path.append(str(WORKFLOW.parent / "profiles/slurm"))
         import outages

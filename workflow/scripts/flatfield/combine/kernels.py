@@ -150,6 +150,48 @@ def combine_planes(integers, floats, blacks, factors, tile, bias, first, last, r
                 _reduce(lines, width, rule, pairs, own[channel], *parts, not_counted)
 
 
+@compiled
+def average_neighbours(values, counted, reach, mean):
+    """Mean of those that count in the square around each pixel; the border is repeated outwards.
+
+    Parameters
+    ----------
+    values, counted : numpy.ndarray, float32 and bool, ``(rows, columns)``
+    reach : int
+        The square has ``2 reach + 1`` pixels a side.
+    mean : numpy.ndarray, float32, ``(rows, columns)``
+        Written; NaN where none counts.
+    """
+    rows, columns = values.shape
+    sums, counts = np.zeros(columns), np.zeros(columns, np.int64)
+    for row in range(-reach, reach):
+        _add(values[min(max(row, 0), rows - 1)], counted[min(max(row, 0), rows - 1)], 1, sums, counts)
+    for row in range(rows):
+        new, old = min(row + reach, rows - 1), max(row - reach, 0)
+        _add(values[new], counted[new], 1, sums, counts)
+        total, number = 0.0, 0
+        for column in range(-reach, reach):
+            total += sums[min(max(column, 0), columns - 1)]
+            number += counts[min(max(column, 0), columns - 1)]
+        for column in range(columns):
+            right, left = min(column + reach, columns - 1), max(column - reach, 0)
+            total += sums[right]
+            number += counts[right]
+            mean[row, column] = total / number if number > 0 else np.nan
+            total -= sums[left]
+            number -= counts[left]
+        _add(values[old], counted[old], -1, sums, counts)
+
+
+@inner
+def _add(values, counted, sign, sums, counts):
+    """Add a line of those that count to sums and counts of columns, or take it away."""
+    for column in range(len(sums)):
+        if counted[column]:
+            sums[column] += sign * values[column]
+            counts[column] += sign
+
+
 @inner
 def _spread(levels, tile):
     """Level of each pixel of a lane and of a column on either side, ``(period, frames, LANE + 2)``."""

@@ -1,11 +1,12 @@
 """Variances of few frames, steadied by those of neighbouring pixels."""
 
 import numpy as np
-from scipy.ndimage import uniform_filter
 from scipy.special import chdtri
 
-#: Side of the box, in pixels of one colour, over which the variances of neighbours are averaged.
-NEIGHBOURS = 15
+from flatfield.combine.kernels import average_neighbours
+
+#: The variances of neighbours are averaged over as many pixels of one colour on each side, a square of 15.
+REACH = 7
 #: Probability above which the scatter of a pixel is put down to chance, so that the variance of its neighbours counts.
 CHANCE = 1e-4
 #: Number of frames from which the scatter of a pixel gives its error: 3 errors then cover 99.6 % instead of 99.7 %.
@@ -23,23 +24,21 @@ def pool_variance(own, freedom):
 
     Parameters
     ----------
-    own : numpy.ndarray, ``(rows, columns)``
+    own : numpy.ndarray, float32, ``(rows, columns)``
         Variances of the pixels of one colour; NaN where not known.
     freedom : int
         Degrees of freedom of each.
 
     Returns
     -------
-    numpy.ndarray, ``(rows, columns)``
+    numpy.ndarray, float32, ``(rows, columns)``
         NaN where neither it nor a neighbour is known.
     """
-    limit, known = chdtri(max(freedom, 1), CHANCE) / max(freedom, 1), np.isfinite(own)
+    limit, known, near = chdtri(max(freedom, 1), CHANCE) / max(freedom, 1), np.isfinite(own), np.empty_like(own)
     usual = known
     for _ in range(2):
-        share = uniform_filter(usual.astype(own.dtype), NEIGHBOURS, mode="nearest")
-        mean = uniform_filter(np.where(usual, own, own.dtype.type(0)), NEIGHBOURS, mode="nearest")
-        near = np.where(share > 1e-3, mean / np.maximum(share, own.dtype.type(1e-3)), np.nan)
-        usual = known & ~(own > limit * near)
+        average_neighbours(own, usual, REACH, near)
+        usual = known & ~(own > np.float32(limit) * near)
     return np.where((usual | ~known) & np.isfinite(near), near, own)
 
 

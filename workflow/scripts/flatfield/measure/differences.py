@@ -43,7 +43,7 @@ def significance(a, b, errors, counts, cfa):
     z, p = np.full(a.shape, np.nan, np.float32), cfa.period
     for i, j, _ in cfa.phases():
         part = np.s_[i::p, j::p]
-        own = sum(error[part].astype(np.float64) ** 2 for error in errors)
+        own = sum(error[part] ** 2 for error in errors)
         if not np.isfinite(own).all() or not own.size:
             continue
         variance = pool_variance(own, min(counts) - 1)  # at least (Welch)

@@ -2,10 +2,16 @@
 
 import ast
 import hashlib
+import json
+import os
+import sys
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 SCRIPTS = Path(__file__).parent.parent.parent
+#: Parsing all modules takes most of a second, at each start of Snakemake.
+RECORD = Path(".snakemake/flatfield_code.json")
 DOCUMENTED = ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef
 
 
@@ -34,17 +40,51 @@ def digest_code(script):
 @cache
 def _read_code(path):
     """Digest of a file's code, and the files of ours that it imports."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    names = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    digest, names = _parse(path.read_bytes())
     paths = [SCRIPTS.joinpath(*name.split(".")) for name in names]
     places = {(path.with_suffix(".py"), path / "__init__.py", path.parent / "__init__.py") for path in paths}
-    files = {file for place in places for file in place if file.is_file()}
-    return hashlib.sha256(ast.dump(_without_docstrings(tree)).encode()).hexdigest(), files
+    return digest, {file for place in places for file in place if file.is_file()}
+
+
+def _parse(content):
+    """Digest of code, and names that it imports; parsed once, and looked up in `RECORD` by all later runs."""
+    record, key = _recorded(), hashlib.sha256(sys.version.encode() + content).hexdigest()
+    if key not in record:
+        tree, names = ast.parse(content), set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        record[key] = hashlib.sha256(ast.dump(_without_docstrings(tree)).encode()).hexdigest(), sorted(names)
+        record.new = True
+    return record[key]
+
+
+class Record(dict):
+    """What is known of files by the digest of their content."""
+
+    new = False
+
+
+@cache
+def _recorded():
+    """The record of earlier runs in this folder, empty where there is none that can be read."""
+    try:
+        return Record(json.loads(RECORD.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return Record()
+
+
+def keep_record():
+    """Write what was parsed, for the next run; where nothing can be written, that parses again."""
+    record = _recorded()
+    if record.new:
+        with suppress(OSError):
+            RECORD.parent.mkdir(exist_ok=True)
+            part = RECORD.with_suffix(f".{os.getpid()}")
+            part.write_text(json.dumps(record), encoding="utf-8")
+            part.replace(RECORD)
 
 
 def _without_docstrings(tree):
@@ -83,6 +123,7 @@ def equip_rules(workflow, folder, environment):
         if not hasattr(each.params, "code"):
             each.conda_env = environment
             each.set_params(code={"code": _digest_of(each)})
+    keep_record()
 
 
 def _digest_of(rule):
