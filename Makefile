@@ -4,6 +4,7 @@
 # make init FRAMES=folder    propose config.yaml for your own frames (OVERWRITE=yes replaces one that you wrote)
 # make handover              write masters and calibrated lights as Siril and PixInsight store their own
 # make check FLAT=file      compare an old master flat with the new ones of all sets (SET=name: of one): does it still hold?
+# make tidy                  move results that no set or light of the configuration claims to unclaimed/
 # make share                 pack report, tables, masters, configuration and code into flatfield-shared.zip
 # make verify                make all results again in another folder and compare them, byte for byte
 # make test                  set up .venv and run all tests (make test-long: with all simulations in full)
@@ -15,51 +16,61 @@
 # make bench                 measure speed and memory against other programs (half an hour, 30 GB)
 # make lock                  renew the pinned requirements (needs uv)
 # make clean                 remove results, the demo's frames and Snakemake's records; .venv stays
+#
+# PROJECT=~/nights/new       with each of the above up to verify, and clean: work in that folder, where config.yaml, results and
+#                            records lie, and not here (make init PROJECT=~/nights/ proposes a name)
 
 PYTHON ?= python3
 CORES ?= all
 CONFIG ?= config.yaml
 ARCHIVE ?= flatfield-shared.zip
+PROJECT ?=
+FOLDER := $(or $(patsubst ~/%,$(HOME)/%,$(PROJECT)),.)
 BIN := .venv/bin
+SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) $(if $(PROJECT),--directory "$(FOLDER)")
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
 # Tests that together use all libraries.
 OLDEST := tests/test_library.py tests/test_modelling.py tests/test_docs.py tests/test_report.py tests/test_share.py \
 	tests/test_bad_input.py tests/test_hostile_text.py
 
-.PHONY: all help plan init handover check share verify test test-long test-oldest test-demo test-slurm faults truth bench lock clean
+.PHONY: all help plan init handover check tidy share verify test test-long test-oldest test-demo test-slurm faults truth bench lock clean
 
 # At a terminal a display of the rules takes the place of Snakemake's messages; long jobs then report their progress in
 # their logs only.
 all: .venv/installed
-	@if [ -t 2 ]; then FLATFIELD_PROGRESS=log $(BIN)/snakemake --cores $(CORES) --logger rich; \
-	else $(BIN)/snakemake --cores $(CORES); fi
+	@if [ -t 2 ]; then FLATFIELD_PROGRESS=log $(SNAKEMAKE) --logger rich; else $(SNAKEMAKE); fi
 
 help:
-	@sed -n 's/^# make/make/p' Makefile
+	@sed -n '/^$$/q; s/^# \{0,1\}//p' Makefile
 
 plan: .venv/installed
-	@$(BIN)/python tools/plan.py
+	@$(BIN)/python tools/plan.py "$(FOLDER)"
 
 init: .venv/installed
 	@test -n "$(FRAMES)" || { echo 'error: give the folder of your frames: make init FRAMES=folder'; exit 1; }
-	@$(BIN)/python tools/init.py "$(FRAMES)" --config "$(CONFIG)" $(if $(OVERWRITE),--overwrite)
+	@$(BIN)/python tools/init.py "$(FRAMES)" --config "$(CONFIG)" $(if $(PROJECT),--project "$(FOLDER)") \
+	$(if $(OVERWRITE),--overwrite)
 
 handover: .venv/installed
-	@$(BIN)/snakemake --cores $(CORES) handover
+	@$(SNAKEMAKE) handover
 	@echo 'Files are in for_siril/ and for_pixinsight/ of each set, and for_siril/ of each light; steps: docs/other-programs.md'
 
+# Seen from a project, a file named from here is found by its whole path only.
+check: OLD = $(if $(PROJECT),$(shell realpath -m -- "$(FLAT)"),$(FLAT))
 check: .venv/installed
 	@test -n "$(FLAT)" || { echo 'error: give an old master flat: make check FLAT=old/flat_cfa.fits'; exit 1; }
-	@$(BIN)/snakemake --cores $(CORES) check --config \
-	$(if $(SET),'sets={"$(SET)": {"compare_with": "$(FLAT)"}}','compare_with=$(FLAT)')
+	@$(SNAKEMAKE) check --config $(if $(SET),'sets={"$(SET)": {"compare_with": "$(OLD)"}}','compare_with=$(OLD)')
 	@echo 'Verdicts are in validity.tsv of each set (first row), figures in plots/validity.png; columns: docs/tables.md'
 
+tidy: .venv/installed
+	@$(BIN)/python tools/tidy.py --config "$(CONFIG)" --project "$(FOLDER)"
+
 share: .venv/installed
-	@$(BIN)/python tools/share.py --config "$(CONFIG)" --archive "$(ARCHIVE)"
+	@$(BIN)/python tools/share.py --config "$(CONFIG)" --archive "$(ARCHIVE)" --project "$(FOLDER)"
 
 verify: .venv/installed
-	@$(BIN)/python tools/verify.py --config "$(CONFIG)"
+	@$(BIN)/python tools/verify.py --config "$(CONFIG)" --project "$(FOLDER)"
 
 test: .venv/installed-test
 	$(BIN)/python -m pytest -n auto --dist worksteal --ignore tests/slurm $(PYTEST)
@@ -109,4 +120,4 @@ lock:
 	$(PYTHON) envs/lock.py
 
 clean:
-	rm -rf results resources/demo resources/bench .snakemake
+	cd "$(FOLDER)" && rm -rf results resources/demo resources/bench .snakemake

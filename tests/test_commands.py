@@ -5,6 +5,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import one_process
@@ -154,6 +155,48 @@ def test_make_does_what_it_says(installed):
     assert done.returncode == 0 and (installed.folder / "a.zip").exists(), done.stderr
     assert make(installed, "clean").returncode == 0
     assert not installed.path("").exists() and (installed.folder / "raws").exists()
+
+
+def test_make_works_in_the_folder_of_a_project(installed, tmp_path):
+    """All lies in the project, the checkout is left as it is; results of sets that are no more are neither shared nor lost."""
+    night = tmp_path / "nights of 2026/new moon"
+    night.mkdir(parents=True)
+    for name in ("config.yaml", "config", "raws", "results", ".snakemake"):
+        shutil.move(installed.folder / name, night / name)
+    shutil.copytree(REPOSITORY / "config", installed.folder / "config")
+    before = sorted(installed.folder.iterdir())
+    here = f"PROJECT={night}"
+    done = make(installed, here, "CORES=2")  # the page alone: its templates lie elsewhere now
+    assert done.returncode == 0 and f"Report: {night}/results/report.html" in done.stderr, done.stderr
+    assert "Nothing to be done" in make(installed, here, "plan").stdout
+    old = {night / "results/autumn/flat.fits", night / "results/lights/comet/frames.tsv"}
+    for path in old:
+        path.parent.mkdir()
+        path.write_text("file\tsha256\nold.dng\t1234\n")
+    done = make(installed, here, "share")
+    assert done.returncode == 0 and "results/autumn, results/lights/comet" in done.stdout, done.stderr
+    with zipfile.ZipFile(night / "flatfield-shared.zip") as archive:
+        names = archive.namelist()
+        assert not [name for name in names if "autumn" in name or "comet" in name]
+        assert {f"flatfield-shared/{name}" for name in ("Snakefile", "results/report.html", "tools/share.py")} < {*names}
+        assert b"old.dng" not in archive.read("flatfield-shared/frames.sha256")
+    for number in ("", "-2"):
+        done = make(installed, here, "tidy")
+        assert done.returncode == 0 and len(done.stdout.splitlines()) == (1 if number else 2), done.stderr
+        assert (night / f"unclaimed/autumn{number}/flat.fits").read_text() == "file\tsha256\nold.dng\t1234\n"
+        shutil.copytree(night / "unclaimed/autumn", night / "results/autumn")
+    done = make(installed, here, "check", f"FLAT={night}/results/second/flat_cfa.fits", "SET=first", "CORES=2")
+    assert done.returncode == 0 and (night / "results/first/validity.tsv").exists(), done.stderr
+    assert make(installed, here, "clean").returncode == 0
+    assert not (night / "results").exists() and (night / "raws").exists()
+    # a new one, whose name is proposed
+    done = make(installed, "init", f"FRAMES={night}/raws/second", f"PROJECT={tmp_path}/nights/")
+    (made,) = (tmp_path / "nights").iterdir()
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d_\d+mm_f[\d.]+", made.name), made.name
+    assert f"make PROJECT={made}" in done.stdout.replace("\n", ""), done.stdout
+    done = make(installed, "plan", f"PROJECT={made}")
+    assert done.returncode == 0 and "steps would run" in done.stdout, done.stderr
+    assert sorted(installed.folder.iterdir()) == before
 
 
 def test_truth_is_written(tmp_path):

@@ -13,8 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-PROJECT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(PROJECT / "workflow/scripts"))
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "workflow/scripts"))
 
 from flatfield.files.errors import ConfigurationError, FlatfieldError  # noqa: E402
 from flatfield.files.writing import write_text  # noqa: E402
@@ -24,13 +24,13 @@ from flatfield.init.coverage import coverage  # noqa: E402
 from flatfield.init.text import write_config  # noqa: E402
 from flatfield.plan import configuration, selection  # noqa: E402
 
-DEMO = PROJECT / "config/config.yaml"
-SCHEMA = PROJECT / "workflow/schemas/config.schema.yaml"
+DEMO = ROOT / "config/config.yaml"
+SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
 SHOWN = 8  # files of one reason that are named
 console = Console(width=None if sys.stdout.isatty() else 140)
 
 
-def main(frames, config, overwrite, threads):
+def main(frames, config, project, overwrite, threads):
     """Show what is in `frames`, then write `config`.
 
     Parameters
@@ -39,6 +39,9 @@ def main(frames, config, overwrite, threads):
         Folder, searched with all folders in it.
     config : str
         File to write.
+    project : str
+        Folder in which it is written, made where it is not there; of one that ends with ``/`` the name is proposed,
+        and made in it. Empty for the folder that this is started in.
     overwrite : bool
         Replace it although it is there. The demo's configuration is replaced in any case: a copy is config/config.yaml.
     threads : int
@@ -48,6 +51,7 @@ def main(frames, config, overwrite, threads):
     ConfigurationError
         If there is nothing to propose, or `config` must not be replaced.
     """
+    frames = os.path.abspath(frames) if project else frames
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("reading", total=None)
@@ -62,17 +66,21 @@ def main(frames, config, overwrite, threads):
         raise ConfigurationError(
             f"there are no flats in {frames}: no frame is smooth and bright, or called a flat by its header or folder"
         )
-    path = Path(config)
+    if project.endswith("/"):
+        project += proposal.name_of_project(proposed) or "flats"
+    path, chosen = Path(project, config), f" PROJECT={project}" if project else ""
     if path.exists() and not overwrite and path.read_bytes() != DEMO.read_bytes():
-        raise ConfigurationError(f"{config} exists and is kept; to replace it: make init FRAMES={frames} OVERWRITE=yes")
+        again = f"make init FRAMES={frames}{chosen} OVERWRITE=yes"
+        raise ConfigurationError(f"{path} exists and is kept; to replace it: {again}")
     if sys.stdin.isatty():
         ask_turns(proposed)
     text = write_config(proposed, frames, list_files(frames))
     check(yaml.safe_load(text))
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text)
     guesses = text.count("# ?")
     unsure = f" Look at its {guesses} line{'s' * (guesses != 1)} marked `# ?`." if guesses else ""
-    console.print(Text(f"Wrote {config}.{unsure} Next: make"))
+    console.print(Text(f"Wrote {path}.{unsure} Next: make{chosen}"))
 
 
 def show(proposed):
@@ -177,6 +185,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="make init", description=__doc__)
     parser.add_argument("frames", help="folder of frames")
     parser.add_argument("--config", default="config.yaml", help="file to write")
+    parser.add_argument("--project", default="", help="folder of the project; with / at its end, a name is proposed")
     parser.add_argument("--overwrite", action="store_true", help="replace it although it is there")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     try:

@@ -20,15 +20,20 @@ REASONS = (
 CHANGED = re.compile(r"before: (?P<before>.*?) now: (?P<now>.*?)\s*(?:; |$)")
 
 
-def main():
+def main(project):
     """Print the plan.
+
+    Parameters
+    ----------
+    project : str
+        Its folder.
 
     Returns
     -------
     int
         Exit code of Snakemake, whose words are printed where it fails.
     """
-    command = [str(Path(sys.executable).parent / "snakemake"), "--dry-run"]
+    command = [str(Path(sys.executable).parent / "snakemake"), "--dry-run", "--directory", project]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.stderr.write(done.stdout + done.stderr)
@@ -85,4 +90,4 @@ def differences(before, now):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else "."))

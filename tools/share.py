@@ -14,14 +14,15 @@ import yaml
 from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
-PROJECT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(PROJECT / "workflow/scripts"))
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "workflow/scripts"))
 
 from flatfield.files.errors import FlatfieldError  # noqa: E402
 from flatfield.files.tables import read_table  # noqa: E402
 from flatfield.files.version import VERSION  # noqa: E402
 from flatfield.files.writing import completed  # noqa: E402
 from flatfield.plan import configuration  # noqa: E402
+from flatfield.plan.claims import is_claimed, unclaimed_results  # noqa: E402
 
 #: What runs the analysis again.
 CODE = (
@@ -80,10 +81,11 @@ def main(config, archive):
     """
     options, results, report = configuration.read_finished(config, "report.html")
     made = datetime.fromtimestamp(report.stat().st_mtime, UTC).replace(microsecond=0)
-    products = find_results(results)
-    frames = frames_of(results)
+    unclaimed = unclaimed_results(options, results)
+    products = [path for path in find_results(results) if is_claimed(path, unclaimed)]
+    frames = frames_of(products)
     root, text = relocate(Path(config).read_text(encoding="utf-8"), options.get("raw_root", "."))
-    contents = {path.as_posix(): path for name in CODE for path in files_in(Path(name))}
+    contents = {path.relative_to(ROOT).as_posix(): path for name in CODE for path in files_in(ROOT / name)}
     old = [path for path in configuration.old_flats(options) if not {"/", ".."} & set(Path(path).parts)]
     contents |= {Path(path).as_posix(): Path(path) for path in old}
     contents |= {f"{results}/{path.relative_to(results).as_posix()}": path for path in products}
@@ -98,6 +100,8 @@ def main(config, archive):
         write_archive(file, contents, made)
     size = Path(archive).stat().st_size / 1e6
     print(f"Wrote {archive}: {len(contents)} files, {size:.1f} MB; {len(frames)} raw frames by checksum only.")
+    if unclaimed:
+        print(f"Not packed, as {config} does not name them: {', '.join(map(str, unclaimed))}")
 
 
 def files_in(path):
@@ -117,9 +121,9 @@ def _under(path, mark):
     return path.as_posix().startswith(mark) if mark.endswith("/") else path.match(mark)
 
 
-def frames_of(results):
+def frames_of(products):
     """Rows of all inventories, each frame once: file and sha256."""
-    paths = [path for name in ("frames", "bias", "dark") for path in sorted(results.rglob(f"{name}.tsv"))]
+    paths = [path for name in ("frames", "bias", "dark") for path in products if path.name == f"{name}.tsv"]
     rows = [row for path in paths for row in read_table(path) if row.get("sha256")]
     return list({(row["file"], row["sha256"]): row for row in rows}.values())
 
@@ -160,7 +164,7 @@ def describe(contents, results, frames, made):
         "encodingFormat": "text/plain",
     }
     workflow = crate.add_workflow("Snakefile", "Snakefile", main=True, lang="snakemake", properties=about)
-    pins = (PROJECT / "envs/requirements.txt").read_text(encoding="utf-8")
+    pins = (ROOT / "envs/requirements.txt").read_text(encoding="utf-8")
     workflow.lang["version"] = re.findall(r"(?m)^snakemake==(\S+)", pins)[0]
     files = {}
     for name, path in contents.items():
@@ -211,7 +215,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="make share", description=__doc__)
     parser.add_argument("--config", default="config.yaml", help="configuration of the run")
     parser.add_argument("--archive", default="flatfield-shared.zip", help="file to write")
+    parser.add_argument("--project", default=".", help="folder of the project")
+    arguments = vars(parser.parse_args())
     try:
-        main(**vars(parser.parse_args()))
+        os.chdir(arguments.pop("project"))
+        main(**arguments)
     except (FlatfieldError, yaml.YAMLError) as error:
         sys.exit(f"error: {error}")

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-PROJECT = Path(__file__).parent.parent
-sys.path.insert(0, str(PROJECT / "workflow/scripts"))
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "workflow/scripts"))
 
 from flatfield.files.errors import ConfigurationError, FlatfieldError  # noqa: E402
 from flatfield.plan import configuration, handover  # noqa: E402
+from flatfield.plan.claims import is_claimed, unclaimed_results  # noqa: E402
 
 CODE = ("Snakefile", "workflow", "profiles", "envs", "CITATION.cff", "config")
 #: Results that describe the run and not the frames.
@@ -60,12 +61,12 @@ def main(config, cores):
         if done.returncode:
             why = done.stdout[-2000:].strip().rpartition("\n\n")[2].removeprefix("error: ")
             raise ConfigurationError(f"the results cannot be made again: {why}")
-        return compare_results(results, Path(folder) / results)
+        return compare_results(results, Path(folder) / results, unclaimed_results(options, results))
 
 
 def compare_records(record, options, path):
     """Refuse other configurations; name other programs."""
-    schema = configuration.read_yaml(PROJECT / "workflow/schemas/config.schema.yaml")
+    schema = configuration.read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
     asked = configuration.hide_absolute_paths(configuration.validate(options, schema))
     changed = [key for key in asked if asked[key] != record["config"].get(key)]
     if changed:
@@ -84,7 +85,7 @@ def compare_records(record, options, path):
 def copy_project(folder, config, options):
     """Copy what makes the results, and link to the frames."""
     for name in CODE:
-        source = Path(name)
+        source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         elif source.exists():
@@ -127,10 +128,14 @@ def is_on_demand(name):
     return is_handed_over(name) or Path(name).stem == CHECKED
 
 
-def compare_results(old, new):
-    """Print how two folders of results compare; the number of differences. What was made on demand does not count."""
+def compare_results(old, new, unclaimed=()):
+    """Print how two folders of results compare; the number of differences.
+
+    What was made on demand does not count, nor do folders that the configuration does not claim, which are named.
+    """
     ours, again = files_of(old), files_of(new)
     ours = {name: path for name, path in ours.items() if name in again or not is_on_demand(name)}
+    ours = {name: path for name, path in ours.items() if is_claimed(path, unclaimed)}
     differing = [name for name in ours if name in again and digest(ours[name]) != digest(again[name])]
     lines = [f"differs: {name}{describe(ours[name], again[name])}" for name in differing]
     lines += [f"not made again: {name}" for name in ours if name not in again]
@@ -139,6 +144,8 @@ def compare_results(old, new):
     print(
         *lines[:SHOWN], *[f"... and {len(lines) - SHOWN} more"] * (len(lines) > SHOWN), sep="\n", end="\n" * bool(lines)
     )
+    if unclaimed:
+        print(f"Not compared, as the configuration does not name them: {', '.join(map(str, unclaimed))}")
     print(f"{same} of {len(ours)} files are the same, byte for byte.")
     return len(lines)
 
@@ -165,7 +172,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="make verify", description=__doc__)
     parser.add_argument("--config", default="config.yaml", help="configuration of the results")
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--project", default=".", help="folder of the project")
+    arguments = vars(parser.parse_args())
     try:
-        sys.exit(main(**vars(parser.parse_args())) > 0)
+        os.chdir(arguments.pop("project"))
+        sys.exit(main(**arguments) > 0)
     except FlatfieldError as error:
         sys.exit(f"error: {error}")

@@ -4,6 +4,7 @@ import time
 
 from flatfield.files import scratch
 from flatfield.plan import job_server
+from flatfield.plan.claims import unclaimed_results
 from flatfield.report import conclusions
 from flatfield.report.failures import Failures
 from flatfield.report.steps import Steps
@@ -15,7 +16,11 @@ def print_summary():
     """The end of a run that made the report: the best set, warnings, where the report is."""
     page, story = Path(RESULTS) / "report.html", Path(RESULTS) / "conclusions.yaml"
     if page.exists() and story.exists() and page.stat().st_mtime >= STARTED:
-        print("", conclusions.summarize(configuration.read_yaml(story), page), "", sep="\n", file=sys.stderr)
+        shown = page.absolute() if workflow.overwrite_workdir else page  # a project elsewhere
+        print("", conclusions.summarize(configuration.read_yaml(story), shown), "", sep="\n", file=sys.stderr)
+    if unclaimed := unclaimed_results(config, Path(RESULTS)):
+        names = ", ".join(map(str, unclaimed))
+        print(f"Results that no set or light claims (make tidy moves them away): {names}", file=sys.stderr)
 
 
 def start_run():

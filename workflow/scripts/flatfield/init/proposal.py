@@ -382,6 +382,14 @@ def _facts(each):
     )
 
 
+def name_of_project(proposal):
+    """Name of a folder for what is proposed: the last day, and the optics of the first set that tells them."""
+    frames = (entry for each in (*proposal.sets, *proposal.lights) for entry in each.entries)
+    days = [entry.metadata.time[:10] for entry in frames if entry.metadata.time]
+    optics = next(filter(None, (_optics(each.first.metadata) for each in proposal.sets)), "")
+    return clean_name("_".join(filter(None, (max(days, default=""), optics.replace("/", "").replace(" mm", "mm")))))
+
+
 def title_of(each):
     """Title for plots: ``14 mm f/2.8, outdoors``."""
     meta = each.first.metadata

@@ -99,8 +99,10 @@ def measure_scatter(signal, cfa, gains, responses):
 
 
 def _scatter_in_tiles(plane):
-    """Mean level and variance of a pixel in tiles of a plane, DN and DN^2."""
+    """Mean level and variance of a pixel in tiles of a plane, DN and DN^2; none of a plane that is smaller than one."""
     rows, columns = plane.shape[0] // ROWS, plane.shape[1] // (4 * GROUPS)
+    if not rows * columns:
+        return np.zeros(0), np.zeros(0)
     part = plane[: rows * ROWS, : columns * 4 * GROUPS].astype(np.float64).reshape(rows, ROWS, columns, GROUPS, 4)
     a, b, c, d = np.moveaxis(part, -1, 0)
     tiles = ((a - d + 3 * (c - b)) / np.sqrt(20)).swapaxes(1, 2).reshape(rows * columns, -1)

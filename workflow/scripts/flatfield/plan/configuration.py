@@ -379,6 +379,11 @@ def check_results_folder(folder, names):
         raise ConfigurationError(f"results cannot be written to {folder}: {existing} is not a writable folder")
 
 
+def results_of(config):
+    """Folder of the results of a configuration as it is written."""
+    return Path(config.get("pathvars", {}).get("results", "results"))
+
+
 def read_finished(path, name):
     """Read the configuration of a run that has finished.
 
@@ -403,7 +408,7 @@ def read_finished(path, name):
         If that product is not there.
     """
     config = read_yaml(path)
-    results = Path(config.get("pathvars", {}).get("results", "results"))
+    results = results_of(config)
     if not (results / name).exists():
         raise ConfigurationError(f"there is no {results / name}; finish the run first: make")
     return config, results, results / name
