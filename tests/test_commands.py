@@ -29,7 +29,7 @@ def commands_of(page):
 
 COMMANDS = sorted({command.replace(".venv/bin/", "") for page in PAGES for command in commands_of(page)})
 #: Commands that need a network, a cluster or other software, of which only the files are checked.
-ELSEWHERE = ("conda env create -f envs/environment.yaml", "sha256sum -c results.sha256")
+ELSEWHERE = ("conda env create -f envs/environment.yaml", "sha256sum -c results.sha256", "git pull")
 
 
 def of_program(program):

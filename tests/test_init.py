@@ -11,9 +11,10 @@ from astropy.io import fits
 from conftest import BLACK, MARGINS, REPOSITORY, Project, exif, simulate_mosaic
 
 from flatfield.demo.simulation import write_dng
-from flatfield.init.catalogue import catalogue, kind_of_path
+from flatfield.init.catalogue import catalogue, kind_of_path, list_files
 from flatfield.init.coverage import coverage
 from flatfield.init.proposal import propose
+from flatfield.init.text import write_config
 from flatfield.raw.cfa import ColorFilterArray
 
 RGGB = ColorFilterArray.from_name("RGGB")
@@ -249,6 +250,8 @@ def test_turns_that_nothing_tells_are_asked_for(tmp_path, monkeypatch, answer, t
     tool.ask_turns(proposed)
     assert [part.rotation for part in proposed.sets[0].parts] == turns
     assert any("ASK" in doubt for part in proposed.sets[0].parts for doubt in part.doubts) == (None in turns)
+    subsets = yaml.safe_load(write_config(proposed, str(tmp_path), list_files(str(tmp_path))))["sets"]
+    assert [part["rotation"] for each in subsets.values() for part in each["subsets"].values()] == turns
 
 
 # Cards as programs for astronomy leave them

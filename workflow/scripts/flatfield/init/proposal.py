@@ -259,8 +259,8 @@ def _propose_angles(parts):
         parts[0].rotation = 0.0
         for part in parts[1:]:
             part.doubts.append(
-                "ASK: fill in the angle; nothing in the frames gives it, and the light source cannot be solved "
-                "for without it"
+                "ASK: by how many degrees was the camera turned? 0 if it was not; left at null, the angle is "
+                "solved for, which is less certain"
             )
 
 

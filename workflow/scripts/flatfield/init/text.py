@@ -84,7 +84,7 @@ def _set_lines(each, files):
         else:
             lines += _frames_lines("frames", part.entries, files, "        ")
         doubt = f"  # ? {'; '.join(part.doubts)}" if part.doubts else ""
-        lines.append(f"        rotation: {part.rotation or 0:g}{doubt}")
+        lines.append(f"        rotation: {'null' if part.rotation is None else f'{part.rotation:g}'}{doubt}")
         if part.aimed:
             lines.append("        aim: free  # ? aimed aside by its folder; better [x, y], see docs/shooting.md")
         start = stop
