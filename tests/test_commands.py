@@ -158,7 +158,7 @@ def test_make_does_what_it_says(installed):
 
 
 def test_make_works_in_the_folder_of_a_project(installed, tmp_path):
-    """All lies in the project, the checkout is left as it is; results of sets that are no more are neither shared nor lost."""
+    """All lies in the project, the checkout is left as it is; results that nothing claims are not shared."""
     night = tmp_path / "nights of 2026/new moon"
     night.mkdir(parents=True)
     for name in ("config.yaml", "config", "raws", "results", ".snakemake"):
@@ -178,7 +178,9 @@ def test_make_works_in_the_folder_of_a_project(installed, tmp_path):
     with zipfile.ZipFile(night / "flatfield-shared.zip") as archive:
         names = archive.namelist()
         assert not [name for name in names if "autumn" in name or "comet" in name]
-        assert {f"flatfield-shared/{name}" for name in ("Snakefile", "results/report.html", "tools/share.py")} < {*names}
+        assert {f"flatfield-shared/{name}" for name in ("Snakefile", "results/report.html", "tools/share.py")} < {
+            *names
+        }
         assert b"old.dng" not in archive.read("flatfield-shared/frames.sha256")
     for number in ("", "-2"):
         done = make(installed, here, "tidy")

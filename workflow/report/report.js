@@ -1,4 +1,4 @@
-// Pictures: a line between before and after. Tables: a click on a heading sorts, a field finds rows, a button copies. Without this script the page is complete.
+// Pictures: a line between before and after. Tables: a click on a heading sorts, a field finds rows, a button copies, long ones show their first rows. Without this script the page is complete.
 "use strict";
 for (const slider of document.querySelectorAll(".compared input")) {
   slider.oninput = () => slider.parentElement.style.setProperty("--cut", `${slider.value}%`);
@@ -8,6 +8,9 @@ for (const box of document.querySelectorAll(".scroll")) {
   const rows = [...body.rows];
   const tools = document.createElement("div");
   tools.className = "tools";
+  const LONG = 60, PAGE = 40; // a long table shows its first rows, until it is asked for all, or searched
+  let all = rows.length <= LONG, found = () => true;
+  const show = () => [...body.rows].forEach((row, index) => (row.hidden = !found(row) || (!all && index >= PAGE)));
   if (rows.length > 6) {
     const field = document.createElement("input");
     field.type = "search";
@@ -15,9 +18,23 @@ for (const box of document.querySelectorAll(".scroll")) {
     field.setAttribute("aria-label", "find rows of the table below");
     field.oninput = () => {
       const words = field.value.toLowerCase().split(/\s+/);
-      for (const row of rows) row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word));
+      found = (row) => words.every((word) => row.textContent.toLowerCase().includes(word));
+      all ||= field.value !== "";
+      show();
     };
     tools.append(field);
+  }
+  if (!all) {
+    const more = document.createElement("button");
+    more.type = "button";
+    more.textContent = `show all ${rows.length} rows`;
+    more.onclick = () => {
+      all = true;
+      show();
+      more.remove();
+    };
+    box.after(more);
+    show();
   }
   const copy = document.createElement("button");
   copy.type = "button";
@@ -50,6 +67,7 @@ for (const box of document.querySelectorAll(".scroll")) {
         return (down ? -1 : 1) * (isNaN(m) ? x.localeCompare(y, "en", { numeric: true }) : m - n);
       };
       body.append(...[...body.rows].sort(order));
+      show();
     };
     cell.onclick = sort;
     cell.onkeydown = (event) => event.key === "Enter" && sort();

@@ -30,8 +30,8 @@ class JobServer:
 
     def __init__(self):
         self.lock = threading.Lock()
-        self.process = None
-        self.requests = None
+        self.process: subprocess.Popen | None = None
+        self.requests: socket.socket
 
     def start(self):
         """Start the server, or start it again if it was killed."""

@@ -7,6 +7,7 @@ from statistics import median
 from flatfield.files.tables import UNKNOWN, number_of
 from flatfield.report.camera_sentences import describe_camera, warn_of_camera
 from flatfield.report.lamp_sentences import describe_hidden, describe_light, describe_verdicts, warn_of_light
+from flatfield.report.many_lights import describe_frames, is_long, summarize_frames
 from flatfield.report.star_sentences import describe_stars
 from flatfield.report.validity_sentences import describe_old_flats
 
@@ -63,7 +64,7 @@ def conclude(sets, inventories, tables, light_tables, preset, demo):
             ]
             for each in inventories
         },
-        "findings": [*describe_camera(tables["camera"]), *old_flats],
+        "findings": [*describe_camera(tables["camera"]), *old_flats, *_gradients(light_tables["diagnosis"])],
         "unknown": describe_hidden(illumination),
         "lights": [
             *_lights("", light_tables),
@@ -388,7 +389,6 @@ REMEDIES = {
     "encoded": "Give the raw file of the light, not a developed picture.",
     "pedestal": "Give offset frames (`bias`) of the light, or look for stray light in it or in the flats.",
     "flat not flat": "Apply the response (`apply: {flat_kind: response}`), and take subsets with the camera turned.",
-    "sky gradient": "This is the sky, not the flat: remove it after the division, if at all.",
     "wrong flat": "Take flats with the lens, focus, aperture and filters of the light; switch off lens corrections.",
 }
 
@@ -397,18 +397,27 @@ REMEDIES = {
 UNDECIDED = "not identifiable from these data"
 
 
-def _bad_corrections(diagnoses):
-    """Supported causes of a wrong correction, frames of a light together."""
+def _supported(diagnoses, causes):
+    """Sentences on supported causes, frames of a light together, with the cause of each."""
     frames = defaultdict(list)
     for light, rows in diagnoses.items():
         for row in rows:
-            if row["verdict"] == "supported" and row["cause"] in REMEDIES:
+            if row["verdict"] == "supported" and row["cause"] in causes:
                 frames[light, row["cause"]].append(row)
-    warnings = []
     for (light, cause), rows in frames.items():
-        shown = rows[0]["frame"] if len(rows) == 1 else f"{len(rows)} frames"
-        evidence = rows[0]["evidence"].split(";")[0]
-        warnings.append((f"Light {light}, {shown}: {rows[0]['meaning']} ({evidence}).", REMEDIES[cause]))
+        shown = rows[0]["frame"] if len(rows) == 1 else f"{len(rows)} frames, for example {rows[0]['frame']}"
+        yield f"Light {light}, {shown}: {rows[0]['meaning']} ({rows[0]['evidence'].split(';')[0]}).", cause
+
+
+def _gradients(diagnoses):
+    """What the sky has of its own, which is no fault of the flat."""
+    found = _supported(diagnoses, ("sky gradient",))
+    return [f"{sentence} This is the sky: remove it after the division, if at all." for sentence, _ in found]
+
+
+def _bad_corrections(diagnoses):
+    """Supported causes of a wrong correction."""
+    warnings = [(sentence, REMEDIES[cause]) for sentence, cause in _supported(diagnoses, REMEDIES)]
     for light, rows in diagnoses.items():
         open_ = {(row["frame"], row["cause"]): row for row in rows if row["verdict"] == UNDECIDED}
         exposed = [
@@ -421,9 +430,13 @@ def _bad_corrections(diagnoses):
 
 
 def _lights(prefix, tables):
-    """A sentence for each frame: its ratios, and why they are so."""
+    """A sentence for each frame, or on many of them: its ratios, and why they are so."""
     sentences = []
     for light, causes in tables["diagnosis"].items():
+        if is_long(causes):
+            rows = summarize_frames(tables["vignetting"].get(light, []), causes)
+            sentences += [f"{prefix}{light}: {sentence}" for sentence in describe_frames(rows, EVEN_PERCENT)]
+            continue
         ratios = defaultdict(lambda: defaultdict(list))
         for row in tables["vignetting"].get(light, []):
             if row["ratio"]:

@@ -17,6 +17,7 @@ from PIL import Image
 
 from flatfield.files.tables import UNKNOWN
 from flatfield.files.version import VERSION
+from flatfield.report.many_lights import count_values, is_long, join_agreement, summarize_frames
 from flatfield.report.tables import show_noise, summarize_inventory
 
 #: Packages that products depend on.
@@ -204,7 +205,14 @@ class Page:
 
     def add_tables(self, tables, of_lights, of_preset):
         """Add tables by the stem of their name and by set or light; those of the preset begin with ``preset_``."""
+        diagnosis, vignetting = of_lights.get("diagnosis", {}), of_lights.get("vignetting", {})
+        many = {
+            name: summarize_frames(vignetting.get(name, []), rows) for name, rows in diagnosis.items() if is_long(rows)
+        }
+        joined = {name: join_agreement(rows) for name, rows in of_lights.get("agreement", {}).items() if name in many}
         self.add(**tables, **of_lights, **{f"preset_{name}": rows for name, rows in of_preset.items()})
+        self.add(many=many, counted={name: count_values(rows, "after") for name, rows in many.items()})
+        self.add(agreement={**of_lights.get("agreement", {}), **joined})
         self.add(noise={name: show_noise(rows) for name, rows in tables["noise"].items()})
 
     def add_plots(self, plots, config, preset):
