@@ -4,6 +4,7 @@ import csv
 import shutil
 import zipfile
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +14,10 @@ from conftest import LONG, REPOSITORY
 from flatfield.files.errors import CalibrationError, FrameError
 from flatfield.measure.old_flat import read_old_flat
 from flatfield.measure.validity import VALIDITY_COLUMNS, compare_flats
+from flatfield.plan import configuration
 from flatfield.raw.cfa import ColorFilterArray
 from flatfield.raw.mosaic import Mosaic
+from flatfield.report.validity_sentences import describe_old_flats
 
 SHAPE = 402, 600
 HALF = np.hypot(*SHAPE) / 2
@@ -47,7 +50,7 @@ def compare(old, new):
     """Rows by subject; the list of the shadows, each a dict of the rows of one."""
     rows = compare_flats(old, new).rows
     by_subject = {row["subject"]: row for row in rows}
-    assert len(by_subject) == len(rows) and all({"flat", *row} == set(VALIDITY_COLUMNS) for row in rows)
+    assert len(by_subject) == len(rows) and all({"flat", "taken", *row} == set(VALIDITY_COLUMNS) for row in rows)
     shadows = [row for subject, row in by_subject.items() if subject.endswith(", depth")]
     return by_subject, shadows
 
@@ -230,6 +233,34 @@ def test_frames_too_small_to_tell(shape, told):
     rows = compare_flats(old, new).rows
     assert rows[0]["verdict"] == ("still holds" if told else "not told")
     assert not any(row["subject"].startswith("shadow") for row in rows)
+
+
+def test_a_folder_of_masters_is_a_history(tmp_path):
+    """The lens was taken apart in June (vignetting moved), a mote came in August; names are in another order."""
+    now = make_flat(1)
+    past = {
+        "2026-03-01T12:00:00": ("z.fits", make_flat(2, dust=[*DUST[:4], (200, 500, 10, 0.03)], shift=(0.02, 0))),
+        "2026-07-01T12:00:00": ("a.fits", make_flat(3, dust=DUST[:4])),
+        "2026-09-01T12:00:00": ("m.fits", make_flat(4)),
+        "2026-10-01T12:00:00": ("b.fits", make_flat(5)),
+    }
+    for taken, (name, master) in past.items():
+        hdus = [fits.PrimaryHDU(master.value), fits.ImageHDU(master.error, name="UNCERT")]
+        hdus[0].header["DATE-OBS"] = taken
+        fits.HDUList(hdus).writeto(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no master")
+    paths = configuration.masters_of(str(tmp_path))
+    assert [Path(path).name for path in paths] == ["a.fits", "b.fits", "m.fits", "z.fits"]
+    rows = []
+    for path in paths:
+        old = read_old_flat(path, now)
+        rows.append({"flat": Path(path).name, "taken": old.header["DATE-OBS"], **compare_flats(old, now).rows[0]})
+    rows.sort(key=lambda row: row["taken"])
+    assert [row["verdict"] for row in rows] == ["new flats needed", "take the model only", "still holds", "still holds"]
+    found, warnings = describe_old_flats({"first": rows})
+    assert not warnings and len(found) == 1
+    assert "Of 4 old flats, 2026-03-01 to 2026-10-01" in found[0] and "2 still holds" in found[0]
+    assert "the last that does not is a.fits of 2026-07-01: take the model only" in found[0]
 
 
 def take_along(project, folder, monkeypatch):

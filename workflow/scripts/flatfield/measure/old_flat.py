@@ -21,7 +21,7 @@ def read_old_flat(path, like):
     -------
     Mosaic
         Top row first, in the unit of the file (numbers from 0 to 1 times 65535); without a pattern of its own it has
-        that of `like`.
+        that of `like`. Its header has ``DATE-OBS`` where the file tells it.
 
     Raises
     ------
@@ -51,7 +51,8 @@ def read_old_flat(path, like):
     if frame.metadata.row_order == "BOTTOM-UP":
         error, mask = (each if each is None else each[::-1] for each in (error, mask))
     mask = None if mask is None else (mask != 0).astype(np.uint8)
-    return Mosaic(value, like.cfa, fits.Header(), error, mask)
+    taken = frame.metadata.time
+    return Mosaic(value, like.cfa, fits.Header([("DATE-OBS", taken)] if taken else []), error, mask)
 
 
 def _companion(hdus, name, shape):

@@ -11,7 +11,7 @@ from flatfield.measure.models import BLOCKS_PER_PARAMETER, fit_polynomial
 from flatfield.measure.response_change import compare_response
 from flatfield.measure.vignetting_change import EXCLUSIVE, LIGHT, SmoothPart, measure_change
 
-VALIDITY_COLUMNS = ["flat", "subject", "row", "column", "value", "error", "unit", "verdict", "meaning"]
+VALIDITY_COLUMNS = ["flat", "taken", "subject", "row", "column", "value", "error", "unit", "verdict", "meaning"]
 #: Blocks across the frame that the smooth part is measured in, and the highest degree of its model.
 ACROSS, DEGREE = 48, 8
 #: Blocks across the map that is drawn.

@@ -284,8 +284,21 @@ def old_flats(config):
         Validated, or as it is written.
     """
     named = [config.get("compare_with"), *(each.get("compare_with") for each in config["sets"].values())]
-    lists = [[each] if isinstance(each, str) else each or [] for each in named]
-    return list(dict.fromkeys(path for each in lists for path in each))
+    return list(dict.fromkeys(path for each in named for path in masters_of(each)))
+
+
+def masters_of(named):
+    """Paths of old masters from one or several, or none; of a folder, the FITS and XISF files in it.
+
+    Parameters
+    ----------
+    named : str or list of str or None
+    """
+    found = []
+    for path in [named] if isinstance(named, str) else named or []:
+        inside = sorted(os.listdir(path)) if os.path.isdir(path) else []
+        found += [os.path.join(path, name) for name in inside if is_fits(name)] or [path]
+    return found
 
 
 def check_old_flats(name, paths, stored=()):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from itertools import combinations
 
-from flatfield.plan import handover, selection
+from flatfield.plan import configuration, handover, selection
 from flatfield.plan.offsets import RESULTS, Offsets, reading_of
 
 
@@ -128,8 +128,7 @@ class FlatSet:
     @property
     def compare_with(self):
         """Old masters that the new one is compared with."""
-        paths = self.options["compare_with"] or self.config["compare_with"] or []
-        return [paths] if isinstance(paths, str) else paths
+        return configuration.masters_of(self.options["compare_with"] or self.config["compare_with"])
 
     @property
     def validity(self):

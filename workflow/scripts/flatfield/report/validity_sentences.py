@@ -1,6 +1,8 @@
 """Sentences on old master flats: whether they still hold."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+
+from flatfield.files.tables import UNKNOWN
 
 #: Verdicts that need something to be done, and what.
 REMEDIES = {
@@ -9,6 +11,10 @@ REMEDIES = {
     "new flats needed": "Use the new flat.",
     "not told": "Give masters with more pixels that count.",
 }
+
+
+#: Old masters up to which each has a sentence of its own.
+MOST_TOLD = 3
 
 
 def by_flat(rows):
@@ -40,6 +46,10 @@ def describe_old_flats(validity):
     """
     findings, warnings = [], []
     for name, rows in validity.items():
+        flats = by_flat(rows)
+        if len(flats) > MOST_TOLD:
+            findings.append(describe_history(name, [found[0] for found in flats.values()]))
+            continue
         for flat, found in by_flat(rows).items():
             verdict, why = found[0]["verdict"], found[0]["meaning"]
             sentence = f"The old flat {flat}, against the new one of {name}: {verdict} ({why})."
@@ -48,3 +58,24 @@ def describe_old_flats(validity):
             else:
                 findings.append(sentence)
     return findings, warnings
+
+
+def describe_history(name, heads):
+    """A sentence on many old masters of a set, the oldest first.
+
+    Parameters
+    ----------
+    name : str
+        Of the set.
+    heads : list of dict
+        First rows of each in ``validity.tsv``.
+    """
+    days, counts = [(row["taken"] or UNKNOWN)[:10] for row in heads], Counter(row["verdict"] for row in heads)
+    listed = ", ".join(f"{number} {verdict}" for verdict, number in counts.most_common())
+    last = next((index for index in reversed(range(len(heads))) if heads[index]["verdict"] in REMEDIES), None)
+    if last is None:
+        since = f"nothing that matters has changed since {days[0]}"
+    else:
+        row = heads[last]
+        since = f"the last that does not is {row['flat']} of {days[last]}: {row['verdict']} ({row['meaning']})"
+    return f"Of {len(heads)} old flats, {days[0]} to {days[-1]}, against the new one of {name}: {listed}; {since}."
