@@ -1,6 +1,7 @@
 """The structure of the library: which wing may import which, and what planning a run must not load."""
 
 import ast
+import re
 import subprocess
 import sys
 
@@ -57,3 +58,16 @@ def test_planning_a_run_loads_no_numpy():
     modules += ["flatfield.demo.names"]
     code = f"import sys; import {', '.join(modules)}; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, check=False).returncode == 0
+
+
+def test_groups_hold_the_jobs_of_one_frame_or_set():
+    """A job that gathers all frames would join them to one job of a cluster, and planning takes the square of them."""
+    found = 0
+    for path in (SCRIPTS.parent / "rules").glob("*.smk"):
+        for rule in path.read_text().split("\n\n\n"):
+            group = re.search(r"group:\s+\"(\w+)\"", rule)
+            if group:
+                outputs = rule.partition("output:")[2].partition("log:")[0]
+                assert "{frame}" in outputs or "{light}" not in outputs, rule
+                found += 1
+    assert found > 20

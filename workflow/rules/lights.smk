@@ -107,8 +107,6 @@ rule compare_stars:
         "<logs>/lights/{light}/stars.log",
     wildcard_constraints:
         light=PLAN.linear_lights,
-    group:
-        "lights"
     script:
         "../scripts/compare_stars.py"
 
