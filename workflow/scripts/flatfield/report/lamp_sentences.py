@@ -137,6 +137,8 @@ def describe_verdicts(sets):
             sentences.append(f"Which set to use{of} is not known ({listed}).")
         elif len(sets) > 1 and members[0]["verdict"] == "only":
             sentences.append(f"{members[0]['set']} is the only set{of}: {_quality(members[0])}.")
+        elif len(sets) == 1:
+            sentences.append(f"The flat of {members[0]['set']}: {_quality(members[0])}.")
         sentences += _closures(members)
     return sentences
 
@@ -179,7 +181,8 @@ def _quality(row):
         parts.append(f"the error of a pixel of its flat is {float(row['noise_percent']):.2g} %")
     if number_of(row["repeat_percent"]) is not None:
         parts.append(f"its subsets repeat within {max(float(row['repeat_percent']), float(row['repeat_error'])):.1g} %")
-    parts.append(f"{float(row['saturated_percent']):.2g} % of the pixels are saturated")
+    if float(row["saturated_percent"]) > 0:
+        parts.append(f"{float(row['saturated_percent']):.2g} % of the pixels are saturated")
     return ", ".join(parts)
 
 

@@ -77,12 +77,12 @@ def describe_frames(rows, even_percent):
     if known:
         before = [row["before"] for row in known if row["before"] is not None]
         values, first = [row["after"] for row in known], known[0]
-        started = f"{median(before):+.3g} % before and " if before else ""
+        started = f"{_signed(median(before))} % before and " if before else ""
         even = sum(abs(value) <= even_percent for value in values)
         sentences.append(
-            f"{len(rows)} frames: the corner against the centre is {started}{median(values):+.2g} % after the division "
-            f"(median; {min(values):+.2g} to {max(values):+.2g} %), within {even_percent:g} % in {even} of them; "
-            f"furthest off is {first['frame']} ({first['after']:+.2g} %)."
+            f"{len(rows)} frames: the corner against the centre is {started}{_signed(median(values))} % after the division "
+            f"(median; {_signed(min(values))} to {_signed(max(values))} %), within {even_percent:g} % in {even} of them; "
+            f"furthest off is {first['frame']} ({_signed(first['after'])} %)."
         )
     counted = [
         f"{words} {_count(rows, name)}"
@@ -97,6 +97,10 @@ def describe_frames(rows, even_percent):
     counted += [f"none of the tested causes applies in {clean}"] if clean else []
     sentences.append(f"Causes of what is left, by frames: {'; '.join(counted)}.")
     return sentences
+
+
+def _signed(value):
+    return f"{value:+.0f}" if abs(value) >= 10 else f"{value:+.2g}"
 
 
 def _count(rows, name):

@@ -197,7 +197,7 @@ class Page:
 
     def add_sets(self, rows, lights):
         """Add ``sets.tsv``, and what to open first: the flat to use, its maps, the calibrated lights (their names)."""
-        best, titles = [row["set"] for row in rows if row["verdict"] == "use"], self.content["titles"]
+        best, titles = [row["set"] for row in rows if row["verdict"] in ("use", "only")], self.content["titles"]
         opened = [(f"{name}/response.fits", f"the flat of {titles[name]}") for name in best]
         opened += [(f"{name}/interactive.html", f"maps of {titles[name]}") for name in best]
         opened += [(f"lights/{name}/", f"calibrated lights of {name}") for name in lights]
