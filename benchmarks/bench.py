@@ -82,9 +82,8 @@ def measure_workflow(codes, flats, lights):
 
 def measure_lights(sets, lights, products=None):
     """All lights of a set that is there, planning the same run once more, and the size of the report, MB."""
+    measure_run(Project(SCRATCH / "lights_all", sets, FEW))  # all that is made of the set
     project = Project(SCRATCH / "lights_all", sets, FEW, lights, products)
-    project.clean()
-    measure_run(project, targets=["one/noise.tsv", "one/illumination.tsv", "one/stats.tsv"], before=None)
     targets = [f"lights/sky/{path.stem}.fits" for path in sorted(lights.glob("*.dng"))] if products else None
     whole = measure_run(project, targets=targets, before=None, written=project.results / "lights")
     page = project.results / "report.html"

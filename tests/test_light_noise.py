@@ -95,3 +95,14 @@ def test_the_error_of_a_hot_pixel_is_its_own():
     assert pooled[20, 30] == error[20, 30]
     assert np.median(pooled) == pytest.approx(50 / np.sqrt(count), rel=0.03)
     assert pooled[20, 32] == pytest.approx(50 / np.sqrt(count), rel=0.2)
+
+
+@pytest.mark.parametrize("pattern", ["RGGB", "MONO", "GGRGGBGGBGGRBRGRBGGGBGGRGGRGGBRBGBRG"])
+@pytest.mark.parametrize("shape", [(126, 150), (6, 6), (12, 400)])
+def test_lights_smaller_than_a_tile_show_no_noise_of_reading_and_stop_nothing(pattern, shape):
+    cfa = ColorFilterArray.from_name(pattern)
+    signal = np.random.default_rng(1).normal(10, 3, shape).astype(np.float32)
+    found = measure_scatter(signal, cfa, [1.0] * len(cfa.channels), [0.0] * len(cfa.channels))
+    assert len(found) == len(cfa.channels)
+    for variance in found:  # of the few tiles that there are, if they are enough
+        assert variance is None or variance == pytest.approx(9 - 10, abs=12)
