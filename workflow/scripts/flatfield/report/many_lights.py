@@ -79,10 +79,11 @@ def describe_frames(rows, even_percent):
         values, first = [row["after"] for row in known], known[0]
         started = f"{_signed(median(before))} % before and " if before else ""
         even = sum(abs(value) <= even_percent for value in values)
+        middle, low, high = (_signed(each) for each in (median(values), min(values), max(values)))
         sentences.append(
-            f"{len(rows)} frames: the corner against the centre is {started}{_signed(median(values))} % after the division "
-            f"(median; {_signed(min(values))} to {_signed(max(values))} %), within {even_percent:g} % in {even} of them; "
-            f"furthest off is {first['frame']} ({_signed(first['after'])} %)."
+            f"{len(rows)} frames: the corner against the centre is {started}{middle} % after the division (median; {low} to "
+            f"{high} %), within {even_percent:g} % in {even} of them; furthest off is {first['frame']} "
+            f"({_signed(first['after'])} %)."
         )
     counted = [
         f"{words} {_count(rows, name)}"
