@@ -36,10 +36,8 @@ OLDEST := tests/test_library.py tests/test_modelling.py tests/test_docs.py tests
 
 .PHONY: all help plan init handover check tidy share verify test test-long test-oldest test-demo test-slurm faults truth bench lock clean
 
-# At a terminal a display of the rules takes the place of Snakemake's messages; long jobs then report their progress in
-# their logs only.
 all: .venv/installed
-	@if [ -t 2 ]; then FLATFIELD_PROGRESS=log $(SNAKEMAKE) --logger rich; else $(SNAKEMAKE); fi
+	@$(SNAKEMAKE)
 
 help:
 	@sed -n '/^$$/q; s/^# \{0,1\}//p' Makefile

@@ -11,6 +11,9 @@ from flatfield.report.steps import Steps
 
 STARTED = time.time()
 
+if not workflow.modifier.parent_modifier and not workflow.remote_exec:  # neither part of another workflow nor of a run
+    Steps.attach(workflow.logger_manager)
+
 
 def print_summary():
     """The end of a run that made the report: the best set, warnings, where the report is."""
@@ -38,7 +41,6 @@ def start_run():
 
 onstart:
     Failures.attach(workflow.logger_manager)
-    Steps.attach(workflow.logger_manager)
     start_run()
 
 

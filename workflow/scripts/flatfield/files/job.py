@@ -44,8 +44,7 @@ def logged_job(log):
         the terminal where the log cannot be written.
     """
     visible = os.dup(2)
-    if os.environ.get("FLATFIELD_PROGRESS") != "log":  # a display that draws over lines of others asks for that
-        terminal.name, terminal.descriptor = log, visible
+    terminal.name, terminal.descriptor = log, visible
     try:
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         os.dup2(descriptor, 1)

@@ -81,8 +81,8 @@ def describe_frames(rows, even_percent):
         even = sum(abs(value) <= even_percent for value in values)
         middle, low, high = (_signed(each) for each in (median(values), min(values), max(values)))
         sentences.append(
-            f"{len(rows)} frames: the corner against the centre is {started}{middle} % after the division (median; {low} to "
-            f"{high} %), within {even_percent:g} % in {even} of them; furthest off is {first['frame']} "
+            f"{len(rows)} frames: the corner against the centre is {started}{middle} % after the division (median; "
+            f"{low} to {high} %), within {even_percent:g} % in {even} of them; furthest off is {first['frame']} "
             f"({_signed(first['after'])} %)."
         )
     counted = [
