@@ -5,7 +5,8 @@ from dataclasses import asdict
 
 import numpy as np
 
-from flatfield.files.scratch import find_entry, keep_pixels, map_pixels
+from flatfield.files.kept_pixels import keep_pixels, map_pixels
+from flatfield.files.scratch import find_entry
 from flatfield.raw.cfa import ColorFilterArray
 from flatfield.raw.decode import Frame, read_frame
 from flatfield.raw.metadata import Metadata
