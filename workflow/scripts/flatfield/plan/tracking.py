@@ -97,7 +97,8 @@ def _without_docstrings(tree):
 
 def own_rules(workflow, folder):
     """Rules with a script that lie in a folder: ours, and not those of a workflow that uses them as a module."""
-    return [each for each in workflow.rules if each.script and Path(str(each.basedir)).samefile(folder)]
+    ours = os.path.realpath(folder)  # the others may have no folder, but come from a repository
+    return [each for each in workflow.rules if each.script and os.path.realpath(str(each.basedir)) == ours]
 
 
 def describe_rules(workflow, folder):
