@@ -18,6 +18,7 @@ import numpy as np
 import one_process
 import pytest
 import yaml
+from browsing import browser  # noqa: F401  # a fixture of all tests
 from filelock import FileLock
 
 from flatfield.combine.methods import combine_interpolated, combine_stack
