@@ -7,6 +7,7 @@
 # make tidy                  move results that no set or light of the configuration claims to unclaimed/
 # make share                 pack report, tables, masters, configuration and code into flatfield-shared.zip
 # make verify                make all results again in another folder and compare them, byte for byte
+# make site                  build the pages of the documentation, with the demo's report, in site/
 # make test                  set up .venv and run all tests (make test-long: with all simulations in full)
 # make test-oldest           run some of the tests with the oldest versions that are allowed (Python 3.11 or 3.12)
 # make test-demo             compare the demo on Slurm, in bands, and in a bucket with a local run (root; Debian's slurm-wlm)
@@ -34,7 +35,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --requir
 OLDEST := tests/test_library.py tests/test_modelling.py tests/test_docs.py tests/test_report.py tests/test_share.py \
 	tests/test_bad_input.py tests/test_hostile_text.py
 
-.PHONY: all help plan init handover check tidy share verify test test-long test-oldest test-demo test-slurm faults truth bench lock clean
+.PHONY: all help plan init handover check tidy share verify site test test-long test-oldest test-demo test-slurm faults truth bench lock clean
 
 all: .venv/installed
 	@$(SNAKEMAKE)
@@ -70,6 +71,9 @@ share: .venv/installed
 verify: .venv/installed
 	@$(BIN)/python tools/verify.py --config "$(CONFIG)" --project "$(FOLDER)"
 
+site: .venv/installed-site
+	@$(BIN)/python tools/build_site.py
+
 test: .venv/installed-test
 	$(BIN)/python -m pytest -n auto --dist worksteal --ignore tests/slurm $(PYTEST)
 
@@ -87,6 +91,10 @@ test-oldest: .venv-oldest/installed
 
 .venv/installed-test: .venv/installed envs/requirements-test.txt
 	$(PIP) -r envs/requirements-test.txt
+	@touch $@
+
+.venv/installed-site: .venv/installed envs/requirements-site.txt
+	$(PIP) -r envs/requirements-site.txt
 	@touch $@
 
 .venv-oldest/installed: envs/requirements-test-oldest.txt

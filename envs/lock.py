@@ -28,7 +28,7 @@ def compile_pins(sources, target, *options):
 def main():
     """Write requirements*.txt and environment.yaml; those named oldest have the lowest versions of requirements.in."""
     compile_pins(["requirements.in"], "requirements.txt")
-    for use in ("test", "bench"):
+    for use in ("test", "bench", "site"):
         more = f"requirements-{use}.in"
         compile_pins(["requirements.in", more], f"requirements-{use}.txt", "-c", "requirements.txt")
     compile_pins(["requirements.in"], "requirements-oldest.txt", "--resolution", "lowest-direct")

@@ -1,0 +1,1 @@
+"""Combining frames per pixel in bounded memory: methods, kernels, scaling, demosaicing."""

@@ -1,0 +1,1 @@
+"""The demo: simulated frames, and their truth."""

@@ -1,0 +1,1 @@
+"""Proposing a configuration for a folder of frames (`make init`)."""

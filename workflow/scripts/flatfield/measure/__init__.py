@@ -1,0 +1,1 @@
+"""Measuring frames, masters and lights: noise, light source, models, dust, stars, causes of what is not even."""

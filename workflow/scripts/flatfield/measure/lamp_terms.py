@@ -31,7 +31,8 @@ def told_terms(degree, poses, x=None, y=None):
     Notes
     -----
     A term of angular order m only turns its phase by m t under a turn by t, so that angles alone change it by
-    sqrt(1 - |mean of exp(i m t)|^2). For aims the change is what is left of the column of the term after the others.
+    ``sqrt(1 - |mean of exp(i m t)|^2)``. For aims the change is what is left of the
+    column of the term after the others.
     """
     if x is None:
         x, y = (each.ravel() for each in np.meshgrid(np.linspace(-0.83, 0.83, 24), np.linspace(-0.55, 0.55, 16)))

@@ -8,7 +8,7 @@ from numpy.polynomial.legendre import legvander
 
 
 def zernike_terms(degree, lowest=1):
-    """Zernike terms up to a degree but the constant: ``(n, m)``, m > 0 for cos(m phi), m < 0 for sin(|m| phi).
+    """Zernike terms up to a degree but the constant: ``(n, m)``, m > 0 for cos(m phi), m < 0 for sin(-m phi).
 
     Examples
     --------
@@ -62,7 +62,7 @@ def evaluate_terms(terms, x, y):
     Returns
     -------
     numpy.ndarray
-        R_n^|m|(r) cos(m phi) or sin(|m| phi) (Born & Wolf, Principles of Optics, 9.2.1).
+        ``R_n^|m|(r) cos(m phi)`` or ``sin(|m| phi)`` (Born & Wolf, Principles of Optics, 9.2.1).
     """
     x, y = np.asarray(x, float), np.asarray(y, float)
     if not len(terms):

@@ -1,0 +1,1 @@
+"""Planning a run: the configuration, sets and lights and what is made of them, resources, digests of code."""

@@ -1,0 +1,1 @@
+"""Frames: decoding camera raws and FITS, their metadata and colour filter arrays, writing DNG."""

@@ -188,7 +188,7 @@ def pack(values):
     -------
     dict
         step: rounding, a part of the noise; data: base64 of the zlib stream of four planes of bytes, lowest first, of
-        the differences d of neighbours in reading order as 2 |d| - (d < 0); unknown: the same of a byte a value, 1
+        the differences d of neighbours in reading order as ``2 |d| - (d < 0)``; unknown: the same of a byte a value, 1
         where it is not finite, or empty.
     """
     finite = np.isfinite(values)
