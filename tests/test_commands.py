@@ -43,10 +43,11 @@ def test_all_commands_are_known():
 
 
 def check_script(command):
-    """A Python script is there, and knows the options that it is called with."""
+    """A Python script (or module, by `-m`) is there, and knows the options that it is called with."""
     _, script, *arguments = shlex.split(command)
+    program = [REPOSITORY / script] if script != "-m" else ["-m", arguments.pop(0)]
     done = subprocess.run(
-        [sys.executable, REPOSITORY / script, "--help"], capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, *program, "--help"], cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 0 and "usage:" in done.stdout, done.stderr
     for option in (each.partition("=")[0] for each in arguments if each.startswith("--")):

@@ -1,6 +1,7 @@
 """The documentation: every column of every table is explained, and no link leads nowhere."""
 
 import re
+import subprocess
 
 import pytest
 from conftest import REPOSITORY
@@ -11,7 +12,10 @@ from flatfield.measure.star_agreement import STAR_COLUMNS
 from flatfield.measure.stars import columns_of_stars
 from flatfield.measure.validity import VALIDITY_COLUMNS
 
-PAGES = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+PAGES = [
+    *(REPOSITORY / name for name in ("README.md", "CHANGELOG.md", "config/README.md", "benchmarks/results.md")),
+    *sorted((REPOSITORY / "docs").glob("*.md")),
+]
 #: Tables that only other input has (no colour filters, bias frames, the demo, several lights), with their columns.
 OTHER_INPUT = {
     "mono/frames.tsv": columns_of(("MONO",), placed=True, tested=True),
@@ -83,3 +87,18 @@ def test_commands_are_there(page):
     tested = (REPOSITORY / "envs/requirements-test.txt").read_text()
     for pin in re.findall(r"[\w-]+==[\d.]+", text):
         assert f"\n{pin} " in tested
+
+
+def test_each_target_of_make_has_its_line_without_it():
+    """What docs/platforms.md says instead of a target is what make would run."""
+    targets = re.search(r"^\.PHONY: (.*)$", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)[1].split()
+    text = (REPOSITORY / "docs/platforms.md").read_text()
+    rows = dict(re.findall(r"^\| (?:`make` \()?`make ([\w-]+)`\)? \| (.+) \|$", text, re.MULTILINE))
+    assert set(rows) == set(targets)
+    instead = {target: re.findall(r"`((?:\.venv/bin/|python3 )[^`]+)`", words) for target, words in rows.items()}
+    assert sum(map(bool, instead.values())) > 12
+    for target, commands in instead.items():
+        command = ["make", "-n", target, "FRAMES=FRAMES", "FLAT=old/flat_cfa.fits"]
+        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+        for words in commands:
+            assert words.replace('"', "") in done.stdout.replace('"', ""), f"make {target}: {words}"
