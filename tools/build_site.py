@@ -34,7 +34,8 @@ IMAGE = re.compile(r"!\[([^\]]+)\]\(([^)\s]+)\)")
 STYLE = """\
 .gallery { columns: 20rem; column-gap: 1.5rem; }
 .gallery figure { break-inside: avoid; margin: 0 0 1.5rem; }
-.gallery img { border-radius: 4px; }
+.gallery figcaption { text-align: left; font-size: var(--font-size--small); }
+article img { background: #fff; border-radius: 4px; }
 iframe.page { width: 100%; height: 80vh; border: 1px solid var(--color-background-border); border-radius: 4px; }
 article :is(h1, h2, h3) code { font-size: 1em; background: none; border: 0; padding: 0; }
 """
@@ -194,7 +195,10 @@ def show_demo(results, extra):
     text = "# The demo's report\n\n"
     if not is_demo(results):
         return text + "This copy was made without the demo's results. `make`, then `make site` adds them here.\n"
-    text += "Made by `make` from simulated frames. Each of these files stands for itself and can be sent as it is.\n"
+    text += (
+        "Made by `make` from simulated frames. Each of these files stands for itself and can be sent as it is. Of what "
+        "the report says is beside it, only the maps are on this site.\n"
+    )
     maps = {path: f"Maps of the set {path.parent.name}" for path in sorted(results.glob("*/interactive.html"))}
     for path, words in {results / "report.html": "Report", **maps}.items():
         name = path.relative_to(results).as_posix()

@@ -1,5 +1,6 @@
 """What the next run would do, and why, in a few lines: `make plan`."""
 
+import argparse
 import ast
 import re
 import subprocess
@@ -90,4 +91,6 @@ def differences(before, now):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else "."))
+    parser = argparse.ArgumentParser(prog="make plan", description=__doc__)
+    parser.add_argument("folder", nargs="?", default=".", help="of the project")
+    sys.exit(main(parser.parse_args().folder))
