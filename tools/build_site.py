@@ -156,7 +156,8 @@ def list_pages(heading, pages):
 
 
 def title_of(text):
-    return re.search(r"^# (.+)$", text, re.MULTILINE)[1]
+    found = re.search(r"^# (.+)$", text, re.MULTILINE)
+    return found[1] if found else ""
 
 
 # Pictures and the demo
