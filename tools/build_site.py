@@ -20,11 +20,16 @@ from flatfield.files.version import VERSION  # noqa: E402
 SCHEMA = "workflow/schemas/config.schema.yaml"
 #: Pages under the headings of the navigation; other pages of docs/ follow under the last one.
 NAVIGATION = {
-    "First steps": ("docs/tutorial.md", "docs/own-camera.md", "docs/shooting.md", "docs/platforms.md"),
-    "Results": ("demo.md", "gallery.md", "docs/tables.md", "docs/other-programs.md"),
+    "First steps": (
+        *("docs/tutorial.md", "docs/own-camera.md", "docs/shooting.md", "docs/one-angle.md", "docs/nights.md"),
+        *("docs/other-programs.md", "docs/updating.md"),
+    ),
+    "Results": ("demo.md", "gallery.md", "docs/report.md", "docs/results.md", "docs/tables.md", "docs/glossary.md"),
     "Configuration": ("config/README.md", "configuration.md"),
-    "Larger runs": ("docs/scale.md", "docs/cluster.md", "docs/storage.md"),
-    "Evidence": ("docs/science.md", "docs/truth.md", "docs/reliability.md", "benchmarks/results.md"),
+    "Elsewhere": ("docs/platforms.md", "docs/scale.md", "docs/cluster.md", "docs/storage.md"),
+    "Evidence": (
+        *("docs/science.md", "docs/truth.md", "docs/limits.md", "docs/reliability.md", "benchmarks/results.md"),
+    ),
     "Project": ("library.md", "docs/dependencies.md", "CHANGELOG.md"),
 }
 #: Files that are called otherwise on the site.
