@@ -151,7 +151,9 @@ def _draw_source(solution, of_hidden, shape):
         return tuple(np.zeros(shape, np.float32) for _ in range(3))
     source = draw_smooth(solution.log_source, solution.drawn_degree, shape)
     variance = draw_smooth(lambda x, y: source_errors(solution, x, y), DEGREE_OF_VARIANCE, shape)
-    return 100 * np.expm1(source), 100 * np.sqrt(np.maximum(variance, 0)), 100 * of_hidden
+    np.expm1(source, out=source)
+    np.sqrt(np.maximum(variance, 0, out=variance), out=variance)
+    return tuple(np.multiply(plane, 100, out=plane) for plane in (source, variance, of_hidden))
 
 
 def _place_of(maps, names, shape, cfa, blocks):
