@@ -41,9 +41,9 @@ def jackknife(normal, rows, residuals, sizes, scale, group):
     for part in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
         own = columns[part]
         changes.append(unit * np.linalg.solve(whole - own.T @ own, own.T @ left[part]))
-    changes = np.array(changes)
-    changes -= changes.mean(axis=0)
-    return (1 - 1 / len(changes)) * changes.T @ changes
+    apart = np.array(changes)
+    apart -= apart.mean(axis=0)
+    return (1 - 1 / len(apart)) * apart.T @ apart
 
 
 def larger(found, expected, columns):
