@@ -12,7 +12,7 @@ BLOCKS_ACROSS = 48
 #: Side of the box, in blocks, over which the squares of errors are averaged.
 NEIGHBOURS = 9
 #: Degree of the polynomial that draws variances at all pixels.
-DEGREE_OF_VARIANCE = 18
+DEGREE_OF_VARIANCE = 24
 
 
 def average_logs(value, error, good, cfa, share=None):
