@@ -223,8 +223,11 @@ def judge_source(record, folder, names, flats):
         if not warned and not flats.spot:  # what is finer has no terms
             record.pull("terms of the light source", found, error, 100 * true[term])
     hidden = [term for row, term in zip(terms, signed, strict=True) if number(row["error"]) is None]
-    seen = worlds.draw_lamp({term: value for term, value in true.items() if term not in hidden}, flats.spot, x, y)
-    unseen = worlds.draw_lamp({term: value for term, value in true.items() if term in hidden}, None, x, y)
+    spot = unseen_of_spot(flats, x, y)
+    seen = (
+        worlds.draw_lamp({term: value for term, value in true.items() if term not in hidden}, flats.spot, x, y) - spot
+    )
+    unseen = worlds.draw_lamp({term: value for term, value in true.items() if term in hidden}, None, x, y) + spot
     shown, whole = 100 * seen.std(), 100 * (seen + unseen).std()
     for test, quantity, size in (
         ("part that shows", "uneven, the part that shows", shown),
@@ -252,6 +255,23 @@ def judge_source(record, folder, names, flats):
     left = tests["left over"]["verdict"]
     record.ask("something is left over, if nothing is wrong", None if faults else False, left.startswith("much more"))
     judge_response(record, folder, tests, hidden, solved, flats)
+
+
+def unseen_of_spot(flats, x, y):
+    """The part of a spot that looks the same in all subsets, as far as no aim shows it: some orders of its angle."""
+    unseen = np.zeros_like(x)
+    if flats.spot is None or any(any(aim) for _, *aim in flats.given):
+        return unseen
+    turns = np.radians([angle for angle, *_ in flats.given])
+    radii, angles = np.linspace(0, 1, 200), np.arange(256) * 2 * np.pi / 256
+    along, around = radii[:, None] * np.cos(angles), radii[:, None] * np.sin(angles)
+    orders = np.fft.rfft(worlds.draw_lamp({}, flats.spot, along, around), axis=1) / 256
+    r, phi = np.hypot(x, y), np.arctan2(y, x)
+    for m in range(24):
+        if abs(np.exp(1j * m * turns).mean()) > 0.995:
+            size = np.interp(r, radii, orders[:, m].real) + 1j * np.interp(r, radii, orders[:, m].imag)
+            unseen += (size * np.exp(1j * m * phi)).real * (2 if m else 1)
+    return unseen
 
 
 def judge_geometry(record, rows, names, flats):

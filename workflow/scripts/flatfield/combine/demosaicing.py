@@ -34,31 +34,47 @@ def interpolate_bilinear(mosaic, cfa):
            [1., 1., 1., 1.]], dtype=float32)
     """
     planes, rows, p = np.empty((len(cfa.channels), *mosaic.shape), np.float32), len(mosaic), cfa.period
+    weights = {}  # the same in all bands of a shape
     for top in range(0, rows, BAND):
         first, last = max(top - 2 * p, 0) // p * p, min(top + BAND + 2, rows)
         inner = slice(top - first, min(top + BAND, rows) - first)
         band = np.ascontiguousarray(mosaic[first:last], np.float32)
-        channels = cfa.channel_map(band.shape)
-        for channel, plane in enumerate(planes):
-            plane[top : top + BAND] = _interpolate(band, channels == channel)[inner]
+        if band.shape not in weights:
+            channels = cfa.channel_map(band.shape)
+            weights[band.shape] = [_weigh(channels == channel) for channel in range(len(planes))]
+        for plane, weighed in zip(planes, weights[band.shape], strict=True):
+            plane[top : top + BAND] = _interpolate(band, *weighed)[inner]
     return planes
 
 
-def _interpolate(mosaic, here):
+def _weigh(here):
+    """Pixels in which a channel was recorded, sum of the weights of the neighbours of each, and where that is 0."""
+    weight = _sum_of_neighbours(here.astype(np.float32))
+    return here, weight, np.nonzero(weight == 0)
+
+
+def _interpolate(mosaic, here, weight, lost):
     """Plane of one channel, which was recorded in the pixels `here`."""
-    own, there = (np.pad(np.where(here, each, np.float32(0)), 1) for each in (mosaic, np.float32(1)))
-    weight, total = _sum_of_neighbours(there), _sum_of_neighbours(own)
+    plane = _sum_of_neighbours(np.where(here, mosaic, np.float32(0)))
     with np.errstate(invalid="ignore", divide="ignore"):
-        plane = np.where(here, mosaic, total / weight)
-    lost = np.nonzero(weight == 0)
+        plane /= weight
+    np.copyto(plane, mosaic, where=here)
     if len(lost[0]):
         plane[lost] = _reach_further(mosaic, here, *lost)
     return plane
 
 
-def _sum_of_neighbours(padded):
-    column = 2 * padded[1:-1] + padded[:-2] + padded[2:]
-    return column[:, :-2] + 2 * column[:, 1:-1] + column[:, 2:]
+def _sum_of_neighbours(values):
+    """Weighted 1, 2, 1 by rows and columns; 0 beyond the border."""
+    padded = np.zeros((values.shape[0] + 2, values.shape[1] + 2), np.float32)
+    padded[1:-1, 1:-1] = values
+    column = 2 * padded[1:-1]
+    column += padded[:-2]
+    column += padded[2:]
+    total = 2 * column[:, 1:-1]
+    total += column[:, :-2]
+    total += column[:, 2:]
+    return total
 
 
 def _reach_further(mosaic, here, rows, columns):

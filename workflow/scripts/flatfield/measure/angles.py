@@ -5,9 +5,8 @@ from itertools import product
 
 import numpy as np
 
-from flatfield.measure.lamp_model import DELTA
 from flatfield.measure.lamp_terms import told_terms
-from flatfield.measure.zernike import evaluate_terms
+from flatfield.measure.zernike import evaluate_slopes, evaluate_terms, zernike_terms
 
 #: Subsets up to which all quarter turns are tried, and the gain in chi^2 a term that makes other angles better.
 MOST_TURNED, BETTER = 4, 10.0
@@ -55,13 +54,11 @@ def fit_poses(blocks, poses, degree, steps=STEPS):
         columns = np.zeros((count, blocks.x.size, n + 3 * (count - 1) + count))
         vector = state.vector
         for k in range(count):
-            columns[k, :, :n] = evaluate_terms(told, *state.place(blocks.x, blocks.y, k))
-            for part in range(3 if k and step else 0):
-                shift = np.zeros_like(vector)
-                shift[k, part] = DELTA
-                ends = [state.moved(vector + sign * shift).place(blocks.x, blocks.y, k) for sign in (1, -1)]
-                change = evaluate_terms(told, *ends[0]) - evaluate_terms(told, *ends[1])
-                columns[k, :, n + 3 * (k - 1) + part] = change @ coefficients / (2 * DELTA)
+            columns[k, :, :n], right, up = evaluate_slopes(told, *state.place(blocks.x, blocks.y, k))
+            if k and step:
+                right, up = right @ coefficients, up @ coefficients
+                for part, (du, dv) in enumerate(state.slopes(blocks.x, blocks.y, k)):
+                    columns[k, :, n + 3 * (k - 1) + part] = du * right + dv * up
             if k:
                 columns[k, :, -1 - k] = 1
             moved = (vector - given)[1:].ravel()
@@ -157,17 +154,38 @@ def better_angles(blocks, poses, degree):
     """
     some = thin(blocks)
     given = fit_poses(some, poses, degree)
+    if not poses.field and _gain(given, *_least_misfit(some, degree)) <= BETTER * max(given.terms, 1):
+        return None, False
     candidates = [-poses.rotations]
     if len(poses) <= MOST_TURNED and not poses.free[:, 0].any():
         turns = product((0, 90, 180, 270), repeat=len(poses) - 1)
         candidates += [poses.rotations[0] + np.array([0, *each]) for each in turns]
     fits = [(fit_poses(some, poses.turned(angles), degree), angles) for angles in candidates]
     best, angles = min(fits, key=lambda pair: pair[0].chi2)
-    gain = (given.chi2 - best.chi2) / max(best.chi2 / best.freedom, 1.0)
-    if gain <= BETTER * max(given.terms, 1):
+    if _gain(given, best.chi2, best.freedom) <= BETTER * max(given.terms, 1):
         return None, False
     explains = best.chi2 / best.freedom < GOOD_FIT or best.misfit * LESS_MISFIT < given.misfit
     return [float(angle) for angle in angles], explains
+
+
+def _gain(given, chi2, freedom):
+    """By how much a fit is better, in units of the noise that it leaves."""
+    return (given.chi2 - chi2) / max(chi2 / freedom, 1.0)
+
+
+def _least_misfit(blocks, degree):
+    """Chi^2 of terms for each subset alone, below that of any angles and aims, and the degrees of freedom of a fit.
+
+    Turned and shifted, terms to a degree are terms to that degree.
+    """
+    count, weight = len(blocks.logs), 1 / blocks.errors**2
+    terms = evaluate_terms([(0, 0), *zernike_terms(degree)], blocks.x, blocks.y)
+    columns = np.einsum("kl,bt->kblt", np.eye(count), terms).reshape(count, blocks.x.size, -1)
+    columns = np.concatenate([columns, blocks.logs[..., None]], axis=-1)
+    columns -= (columns * weight[..., None]).sum(axis=0) / weight.sum(axis=0)[:, None]
+    rows = (columns * np.sqrt(weight)[..., None]).reshape(-1, columns.shape[-1])
+    left = rows[:, -1] - rows[:, :-1] @ np.linalg.lstsq(rows[:, :-1], rows[:, -1], rcond=None)[0]
+    return float(left @ left), (count - 1) * (blocks.x.size - 1)
 
 
 def one_sign_only(poses):

@@ -55,7 +55,12 @@ def average_significance(z, cfa, size):
     return average_channels(z, cfa, size) * np.sqrt(pixels)[:, None, None]
 
 
-def average_good(mosaic, good, cfa, size):
+def share_good(good, cfa, size):
+    """Part of the pixels of each channel in blocks that count: parameters and result as for `average_channels`."""
+    return average_channels(good.view(np.uint8), cfa, size)
+
+
+def average_good(mosaic, good, cfa, size, share=None):
     """Mean of the pixels that count of each channel in blocks, and their number.
 
     Parameters
@@ -65,6 +70,8 @@ def average_good(mosaic, good, cfa, size):
         Pixels that count.
     cfa, size
         As for `average_channels`.
+    share : numpy.ndarray, optional
+        Of `share_good`, where it is known.
 
     Returns
     -------
@@ -72,8 +79,10 @@ def average_good(mosaic, good, cfa, size):
         NaN where less than half of the pixels of a block count.
     counts : numpy.ndarray, float64, same shape
     """
-    share = average_channels(good.astype(np.float32), cfa, size)
-    total = average_channels(np.where(good, mosaic, np.float32(0)), cfa, size)
+    share = share_good(good, cfa, size) if share is None else share
+    bands = [slice(top, top + size) for top in range(0, mosaic.shape[0] // size * size, size)]  # stay in the cache
+    parts = [average_channels(np.where(good[rows], mosaic[rows], np.float32(0)), cfa, size) for rows in bands]
+    total = np.concatenate(parts, axis=1)
     pixels = np.bincount(cfa.channel_map((cfa.period, cfa.period)).ravel()) * (size // cfa.period) ** 2
     with np.errstate(all="ignore"):
         return np.where(share >= 0.5, total / share, np.nan), share * pixels[:, None, None]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg.lapack import dpotrf, dpotri
 from scipy.optimize import minimize
 
 #: Smallest and largest size of a random part.
@@ -86,11 +86,14 @@ def minus_two_log(normal, sizes, scale, groups):
     unit, random = np.where(fixed, 1.0, sizes), np.where(fixed, 0.0, 1.0)
     matrix = normal.matrix * np.outer(unit, unit) / scale
     matrix[np.diag_indices_from(matrix)] += random
-    factor = cho_factor(matrix, lower=True, check_finite=False)
-    inverse = cho_solve(factor, np.eye(len(matrix)), check_finite=False)
+    factor, failed = dpotrf(matrix, lower=True)
+    if failed:
+        raise np.linalg.LinAlgError("the model has columns that are the same")
+    inverse = dpotri(factor, lower=True)[0]
+    inverse = np.tril(inverse) + np.tril(inverse, -1).T
     right = unit * normal.right / scale
     best = inverse @ right
-    value = normal.freedom * np.log(scale) + 2 * np.log(np.diag(factor[0])).sum()
+    value = normal.freedom * np.log(scale) + 2 * np.log(np.diag(factor)).sum()
     value += normal.square / scale - right @ best
     free = random * (np.diag(inverse) + best**2)
     slopes = [2 * (len(columns) - free[columns].sum()) for columns in groups]

@@ -11,8 +11,18 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import chdtrc
 
-from flatfield.measure.components import SMALLEST, Normal, apply_sizes, estimate, fit_sizes, value_of, widen_sizes
-from flatfield.measure.lamp_model import Model, correlation, normal_of, sagging
+from flatfield.measure.components import (
+    SMALLEST,
+    Estimate,
+    Normal,
+    apply_sizes,
+    estimate,
+    fit_sizes,
+    value_of,
+    widen_sizes,
+)
+from flatfield.measure.lamp_jackknife import areas, jackknife, larger
+from flatfield.measure.lamp_model import FINER, FINEST, Model, normal_of, sagging
 from flatfield.measure.lamp_terms import hidden_sizes, told_terms
 from flatfield.measure.poses import Poses
 from flatfield.measure.zernike import evaluate_terms
@@ -31,6 +41,8 @@ KEPT = 3
 SURE = 0.02
 #: Gain in -2 ln of the likelihood from which on the subsets show it.
 SHOWN = 2.0
+#: Gain from which on the source has finer structure, and structure that is finer still.
+STRUCTURE = 20.0
 #: Difference of -2 ln of the likelihood below which the solution with the larger errors is taken.
 ALIKE = 60.0
 
@@ -63,6 +75,9 @@ class Illumination:
         Of an even source.
     residuals : numpy.ndarray, ``(subsets, blocks)``
         What the terms and the geometry alone do not explain.
+    other : Illumination, optional
+        Solution with the other sign of the angles, where frames do not show which is right: both are equally likely,
+        and half of the square of their difference is in all errors.
     """
 
     model: Model
@@ -78,6 +93,7 @@ class Illumination:
     freedom: int
     chi2_even: float
     residuals: np.ndarray
+    other: "Illumination | None" = None
 
     @property
     def terms(self):
@@ -93,7 +109,8 @@ class Illumination:
     def errors(self):
         """Standard errors of the determined terms."""
         told = self.model.columns["told"]
-        return np.sqrt(np.diag(self.covariance)[told])
+        apart = self.other.values[told] - self.values[told] if self.other else 0.0
+        return np.sqrt(np.diag(self.covariance)[told] + np.square(apart) / 2)
 
     @property
     def source(self):
@@ -115,6 +132,25 @@ class Illumination:
         return self.model.finer[-1][0] if not self.poses.field else self.model.finer[-1][0] + 6
 
 
+@dataclass(frozen=True)
+class _Fit:
+    """Where Gauss-Newton ended.
+
+    Sizes are those of the random parts, of the hidden terms, and of all columns; the gain is that in -2 ln of the
+    likelihood from terms finer than those looked for.
+    """
+
+    poses: Poses
+    found: Estimate
+    normal: Normal
+    rows: np.ndarray
+    sizes: dict
+    scales: np.ndarray
+    whole: np.ndarray
+    likelihood: float
+    gain: float
+
+
 def solve_illumination(blocks, poses, degree):
     """Solve for the light source.
 
@@ -131,12 +167,21 @@ def solve_illumination(blocks, poses, degree):
     Illumination
     """
     told, hidden = told_terms(degree, poses, blocks.x, blocks.y)
-    model = Model(told, hidden, degree, poses)
-    tries = [_iterate(blocks, model, first) for first in (CHANGED, FINE)]
-    best = min(each[-1] for each in tries)
-    index = model.columns["told"]
-    alike = [each for each in tries if each[-1] - best < ALIKE]
-    return _finish(blocks, model, *max(alike, key=lambda each: np.trace(each[1].covariance[np.ix_(index, index)])))
+    model, fit = _fit(blocks, told, hidden, degree, poses, FINER)
+    if fit.gain > STRUCTURE:  # there is finer structure, perhaps a hot spot
+        finest = _fit(blocks, told, hidden, degree, poses, FINEST)
+        if fit.likelihood - finest[1].likelihood > STRUCTURE:
+            model, fit = finest
+    return _finish(blocks, model, fit)
+
+
+def _fit(blocks, told, hidden, degree, poses, finer):
+    """Model with terms so many degrees finer, and where it ended; of two maxima alike, that with the larger errors."""
+    model = Model(told, hidden, degree, poses, finer)
+    fits = [_iterate(blocks, model, first) for first in (CHANGED, FINE)]
+    best, index = min(each.likelihood for each in fits), model.columns["told"]
+    alike = [each for each in fits if each.likelihood - best < ALIKE]
+    return model, max(alike, key=lambda each: np.trace(each.found.covariance[np.ix_(index, index)]))
 
 
 def _iterate(blocks, model, first):
@@ -164,7 +209,8 @@ def _iterate(blocks, model, first):
             if value_of(normal, base, groups, loose) - value_of(normal, base, groups, sizes) < SHOWN:
                 sizes = loose
         wider = widen_sizes(normal, base, groups, sizes, dict.fromkeys(bounds, 1.0))
-        found = estimate(normal, apply_sizes(base, groups, wider), sizes["noise"])
+        whole = apply_sizes(base, groups, wider)
+        found = estimate(normal, whole, sizes["noise"])
         errors = np.sqrt(np.diag(found.covariance))
         target = found.values[geometry].reshape(-1, 3)
         largest = LARGEST_STEP * priors[1:]
@@ -180,7 +226,8 @@ def _iterate(blocks, model, first):
             sizes = {name: max(value, 3 * SMALLEST) if name not in kept else value for name, value in sizes.items()}
         if step > KEPT and np.abs(change).max() < SMALL_STEP:
             break
-    return state, found, normal, rows, sizes, scales, likelihood
+    gain = value_of(normal, base, groups, sizes | {"finer": SMALLEST}) - value_of(normal, base, groups, sizes)
+    return _Fit(state, found, normal, rows, sizes, scales, whole, likelihood, gain)
 
 
 def held_alike(poses, columns):
@@ -200,27 +247,29 @@ def held_alike(poses, columns):
     return groups
 
 
-def _finish(blocks, model, state, found, normal, rows, sizes, scales, _):
-    """Put the solution together, with chi^2 of what is no random part, and errors that hold correlated residuals."""
+def _finish(blocks, model, fit):
+    """Put the solution together, with chi^2 of what is no random part, and errors no smaller than by jackknife."""
+    found, normal, rows = fit.found, fit.normal, fit.rows
     told, geometry, priors = model.columns["told"], model.columns["geometry"], model.poses.priors[1:].ravel()
-    fit = estimate(_some(normal, [*told, *geometry]), np.concatenate([np.full(len(told), np.inf), priors]))
-    plain = rows[..., -1] - rows[..., [*told, *geometry]] @ fit.values
+    alone = estimate(_some(normal, [*told, *geometry]), np.concatenate([np.full(len(told), np.inf), priors]))
+    plain = rows[..., -1] - rows[..., [*told, *geometry]] @ alone.values
     residuals = rows[..., -1] - rows[..., :-1] @ found.values
+    of_noise = found.covariance @ normal.matrix @ found.covariance / found.scale
+    parts = (normal, rows[..., :-1], residuals, fit.whole, found.scale)
     covariance = found.covariance + sagging(model, normal, found)
-    if len(told):
-        wider = correlation(blocks, rows[..., told], residuals, sizes["noise"]) - 1
-        covariance[np.ix_(told, told)] += wider * sizes["noise"] * np.linalg.inv(normal.matrix[np.ix_(told, told)])
+    covariance += (larger(jackknife(*parts, areas(blocks)), of_noise, told) - 1) * of_noise
+    covariance *= larger(jackknife(*parts, np.arange(len(rows))[:, None]), covariance, told)
     errors = np.vstack([np.zeros(3), np.sqrt(np.diag(covariance)[geometry]).reshape(-1, 3)])
     errors[:, 0] = np.degrees(errors[:, 0])
     return Illumination(
         model,
         model.poses,
-        state,
+        fit.poses,
         errors,
         found.values,
         covariance,
-        sizes,
-        scales,
+        fit.sizes,
+        fit.scales,
         blocks.level,
         float((plain**2).sum()),
         normal.freedom - len(told),
@@ -254,11 +303,16 @@ def solve_channel(solution, blocks):
     geometry, told = solution.model.columns["geometry"], solution.model.columns["told"]
     shifts = rows[..., geometry] @ solution.values[geometry]
     columns, data = rows[..., told], rows[..., -1] - shifts
-    inverse = np.linalg.inv(normal.matrix[np.ix_(told, told)])
+    own = _some(normal, told)
+    inverse = np.linalg.inv(own.matrix)
     coefficients = inverse @ np.einsum("kbi,kb->i", columns, data)
     residuals = data - columns @ coefficients
     scale = max(float((residuals**2).sum()) / (normal.freedom - len(told)), 1.0)
-    return coefficients, inverse * scale * correlation(blocks, columns, residuals, scale)
+    free = np.full(len(told), np.inf)
+    covariance = inverse * scale
+    return coefficients, covariance * larger(
+        jackknife(own, columns, residuals, free, scale, areas(blocks)), covariance, slice(None)
+    )
 
 
 def compare_channels(solutions):

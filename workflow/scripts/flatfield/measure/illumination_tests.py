@@ -1,5 +1,7 @@
 """What the solution of the light source is worth: tests, terms, geometry, and subsets divided by each other."""
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.special import chdtrc
 
@@ -8,8 +10,8 @@ from flatfield.measure.angles import better_angles, fit_poses, one_sign_only
 from flatfield.measure.blocks import block_side
 from flatfield.measure.calibration import divide, normalise_mosaic
 from flatfield.measure.gradients import measure_map
-from flatfield.measure.illumination import compare_channels, solve_illumination
-from flatfield.measure.lamp_errors import hidden_part, response_errors, unevenness
+from flatfield.measure.illumination import compare_channels
+from flatfield.measure.lamp_errors import hidden_part, log_of_mean, response_errors, unevenness, whole_unevenness
 from flatfield.measure.lamp_terms import told_terms
 from flatfield.measure.response import BLOCKS_ACROSS
 from flatfield.measure.zernike import zernike_terms
@@ -109,9 +111,9 @@ def judge_left_over(chi2, freedom, blocks, residuals, place_of):
     return verdict("left over", text, evidence, size, error)
 
 
-def judge_angles(blocks, poses, solution, degree, names, trusted):
+def judge_angles(blocks, poses, solution, names, options):
     """Whether the angles given explain the subsets: a row of the table of tests."""
-    angles, explains = better_angles(blocks, poses, degree)
+    angles, explains = better_angles(blocks, poses, options["degree"])
     if angles is not None and explains:
         opposite = all(abs((a + b) % 360) < 1e-6 for a, b in zip(angles, poses.rotations, strict=True))
         listed = ", ".join(f"{angle % 360:g}" for angle in angles)
@@ -120,11 +122,11 @@ def judge_angles(blocks, poses, solution, degree, names, trusted):
     if angles is not None:
         words = "neither these nor other angles explain the subsets: lens, aim or lamp changed between them"
         return verdict("angles", "do not explain the subsets", words)
-    apart, uneven = sign_matters(blocks, poses, solution, degree) if one_sign_only(poses) else (0.0, 0.0)
+    apart = sign_matters(blocks, solution, options["other"]) if options["other"] else 0.0
     if apart:
         words = f"two angles do not show their sign; the other sign changes the response by {100 * apart:.2g} % rms"
-        if not trusted:
-            return verdict("angles", "sign not known", f"{words}; nothing was divided out", None, uneven)
+        if solution.other:
+            return verdict("angles", "sign not known", f"{words}; nothing was divided out")
         return verdict("angles", "as given", f"{words}; the sign was taken as given")
     differing = [row for row in describe_geometry(solution, names) if row["differs"] and row["quantity"] == "rotation"]
     if differing:
@@ -138,18 +140,12 @@ def judge_angles(blocks, poses, solution, degree, names, trusted):
     return verdict("angles", "as given", "two angles do not show their sign" if one_sign_only(poses) else words)
 
 
-def sign_matters(blocks, poses, solution, degree):
-    """By how much response and unevenness change with the other sign of the angle, rms; 0 where it hardly matters."""
-    other = solve_illumination(blocks, poses.turned(-poses.rotations), degree)
-    count = len(poses)
-
-    def mean(each):
-        return np.mean([each.log_source(blocks.x, blocks.y, k) for k in range(count)], axis=0)
-
-    errors = response_errors(solution, blocks.x, blocks.y, np.full(count, 1 / count))[0]
-    apart = float((mean(solution) - mean(other)).std())
-    uneven = abs(unevenness(solution, blocks.x, blocks.y)[0] - unevenness(other, blocks.x, blocks.y)[0])
-    return (apart, uneven) if apart > max(ALIKE, 3 * float(np.sqrt(errors.mean()))) else (0.0, 0.0)
+def sign_matters(blocks, solution, other):
+    """By how much the response changes with the other sign of the angle, rms; 0 where it hardly matters."""
+    x, y, weights = blocks.x, blocks.y, np.full(len(solution.poses), 1 / len(solution.poses))
+    errors = response_errors(replace(solution, other=None), x, y, weights)[0]
+    apart = float((log_of_mean(solution, x, y, weights) - log_of_mean(other, x, y, weights)).std())
+    return apart if apart > max(ALIKE, 3 * float(np.sqrt(errors.mean()))) else 0.0
 
 
 def run_tests(solution, singles, blocks, poses, names, weights, options):
@@ -168,32 +164,29 @@ def run_tests(solution, singles, blocks, poses, names, weights, options):
     weights : numpy.ndarray
         Of the subsets in the response.
     options : dict
-        degree, trust_angles, and place_of (words for the largest of the residuals of the blocks).
+        degree; other, the solution with the other sign of two angles, or None; and place_of (words for the largest of
+        the residuals of the blocks).
     """
     x, y = blocks.x, blocks.y
     seen, error = unevenness(solution, x, y)
-    hidden = hidden_part(solution, x, y)
-    whole = float(np.hypot(error, np.hypot(seen, hidden) - seen))
+    hidden, (_, whole) = hidden_part(solution, x, y), whole_unevenness(solution, x, y)
     told = solution.model.columns["told"]
     wald = solution.coefficients @ np.linalg.solve(solution.covariance[np.ix_(told, told)], solution.coefficients)
     chance = chdtrc(len(told), wald)
     words = f"probability of chance {chance:.2g}"
     if hidden > max(error, 1e-5):
         words = f"at least {100 * seen:.3g} %, which the subsets show; they may hide {100 * hidden:.2g} %; {words}"
-    of_solution, of_hidden = response_errors(solution, x, y, weights)
-    noise = float(np.sqrt(np.mean((weights[:, None] * blocks.errors) ** 2) * len(weights)))
+    angles = judge_angles(blocks, poses, solution, names, options)
+    divided = angles["verdict"] in ("as given", "found", "do not explain the subsets")
+    of_solution, of_hidden = response_errors(solution if divided else replace(solution, other=None), x, y, weights)
+    noise = float(np.sqrt(np.mean((weights[:, None] * blocks.errors) ** 2) * len(weights) * solution.sizes["noise"]))
     parts = [noise, float(np.sqrt(of_solution.mean())), float(np.sqrt(of_hidden.mean()))]
     part_words = "noise {:.2g}, solution {:.2g}, hidden part of the light source {:.2g} %".format(
         *(100 * part for part in parts)
     )
-    angles = judge_angles(blocks, poses, solution, options["degree"], names, options["trust_angles"])
-    if angles["error"] != NOT_DETERMINED:  # that of the other sign of the angle
-        whole = float(np.hypot(whole, angles["error"] / 100))
-        angles["error"] = NOT_DETERMINED
-    divided = angles["verdict"] in ("as given", "found", "do not explain the subsets")
     if not divided:
-        mean = sum(w * solution.log_source(x, y, k) for k, w in enumerate(weights))
-        parts.append(float(mean.std()))
+        signs = [each for each in (solution, solution.other) if each]
+        parts.append(float(np.sqrt(np.mean([log_of_mean(each, x, y, weights).var() for each in signs]))))
         part_words += f", light source that was not divided out {100 * parts[-1]:.2g} %"
     rows = [
         verdict("light source uneven", "yes" if chance < SIGNIFICANT else "no", words, seen, whole),

@@ -43,15 +43,28 @@ def unevenness(solution, x, y, chosen=lambda term: True):
     square, noise = coefficients @ gram @ coefficients, float(np.trace(gram @ covariance))
     rms = float(np.sqrt(max(square - noise, 0)))
     slope = gram @ coefficients
-    return rms, float(np.sqrt(slope @ covariance @ slope)) / rms if square > 4 * noise else float(np.sqrt(noise))
+    error = float(np.sqrt(slope @ covariance @ slope)) / rms if square > 4 * noise else float(np.sqrt(noise))
+    if solution.other:
+        error = float(np.hypot(error, (unevenness(solution.other, x, y, chosen)[0] - rms) / np.sqrt(2)))
+    return rms, error
 
 
 def hidden_part(solution, x, y):
-    """Rms that the hidden terms of ln I may have over points of the frame."""
-    if not solution.model.hidden:
+    """Rms that the hidden terms of ln I may have over points of the frame, finer ones of the same orders included."""
+    seen, model = seen_terms(solution), solution.model
+    if not model.hidden:
         return 0.0
-    values = evaluate_terms(solution.model.hidden, x, y).reshape(-1, len(solution.model.hidden))
-    return float(np.sqrt((values.std(axis=0) ** 2 * solution.hidden**2).sum()))
+    finer = [index for index in model.columns["finer"] if model.source[index] not in seen]
+    terms = [*model.hidden, *(model.source[index] for index in finer)]
+    sizes = np.concatenate([solution.hidden, np.sqrt(np.diag(solution.covariance)[finer])])
+    values = evaluate_terms(terms, x, y).reshape(-1, len(terms))
+    return float(np.sqrt((values.std(axis=0) ** 2 * sizes**2).sum()))
+
+
+def whole_unevenness(solution, x, y):
+    """Rms of the part of ln I that shows, as `unevenness`, and its standard error as that of the whole of ln I."""
+    seen, error = unevenness(solution, x, y)
+    return seen, float(np.hypot(error, np.hypot(seen, hidden_part(solution, x, y)) - seen))
 
 
 def response_errors(solution, x, y, weights):
@@ -82,7 +95,16 @@ def response_errors(solution, x, y, weights):
     rest = np.delete(np.arange(model.count), hidden)
     of_hidden = (mean[:, hidden] ** 2 * solution.hidden**2).sum(axis=1)
     solved = np.einsum("bi,ij,bj->b", mean[:, rest], solution.covariance[np.ix_(rest, rest)], mean[:, rest])
-    return np.maximum(solved, 0) + (mean[:, rest] @ left[rest]) ** 2, of_hidden
+    solved = np.maximum(solved, 0) + (mean[:, rest] @ left[rest]) ** 2
+    if solution.other:
+        apart = log_of_mean(solution.other, x, y, weights) - log_of_mean(solution, x, y, weights)
+        solved += (apart - apart.mean()) ** 2 / 2
+    return solved, of_hidden
+
+
+def log_of_mean(solution, x, y, weights):
+    """What is divided out: mean of ln I over the subsets, with these weights, at points of the frame."""
+    return sum(weight * solution.log_source(x, y, k) for k, weight in enumerate(weights))
 
 
 def source_errors(solution, x, y):
@@ -102,4 +124,7 @@ def source_errors(solution, x, y):
     index = [solution.model.source.index(term) for term in terms]
     values = evaluate_terms(terms, x, y)
     values = values - values.reshape(-1, len(terms)).mean(axis=0)
-    return np.einsum("...i,ij,...j->...", values, solution.covariance[np.ix_(index, index)], values)
+    variance = np.einsum("...i,ij,...j->...", values, solution.covariance[np.ix_(index, index)], values)
+    if solution.other:
+        variance += (values @ (solution.other.values - solution.values)[index]) ** 2 / 2
+    return variance

@@ -4,17 +4,13 @@ import numpy as np
 
 from flatfield.measure.components import Normal
 from flatfield.measure.lamp_blocks import slopes_of
-from flatfield.measure.zernike import evaluate_terms, unit_size, zernike_terms
+from flatfield.measure.zernike import evaluate_slopes, evaluate_terms, unit_size, zernike_terms
 
-#: Degrees above that of the terms that are looked for in the source.
-FINER = 4
-#: Difference for slopes, radians and half diagonals.
-DELTA = 1e-3
+#: Degrees above that of the terms that are looked for in the source, and as many where these leave structure.
+FINER, FINEST = 4, 8
 #: How far a lens may give way to gravity, half diagonals: 0.01 mm behind a full-frame lens. As frames hardly show it,
 #: it is not solved for, but part of the errors; its size in the solution is next to nothing.
 SAG, UNKNOWABLE = 5e-4, 1e-9
-#: Blocks of which a group is as large as correlations of what is left reach.
-GROUP = 6
 
 
 class Model:
@@ -26,9 +22,9 @@ class Model:
     looks like terms of order 1.
     """
 
-    def __init__(self, told, hidden, degree, poses):
+    def __init__(self, told, hidden, degree, poses, finer=FINER):
         self.told, self.hidden = list(told), list(hidden)
-        self.finer = zernike_terms(degree + FINER, degree + 1)
+        self.finer = zernike_terms(degree + finer, degree + 1)
         self.source = [*self.told, *self.hidden, *self.finer]
         self.changing = zernike_terms(degree)
         self.poses = poses
@@ -52,21 +48,16 @@ class Model:
         result = np.zeros((x.size, self.count))
         at = poses.place(x, y, subset)
         n = len(self.source)
-        result[:, :n] = evaluate_terms(self.source, *at)
+        result[:, :n], right, up = evaluate_slopes(self.source, *at)
         if subset:
             first = 3 * (subset - 1)
             hidden = self.columns["hidden"]
-            vector = poses.vector
-            for part in range(3):
-                ends = []
-                for sign in (1, -1):
-                    moved = vector.copy()
-                    moved[subset, part] += sign * DELTA
-                    ends.append(evaluate_terms(self.source, *poses.moved(moved).place(x, y, subset)))
-                change = (ends[0] - ends[1]) / (2 * DELTA)
-                result[:, self.columns["geometry"][first + part]] = change @ coefficients
+            along = np.stack([right @ coefficients, up @ coefficients])
+            for part, (du, dv) in enumerate(poses.slopes(x, y, subset)):
+                result[:, self.columns["geometry"][first + part]] = du * along[0] + dv * along[1]
                 start = (first + part) * hidden.size
-                result[:, self.columns["products"][start : start + hidden.size]] = change[:, hidden]
+                products = du[:, None] * right[:, hidden] + dv[:, None] * up[:, hidden]
+                result[:, self.columns["products"][start : start + hidden.size]] = products
         block = self.columns["light"].reshape(len(poses), -1)[subset]
         result[:, block] = evaluate_terms(self.changing, x, y)
         if slopes is not None:
@@ -106,7 +97,7 @@ def normal_of(model, blocks, poses, coefficients, offsets):
     flat = values.reshape(count * n, -1)
     levels = flat[:, model.count : -1]
     flat = np.delete(flat, np.s_[model.count : flat.shape[1] - 1], axis=1)
-    flat -= levels @ np.linalg.lstsq(levels, flat, rcond=None)[0]
+    flat -= levels @ np.linalg.solve(levels.T @ levels, levels.T @ flat)
     whole = flat.T @ flat
     normal = Normal(whole[:-1, :-1], whole[:-1, -1], float(whole[-1, -1]), (count - 1) * (n - 1))
     return normal, flat.reshape(count, n, -1)
@@ -134,24 +125,3 @@ def sagging(model, normal, found):
     taken = found.covariance @ normal.matrix[:, sag] / found.scale
     taken[sag] = -np.eye(2)
     return SAG**2 * taken @ taken.T
-
-
-def correlation(blocks, columns, residuals, scale):
-    """How much larger the variance of the terms is for residuals that go together in groups of blocks; 1 at least.
-
-    The sandwich of White (1980) with groups as large as correlations reach, against that of independent blocks.
-    """
-    if not columns.shape[-1]:
-        return 1.0
-    side = np.unique(np.round(blocks.x, 9)).size
-    width = np.ptp(blocks.x) / max(side - 1, 1) * GROUP
-    group = np.floor((blocks.x - blocks.x.min()) / width).astype(int) * 1000
-    group += np.floor((blocks.y - blocks.y.min()) / width).astype(int)
-    _, index = np.unique(group, return_inverse=True)
-    scores = (columns * residuals[..., None]).sum(axis=0)
-    sums = np.zeros((index.max() + 1, scores.shape[1]))
-    np.add.at(sums, index, scores)
-    matrix = np.einsum("kbi,kbj->ij", columns, columns)
-    inverse = np.linalg.inv(matrix)
-    ratio = np.trace(inverse @ sums.T @ sums) / (scale * len(matrix))
-    return max(float(ratio), 1.0)

@@ -8,6 +8,8 @@ from flatfield.files.errors import CalibrationError
 
 #: Of a frame of 36 x 24 mm.
 FILM_HALF_DIAGONAL_MM = 21.633
+#: Difference for slopes, radians and half diagonals.
+DELTA = 1e-3
 #: Prior standard deviation of an angle and an aim that are not known: degrees, and half diagonals of the frame.
 FREE_ANGLE, FREE_AIM = 40.0, 0.3
 
@@ -94,6 +96,18 @@ class Poses:
     def place(self, x, y, subset):
         """Where points of the frame lie in the source."""
         return place(x, y, self.rotations[subset], self.aims[subset], self.field)
+
+    def slopes(self, x, y, subset):
+        """How these places move with the angle and the aim of the subset, as `vector`: ``(3, 2, points)``."""
+        found = []
+        for part in range(3):
+            ends = []
+            for sign in (1, -1):
+                vector = self.vector
+                vector[subset, part] += sign * DELTA
+                ends.append(self.moved(vector).place(x, y, subset))
+            found.append(np.subtract(*ends) / (2 * DELTA))
+        return np.array(found)
 
 
 def place(x, y, rotation, aim=(0, 0), field=0.0):

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.ndimage import uniform_filter
 
-from flatfield.measure.blocks import average_good, block_positions, block_side
+from flatfield.measure.blocks import average_good, block_positions, block_side, share_good
 from flatfield.measure.lamp_errors import response_errors
 from flatfield.measure.zernike import draw_smooth
 
@@ -12,10 +12,10 @@ BLOCKS_ACROSS = 48
 #: Side of the box, in blocks, over which the squares of errors are averaged.
 NEIGHBOURS = 9
 #: Degree of the polynomial that draws variances at all pixels.
-DEGREE_OF_VARIANCE = 18
+DEGREE_OF_VARIANCE = 24
 
 
-def average_logs(value, error, good, cfa):
+def average_logs(value, error, good, cfa, share=None):
     """ln C of blocks of each channel, its standard error, and where the blocks lie.
 
     Parameters
@@ -25,6 +25,8 @@ def average_logs(value, error, good, cfa):
     good : numpy.ndarray of bool, ``(rows, columns)``
         Pixels that count.
     cfa : ColorFilterArray
+    share : numpy.ndarray, optional
+        Of `share_of_blocks`, where it is known.
 
     Returns
     -------
@@ -34,8 +36,9 @@ def average_logs(value, error, good, cfa):
         To the right and up from the centre of the frame, half diagonals.
     """
     size = block_side(value.shape, cfa, BLOCKS_ACROSS)
-    mean, counts = average_good(value, good, cfa, size)
-    variance, _ = average_good(np.square(error, dtype=np.float32), good, cfa, size)
+    share = share_of_blocks(good, cfa) if share is None else share
+    mean, counts = average_good(value, good, cfa, size, share)
+    variance, _ = average_good(np.square(error, dtype=np.float32), good, cfa, size, share)
     with np.errstate(all="ignore"):
         logs = np.where(mean > 0, np.log(mean), np.nan)
         errors = np.sqrt(variance / counts) / mean
@@ -43,9 +46,14 @@ def average_logs(value, error, good, cfa):
     return logs, errors, *np.broadcast_arrays(x[:, None, :], y[:, :, None])
 
 
-def average_subset(mosaic, error, good, cfa):
+def share_of_blocks(good, cfa):
+    """Part of the pixels of each channel that count, in the blocks of `average_logs`."""
+    return share_good(good, cfa, block_side(good.shape, cfa, BLOCKS_ACROSS))
+
+
+def average_subset(mosaic, error, good, cfa, share=None):
     """Blocks of a subset, their errors from those of their neighbours, as one of few frames and pixels is uncertain."""
-    logs, errors, x, y = average_logs(mosaic, error, good, cfa)
+    logs, errors, x, y = average_logs(mosaic, error, good, cfa, share)
     for plane in errors:
         known = np.isfinite(plane)
         share = np.where(known, uniform_filter(known.astype(float), NEIGHBOURS), 1)
@@ -77,7 +85,7 @@ def channels_of(maps, poses, degree, cfa):
     return channels, ""
 
 
-def correct(subsets, solution, own):
+def correct(subsets, solution, own, of_solution):
     """Flat without the light source, and its standard error.
 
     Parameters
@@ -87,6 +95,8 @@ def correct(subsets, solution, own):
     solution : flatfield.measure.illumination.Illumination
     own : list of numpy.ndarray
         Coefficients of the determined terms of each channel, or one for all.
+    of_solution : numpy.ndarray, float32, ``(rows, columns)``
+        Standard error of ln of the response from the solution, see `draw_errors`.
 
     Returns
     -------
@@ -101,12 +111,15 @@ def correct(subsets, solution, own):
         planes = [
             draw_smooth(lambda x, y, k=k, told=told: solution.log_source(x, y, k, told), degree, shape) for told in own
         ]
-        factor = np.float32(weight) * np.exp(-by_channel(planes, channel_map))
+        factor = by_channel(planes, channel_map)
+        np.exp(np.negative(factor, out=factor), out=factor)
+        factor *= np.float32(weight)
         value += factor * subset.value
         factor *= subset.error
-        variance += factor * factor
-    of_solution, _ = draw_errors(solution, weights, shape)
-    return value, np.sqrt(variance + np.square(value * of_solution))
+        variance += np.square(factor, out=factor)
+    factor = value * of_solution
+    variance += np.square(factor, out=factor)
+    return value, np.sqrt(variance, out=variance)
 
 
 def draw_errors(solution, weights, shape):
@@ -116,7 +129,8 @@ def draw_errors(solution, weights, shape):
         def function(x, y):
             return response_errors(solution, x.ravel(), y.ravel(), weights)[part].reshape(x.shape)
 
-        return np.sqrt(np.maximum(draw_smooth(function, DEGREE_OF_VARIANCE, shape), 0))
+        plane = draw_smooth(function, DEGREE_OF_VARIANCE, shape)
+        return np.sqrt(np.maximum(plane, 0, out=plane), out=plane)
 
     return draw(0), draw(1)
 

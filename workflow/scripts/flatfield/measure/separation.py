@@ -1,10 +1,10 @@
 """The light source separated from the camera: solution, tests, and the flat without it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from flatfield.measure.angles import find_free
+from flatfield.measure.angles import find_free, one_sign_only
 from flatfield.measure.blocks import block_side
 from flatfield.measure.illumination import solve_channel, solve_illumination
 from flatfield.measure.illumination_tests import (
@@ -26,6 +26,7 @@ from flatfield.measure.response import (
     channels_of,
     correct,
     draw_errors,
+    share_of_blocks,
     weights_of,
 )
 from flatfield.measure.zernike import draw_smooth
@@ -89,20 +90,25 @@ def separate(subsets, flat, bias, poses, degree, trust_angles=False):
     cfa, shape, names, parts = flat.cfa, flat.shape, list(subsets), list(subsets.values())
     moved, spots = find_moved(subsets, flat.mask == 0, cfa)
     good = (flat.mask == 0) & ~moved
-    maps = [average_subset(each.value, each.error, good, cfa) for each in parts]
+    share = share_of_blocks(good, cfa)
+    maps = [average_subset(each.value, each.error, good, cfa, share) for each in parts]
     channels, reason = channels_of(maps, poses, degree, cfa)
     blocks, solution, singles = Blocks.merge(channels) if channels else None, None, []
     if blocks and not reason:
         poses = find_free(blocks, poses, degree)
-        solution = solve_illumination(blocks, poses, degree)
+        solution, other = solve_illumination(blocks, poses, degree), None
+        if one_sign_only(poses):
+            other = solve_illumination(blocks, poses.turned(-poses.rotations), degree)
+            solution = replace(solution, other=None if trust_angles else other)
         if not solution.terms:
             solution, reason = None, "no term changes with these angles and aims"
     weights = weights_of(parts)
+    of_solution, of_hidden = draw_errors(solution, weights, shape) if solution else (None, None)
     if solution:
         singles = [solve_channel(solution, Blocks.merge([channel])) for channel in channels]
         options = {
             "degree": degree,
-            "trust_angles": trust_angles,
+            "other": other,
             "place_of": _place_of(maps, names, shape, cfa, blocks),
         }
         tests = run_tests(solution, singles, blocks, poses, names, weights, options)
@@ -117,15 +123,15 @@ def separate(subsets, flat, bias, poses, degree, trust_angles=False):
         if found["channels differ"] == "yes":
             mean = np.mean([each for each, _ in singles], axis=0)
             own = [solution.coefficients + each - mean for each, _ in singles]
-        value, error = correct(parts, solution, own)
+        value, error = correct(parts, solution, own, of_solution)
         if bias is not None:
-            error = np.hypot(error, bias.error)
+            error = np.hypot(error, bias.error, out=error)
     header = flat.header.copy()
     header["IMAGETYP"] = "Response"
     header["ILLUMIN"] = (degree if divided else 0, "degree of the source divided out")
     mask = flat.mask | np.where(moved, np.uint8(MASKED_MOVED), np.uint8(0)) if spots else flat.mask
-    source, source_error, hidden = _draw_source(solution, weights, shape)
-    logs, errors, *_ = average_logs(value, error, good, cfa)
+    source, source_error, hidden = _draw_source(solution, of_hidden, shape)
+    logs, errors, *_ = average_logs(value, error, good, cfa, share)
     return Separation(
         describe_terms(solution, singles, degree, poses, cfa.channels, reason),
         tests,
@@ -139,14 +145,15 @@ def separate(subsets, flat, bias, poses, degree, trust_angles=False):
     )
 
 
-def _draw_source(solution, weights, shape):
+def _draw_source(solution, of_hidden, shape):
     """Light source, its error, and what may stay hidden in the response, percent; zero where there is no solution."""
     if solution is None:
         return tuple(np.zeros(shape, np.float32) for _ in range(3))
     source = draw_smooth(solution.log_source, solution.drawn_degree, shape)
     variance = draw_smooth(lambda x, y: source_errors(solution, x, y), DEGREE_OF_VARIANCE, shape)
-    hidden = draw_errors(solution, weights, shape)[1]
-    return 100 * np.expm1(source), 100 * np.sqrt(np.maximum(variance, 0)), 100 * hidden
+    np.expm1(source, out=source)
+    np.sqrt(np.maximum(variance, 0, out=variance), out=variance)
+    return tuple(np.multiply(plane, 100, out=plane) for plane in (source, variance, of_hidden))
 
 
 def _place_of(maps, names, shape, cfa, blocks):

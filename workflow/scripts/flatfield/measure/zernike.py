@@ -49,6 +49,19 @@ def _expansion(terms):
     return matrix
 
 
+@cache
+def _expansion_of_slopes(terms):
+    """The same of the slopes of terms to the right and up."""
+    powers, matrix = _powers(max(n for n, _ in terms)), _expansion(terms)
+    place, right, up = {power: index for index, power in enumerate(powers)}, *np.zeros((2, *matrix.shape))
+    for (i, j), row in zip(powers, matrix, strict=True):
+        if i:
+            right[place[i - 1, j]] += i * row
+        if j:
+            up[place[i, j - 1]] += j * row
+    return right, up
+
+
 def evaluate_terms(terms, x, y):
     """Values of Zernike terms, ``(..., terms)``.
 
@@ -67,13 +80,29 @@ def evaluate_terms(terms, x, y):
     x, y = np.asarray(x, float), np.asarray(y, float)
     if not len(terms):
         return np.zeros((*x.shape, 0))
-    degree = max(n for n, _ in terms)
+    return _monomials(max(n for n, _ in terms), x, y) @ _expansion(tuple(terms))
+
+
+def evaluate_slopes(terms, x, y):
+    """Values of Zernike terms and their slopes to the right and up, each ``(..., terms)``; as `evaluate_terms`."""
+    terms, x, y = tuple(terms), np.asarray(x, float), np.asarray(y, float)
+    if not terms:
+        return (np.zeros((*x.shape, 0)),) * 3
+    monomials = _monomials(max(n for n, _ in terms), x, y)
+    return monomials @ _expansion(terms), *(monomials @ slope for slope in _expansion_of_slopes(terms))
+
+
+def _monomials(degree, x, y):
+    """Values of x^i y^j, ``(..., monomials)``."""
     xs, ys = [np.ones_like(x)], [np.ones_like(y)]
     for _ in range(degree):
         xs.append(xs[-1] * x)
         ys.append(ys[-1] * y)
-    monomials = np.stack([xs[i] * ys[j] for i, j in _powers(degree)], axis=-1)
-    return monomials @ _expansion(tuple(terms))
+    powers = _powers(degree)
+    result = np.empty((*x.shape, len(powers)))
+    for index, (i, j) in enumerate(powers):
+        np.multiply(xs[i], ys[j], out=result[..., index])
+    return result
 
 
 def draw_smooth(function, degree, shape):
