@@ -85,6 +85,7 @@ class CauseFit:
         self.known = np.isfinite(light) & np.isfinite(tiles.light_error) & flat_known & (light > 0)
         if is_picture:
             self.known &= (tiles.light > 2) & (tiles.light < 250)
+        self.seen = self.known.reshape(len(light), -1)  # tiles whose light is known, though it may not count
         self.light = np.where(self.known, light, 1.0)
         self.flat = np.where(self.known, tiles.flat, 1.0)
         floor = PICTURE_FLOOR if is_picture else FLOOR

@@ -141,9 +141,10 @@ class Diagnosis:
             return verdict_row(OPEN, None, None, "the sky has too much structure to decide; raw files are not encoded")
         odds = self._log_odds(which)
         weighed, index = self._best(which)
-        line, mean, covariance = weighed.point[index], *self._mixture(which)
+        line = weighed.point[index]
+        mean, covariance = self._mixture(which)
         change, slopes = self._change(cause, line, mean)
-        size, error = _size(change, slopes, covariance, line.weights)
+        size, error = self._size(change, slopes, covariance, line.weights)
         words = self._figures(cause, weighed, line, mean, covariance)
         judged = self._judge(odds, size, error, size + SIGMAS * error, words)
         expected = self.fit.is_picture and cause == "encoded"
@@ -185,7 +186,7 @@ class Diagnosis:
             "wrong flat": slice(2 * channels + 1, 2 * channels + 4),
             "shutter": slice(2 * channels + 4, 2 * channels + 6),
         }.get(cause, slice(0, 0))
-        level = 1 + np.where(line.weights > 0, line.columns[..., -1], 0)
+        level = np.where(line.weights > 0, 1 + line.columns[..., -1], self._light(line, mean))
         slopes[..., part] = line.columns[..., part] / level[..., None]
         change = slopes @ mean
         share = np.minimum(mean[channels : 2 * channels, None] / line.flat / level, LARGEST_SHARE)  # of the pedestal
@@ -202,6 +203,22 @@ class Diagnosis:
             gamma = np.exp(mean[2 * channels])
             change = (np.log(fit.light) - np.log(decode(line.point.curve, gamma, fit.light))).reshape(channels, -1)
         return change, slopes
+
+    def _light(self, line, parameters):
+        """The light over the flat, of an even sky, with constants and a pedestal; also where tiles do not count."""
+        channels = self.fit.channels
+        constant, pedestal = parameters[:channels, None], parameters[channels : 2 * channels, None]
+        return 1 + constant + pedestal * (1 / line.flat - line.middle)
+
+    def _size(self, change, slopes, covariance, weights):
+        """Rms of a change about its mean in each channel, percent, and its error."""
+        squares = [np.var(own[there]) for own, there in zip(change, self.fit.seen, strict=True)]
+        variances = []
+        for slope, counts in zip(slopes, weights > 0, strict=True):
+            slope = slope[counts] - slope[counts].mean(axis=0)
+            variances.append(np.einsum("ti,ij,tj->t", slope, covariance, slope).mean())
+        size = float(np.sqrt(np.mean(squares)))
+        return 100 * size, 100 * float(np.hypot(np.sqrt(max(np.mean(variances), 0)), TILED * size))
 
     def _figures(self, cause, weighed, line, mean, covariance):
         """What was found of a cause, in words."""
@@ -272,12 +289,12 @@ class Diagnosis:
         for row, column in zip(*np.unravel_index(np.argsort(-odds, axis=None)[:TRIED], odds.shape), strict=True):
             if odds[row, column] > IMPROBABLE:
                 found.append((odds[row, column], *self._linear_part(self.all[row], column)))
-        odds, size, means, spreads = (np.array(each) for each in zip(*found, strict=True))
+        odds, sizes, means, spreads = (np.array(each) for each in zip(*found, strict=True))
         odds /= odds.sum()
         mean = np.tensordot(odds, means, 1)  # of the channels
         apart = means - mean
         spread = np.einsum("h,hcij->ij", odds, spreads + apart[..., None] * apart[..., None, :]) / len(mean)
-        mean, size = mean.mean(axis=0), float(odds @ size)
+        mean, size = mean.mean(axis=0), float(odds @ sizes)
         error = float(np.hypot(np.sqrt(np.trace(spread)), TILED * size))
         size, error = 100 * size, 100 * error
         turn = np.linalg.inv(self.fit.kernels[1].functions[:2])  # of a slope of 1, in the linear polynomials
@@ -295,22 +312,23 @@ class Diagnosis:
         """
         fit, line, plane = self.fit, weighed.point[index], self.fit.basis[:, :2]
         coefficients, sky, covariance, flat_error = self._sky_of(weighed, index)
-        light = 1 + line.columns[..., :-1] @ coefficients + (sky + flat_error) @ fit.basis.T
+        light = self._light(line, coefficients) + (sky + flat_error) @ fit.basis.T
         of_sky = light - coefficients[fit.channels : 2 * fit.channels, None] / line.flat
         relative = sky[:, :2] @ plane.T / np.maximum(of_sky.mean(axis=1, keepdims=True), 1e-3)
         straight = np.log(np.maximum(1 + relative, 1e-3)) @ plane @ plane.T / len(plane)
         share = np.clip(of_sky / np.maximum(light, 1e-3), 0, None) * -np.expm1(-straight)
         change = -np.log1p(-np.minimum(share, LARGEST_SHARE))
-        squares = [np.var(own[there]) for own, there in zip(change, line.weights > 0, strict=True)]
+        squares = [np.var(own[there]) for own, there in zip(change, fit.seen, strict=True)]
         return float(np.sqrt(np.mean(squares))), sky[:, :2], covariance[:, :2, :2]
 
     def _shutter(self, gradient):
         """What the shutter of the flats may have done; also said beside a gradient of the sky that is not certain."""
         which = self._with("shutter")
         weighed, index = self._best(which)
-        line, mean, covariance = weighed.point[index], *self._mixture(which)
+        line = weighed.point[index]
+        mean, covariance = self._mixture(which)
         change, slopes = self._change("shutter", line, mean)
-        size, error = _size(change, slopes, covariance, line.weights)
+        size, error = self._size(change, slopes, covariance, line.weights)
         first, height = 2 * self.fit.channels + 4, 100 * float(np.ptp(self.fit.y))
         spread = np.sqrt(covariance[first, first])
         exposure = f"1/{1 / self.flat_exposure_s:.0f} s"
@@ -341,18 +359,6 @@ def _odds(log_odds):
     """Odds to one, in words."""
     odds = float(np.exp(np.clip(log_odds, 0, 50)))
     return f"more than {LARGEST_ODDS:.0e}" if odds > LARGEST_ODDS else f"{odds:.2g}"
-
-
-def _size(change, slopes, covariance, weights):
-    """Rms of a change about its mean in each channel, percent, and its error."""
-    known = weights > 0
-    squares, variances = [], []
-    for own, slope, counts in zip(change, slopes, known, strict=True):
-        squares.append(np.var(own[counts]))
-        slope = slope[counts] - slope[counts].mean(axis=0)
-        variances.append(np.einsum("ti,ij,tj->t", slope, covariance, slope).mean())
-    size = float(np.sqrt(np.mean(squares)))
-    return 100 * size, 100 * float(np.hypot(np.sqrt(max(np.mean(variances), 0)), TILED * size))
 
 
 def verdict_row(verdict, size, error, evidence):

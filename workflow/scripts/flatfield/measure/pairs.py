@@ -133,8 +133,8 @@ def measure_pairs(frames, paths, cfa, master, options, threads):
         for a, b in zip(*boxes, strict=True):
             variance, count = noise.variance_of(a - b)
             inside.append(((a.mean() + b.mean()) / 2, variance / 2, count))
-        *leveled, shares = level_lines(signals[0], signals[1], factors)
-        tiles = measure_tiles(*leveled, factors, cfa, shares)
+        first, second, shares = level_lines(signals[0], signals[1], factors)
+        tiles = measure_tiles(first, second, factors, cfa, shares)
         deviation = float(np.sqrt(max(each.max() for each in tiles.variance)))
         if any(shares):  # bands make lines differ by more than pixels
             deviation = max(deviation, float((signals[0] - signals[1]).std()))

@@ -161,7 +161,10 @@ def tile_sky(path, sky, flat, read_own_source, flat_tiles=None, lamp=()):
         relative = error
     source, remark = read_own_source(known)
     x, y = tile_positions(planes.shape[-2:])
-    flat_errors = read_flat_errors(*lamp, x, y) if lamp else None
+    flat_errors = None
+    if lamp:
+        tests, terms, geometry = lamp
+        flat_errors = read_flat_errors(tests, terms, geometry, x, y)
     source = source if source is None else _of_channels(source, len(level))
     tiles = Tiles(x, y, level, relative, flats, source, flat_errors)
     return (
