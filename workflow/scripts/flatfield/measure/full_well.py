@@ -4,8 +4,6 @@ Photon noise grows with the light; pixels that are full hold the same charge in 
 scatter like other pixels, so that only pairs of frames show them.
 """
 
-from itertools import pairwise
-
 import numpy as np
 from scipy.ndimage import uniform_filter
 from scipy.special import gammainc
@@ -143,12 +141,12 @@ def mark_full_wells(records, paths, subsets, reading, threads):
 
 
 def _brightest_pairs(records, subsets):
-    """Of each subset, two frames that follow each other at one level: the brightest ones."""
+    """Of each subset the two brightest frames, if they are at one level: a pixel must be full in both."""
     for subset in dict.fromkeys(subsets):
         own = [k for k, each in enumerate(subsets) if each == subset and records[k].used and records[k].level_dn]
-        pairs = [pair for pair in pairwise(own) if _comparable(*(records[k] for k in pair))]
-        if pairs:
-            yield max(pairs, key=lambda pair: sum(records[k].level_dn for k in pair))
+        pair = sorted(own, key=lambda k: records[k].level_dn)[-2:]
+        if len(pair) == 2 and _comparable(*(records[k] for k in pair)):
+            yield pair
 
 
 def _comparable(first, second):
