@@ -221,26 +221,26 @@ def test_no_model_describes_hard_vignetting(name):
     assert all(row["remark"].startswith("no model describes this flat: misses") for row in found.rows)
 
 
-def test_pixels_beside_saturated_ones_do_not_bend_a_model():
+def test_blocks_with_saturated_pixels_do_not_count():
     """Of 12 frames, the brightest tenth is cut off: pixels that are left beside saturated ones are less sensitive."""
-    ratios, shape = [], (240, 360)
+    shape, cfa = (240, 360), ColorFilterArray.from_name("MONO")
     x, y = coordinates(*shape)
+    smooth = 8000 * (1 + 0.8 * (x * x + y * y)) ** -2
+    nothing, off, kept = np.zeros(shape, bool), [], []
+    expected = model_blocks.average_blocks(smooth.astype(np.float32), nothing, cfa, 12).values
     for seed in range(4):
         rng = np.random.default_rng(seed)
-        smooth = 8000 * (1 + 0.8 * (x * x + y * y)) ** -2
         truth = smooth * (1 + 0.01 * rng.standard_normal(shape))
         frames = truth + np.sqrt(truth / 2) * rng.standard_normal((12, *shape))
         top = np.quantile(frames, 0.9)
-        value, error = np.minimum(frames, top).mean(axis=0), np.sqrt(truth / 2 / 12)
-        mask = np.where((frames >= top).any(axis=0), 2, 0).astype(np.uint8)
-        cfa, header = ColorFilterArray.from_name("MONO"), fits.Header()
-        flat = Mosaic(value.astype(np.float32), cfa, header, error.astype(np.float32), mask)
-        found = model_choice.model_flat(flat)
-        known = (mask == 0) & np.isfinite(found.model.error)
-        assert found.name and known.mean() > 0.6
-        wrong, quoted = ((each / smooth)[known] for each in (found.model.value - smooth, found.model.error))
-        ratios.append(np.mean(quoted**2) / np.mean(wrong**2))
-    assert 0.6 < np.sqrt(1 / np.mean(1 / np.array(ratios))) < 1.7  # 4 runs of some 10 parameters
+        saturated = (frames >= top).any(axis=0)
+        value = np.minimum(frames, top).mean(axis=0).astype(np.float32)
+        with_them = model_blocks.average_blocks(value, saturated, cfa, 12)
+        without = model_blocks.average_blocks(value, saturated, cfa, 12, saturated)
+        for found, pulls in ((with_them, off), (without, kept)):
+            pulls += ((found.values - expected) / found.errors)[0][found.known].tolist()
+    assert np.min(off) < -6 and np.mean(np.abs(off) > 4) > 0.03  # they would bend a model
+    assert np.abs(kept).max() < 4.5 and len(kept) > 0.6 * len(off)  # 300 blocks
 
 
 # The whole way
