@@ -1,6 +1,7 @@
 """The diagnosis: causes of a light that is not even, against simulated lights whose causes are known."""
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from PIL import Image
 from skies import CAUSES, SKIES, Camera, draw_camera, photograph
 
 from flatfield.measure.diagnosis import EXCLUDED, OPEN, SMALL, SUPPORTED, Diagnosis, diagnose_tiles
+from flatfield.measure.flat_errors import smooth_errors
 from flatfield.measure.sky import tile_sky
 from flatfield.measure.tiles import Tiles, measure_mean, measure_sky, tile_positions
 from flatfield.raw.cfa import ColorFilterArray
@@ -114,6 +116,90 @@ def test_a_galaxy_is_structure_of_the_sky():
     light = camera.expose(electrons, np.random.default_rng(5))
     found = verdicts(cut(camera, light, camera.lens().astype(np.float32)))
     assert found["sky structure"]["verdict"] == SUPPORTED and not supported(found)
+
+
+def wrong_by(size, camera, rng):
+    """Round functions of degree 2 and 4, `size` and a quarter of that (rms), at the tiles; a sum of them at pixels."""
+
+    def round_terms(x, y):
+        squared = x * x + y * y
+        return np.array([2 * squared - 1, 6 * squared**2 - 6 * squared + 1])
+
+    pixels = round_terms(*camera.positions())
+    scale = np.array([size, size / 4]) / pixels.std(axis=(1, 2))
+    tiles = round_terms(*np.meshgrid(*tile_positions(camera.shape)))
+    return tiles * scale[:, None, None], np.tensordot(rng.standard_normal(2) * scale, pixels, 1)
+
+
+def judge_beside_hidden(name, camera, seed, size=0.006):
+    """What is said of a light whose flat holds a round lamp, if that may be, and if the flat is taken to be right."""
+    rng = np.random.default_rng([11, seed])
+    functions, error = wrong_by(size, camera, rng)
+    light, flat = photograph(name, camera, rng)
+    tiles = cut(camera, light, (flat * np.exp(error)).astype(np.float32))
+    return verdicts(replace(tiles, flat_errors=functions)), verdicts(tiles)
+
+
+def test_what_the_light_source_hides_is_no_cause():
+    """A lamp that is brighter in the middle, by 0.6 % rms or so, looks like a pedestal and other things."""
+    camera, alone = Camera(binned=6, level=3000.0, colors=False), set()
+    for seed in range(6):
+        found, without = judge_beside_hidden("even", camera, seed)
+        assert not supported(found) and found["sky structure"]["verdict"] != SUPPORTED
+        alone |= supported(without) | {cause for cause in ("sky structure",) if without[cause]["verdict"] == SUPPORTED}
+    assert alone  # the flats are wrong enough to matter
+
+
+def test_the_size_of_a_cause_holds_what_the_light_source_hides():
+    """Pedestals of 10 % of the light: pulls of the size, 0 +- 1, of six lights each with and without colours."""
+    pulls = []
+    for colors in (True, False):
+        camera = Camera(binned=6, level=3000.0, colors=colors)
+        change = np.log1p(0.1 / camera.lens())
+        channels = [change[camera.filters() == channel] for channel in np.unique(camera.filters())]
+        true = 100 * np.sqrt(np.mean([np.var(each) for each in channels]))
+        for seed in range(6):
+            row = judge_beside_hidden("pedestal of 10 %", camera, seed + 6 * colors)[0]["pedestal"]
+            assert row["verdict"] == SUPPORTED or not colors  # a round sky looks like it
+            pulls.append((row["size_percent"] - true) / row["error_percent"])
+    assert np.abs(pulls).max() < 3.5 and abs(np.mean(pulls)) < 4 / np.sqrt(len(pulls))
+
+
+def test_a_gradient_and_a_shifted_flat_widen_the_error_of_each_other():
+    """Both at work, in faint lights without colours: sizes are right within 3.5 of their errors."""
+    camera, pulls = Camera(level=400.0, binned=3, colors=False), []
+    for seed in range(6):
+        rng = np.random.default_rng([12, seed])
+        turns = rng.uniform(0, 2 * np.pi, 2)
+        (u, v), (c, s) = camera.positions(), (np.cos(turns), np.sin(turns))
+        sky = 1 + 0.08 * (u * c[0] + v * s[0])
+        light = camera.expose(camera.level * sky * camera.lens(u - 0.02 * c[1], v - 0.02 * s[1]), rng)
+        found = verdicts(cut(camera, light, camera.lens().astype(np.float32)))
+        true = 100 * np.log(sky).std()
+        row = found["sky gradient"]
+        pulls.append((row["size_percent"] - true) / row["error_percent"])
+    assert np.abs(pulls).max() < 3.5 and np.sqrt(np.mean(np.square(pulls))) < 2
+
+
+def test_errors_of_a_flat_from_its_light_source():
+    """Quarter turns: round terms and those of order 4 are in the flat whole, a third of an error of order 1."""
+    unknown, columns = "not determined", ("channel", "n", "m", "kind", "percent", "error")
+    rows = [(1, 1, "cos", "2.0", "0.3"), (1, 1, "sin", "1.0", "0.3"), (2, 0, "radial", unknown, unknown)]
+    rows += [(2, 2, "cos", "0.1", "0.2"), (2, 2, "sin", "0.1", "0.2")]
+    terms = [dict(zip(columns, ("ALL", *row), strict=True)) for row in rows]
+    geometry = [
+        {"subset": each, "quantity": "rotation", "found": angle}
+        for each, angle in zip("abc", (0, 90, 180), strict=True)
+    ]
+    x, y = tile_positions((200, 300))
+    u, v = np.meshgrid(x, y)
+    across, down, *_, radial = smooth_errors(terms, geometry, True, x, y)
+    np.testing.assert_allclose(across, 0.003 / 3 * u, atol=1e-9)
+    np.testing.assert_allclose(down, 0.003 / 3 * v, atol=1e-9)
+    # as large as those of degree 2 that show (0.1 and 0.1 are within their errors), and 0.5 % over the circle
+    np.testing.assert_allclose(radial, 0.005 * np.sqrt(3) * (2 * (u * u + v * v) - 1), atol=1e-6)
+    left = smooth_errors(terms, geometry, False, x, y)[0]
+    np.testing.assert_allclose(left, np.hypot(0.02, 0.003) / 3 * u, atol=1e-9)
 
 
 def test_a_light_source_in_the_flat():

@@ -221,6 +221,28 @@ def test_no_model_describes_hard_vignetting(name):
     assert all(row["remark"].startswith("no model describes this flat: misses") for row in found.rows)
 
 
+def test_blocks_with_saturated_pixels_do_not_count():
+    """Of 12 frames, the brightest tenth is cut off: pixels that are left beside saturated ones are less sensitive."""
+    shape, cfa = (240, 360), ColorFilterArray.from_name("MONO")
+    x, y = coordinates(*shape)
+    smooth = 8000 * (1 + 0.8 * (x * x + y * y)) ** -2
+    nothing, off, kept = np.zeros(shape, bool), [], []
+    expected = model_blocks.average_blocks(smooth.astype(np.float32), nothing, cfa, 12).values
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        truth = smooth * (1 + 0.01 * rng.standard_normal(shape))
+        frames = truth + np.sqrt(truth / 2) * rng.standard_normal((12, *shape))
+        top = np.quantile(frames, 0.9)
+        saturated = (frames >= top).any(axis=0)
+        value = np.minimum(frames, top).mean(axis=0).astype(np.float32)
+        with_them = model_blocks.average_blocks(value, saturated, cfa, 12)
+        without = model_blocks.average_blocks(value, saturated, cfa, 12, saturated)
+        for found, pulls in ((with_them, off), (without, kept)):
+            pulls += ((found.values - expected) / found.errors)[0][found.known].tolist()
+    assert np.min(off) < -6 and np.mean(np.abs(off) > 4) > 0.03  # they would bend a model
+    assert np.abs(kept).max() < 4.5 and len(kept) > 0.6 * len(off)  # 300 blocks
+
+
 # The whole way
 
 SHAPE = (144, 216)

@@ -7,8 +7,9 @@ from scipy.ndimage import convolve
 from flatfield.measure.black_level import describe_black, measure_black
 from flatfield.measure.center_box import divide_planes
 from flatfield.measure.common_noise import find_common_noise, join_tiles
+from flatfield.measure.line_noise import level_lines
 from flatfield.measure.photon_transfer import fit_photon_transfer, gain_and_read_noise
-from flatfield.measure.pixel_response import measure_response
+from flatfield.measure.pixel_response import mark_dust, measure_response
 from flatfield.measure.tile_noise import DISTANCES, measure_tiles
 from flatfield.raw.cfa import ColorFilterArray
 
@@ -123,6 +124,71 @@ def test_pixel_response_does_not_depend_on_the_light_source(lamp, noise_of_rows)
             pulls.append((prnu - 0.4) / error)
     assert abs(np.mean(pulls)) < 4 / np.sqrt(len(pulls))
     assert 0.5 < np.std(pulls) < 1.6  # of 12: 1 +- 0.2
+
+
+@pytest.mark.parametrize("pattern", ["RGGB", "MONO"])
+def test_edges_of_dust_are_no_pixel_response(pattern):
+    """Six shadows of 3 to 8 pixels, 3 to 8 % deep; without them pulls are 0 +- 1."""
+    cfa, (u, v), pulls, untouched = PATTERNS[pattern], coordinates(), [], []
+    half = np.hypot(*SHAPE) / 2
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        response = vignetted(cfa, (3500, 7500, 4300)[: len(cfa.channels)]) * (1 + 0.005 * rng.standard_normal(SHAPE))
+        for _ in range(6):
+            x, y, radius, depth = (rng.uniform(*each) for each in ((-0.7, 0.7), (-0.45, 0.45), (3, 8), (0.03, 0.08)))
+            response *= 1 - depth * np.exp(-((half * np.hypot(u - x, v - y) / radius) ** 4))
+        halves = [np.mean([record(response, rng) for _ in range(4)], axis=0).astype(np.float32) for _ in range(2)]
+        good = np.ones(SHAPE, bool)
+        dusty = mark_dust(halves, good, cfa)
+        assert 6 * 60 < dusty.sum() < 0.2 * dusty.size
+        for channel in range(len(cfa.channels)):
+            for mask, found in ((good & ~dusty, pulls), (good, untouched)):
+                prnu, error, _ = measure_response(halves, None, mask, cfa, channel)
+                found.append((prnu - 0.5) / error)
+    assert abs(np.mean(pulls)) < 4 / np.sqrt(len(pulls)) and np.std(pulls) < 1.8
+    assert pattern == "MONO" or np.mean(untouched) > np.mean(pulls) + 0.5  # what they would count for
+
+
+def test_no_dust_is_marked_where_there_is_none():
+    rng, cfa = np.random.default_rng(5), PATTERNS["RGGB"]
+    response = vignetted(cfa, (3500, 7500, 4300)) * (1 + 0.005 * rng.standard_normal(SHAPE))
+    halves = [record(response, rng).astype(np.float32) for _ in range(2)]
+    assert not mark_dust(halves, np.ones(SHAPE, bool), cfa).any()
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("bands", [0.003, 0.03])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_bands_of_a_lamp_are_not_noise(pattern, bands, axis):
+    """Gain, and what neighbours share, of frames that all hold bands of 0.3 and 3 % (period 30 lines)."""
+    cfa, found = PATTERNS[pattern], []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        light = vignetted(cfa, (3500, 7500, 4300)[: len(cfa.channels)])
+        tiles, ones = [], np.ones((2, len(cfa.channels)))
+        for _ in range(5):
+            frames = []
+            for _ in range(2):
+                phase = 2 * np.pi * (np.arange(SHAPE[axis]) / 30 + rng.random())
+                frames.append(record(light * np.expand_dims(1 + bands * np.sin(phase), 1 - axis), rng))
+            *leveled, shares = level_lines(*frames, ones)
+            assert shares[axis] in (0, 1 / SHAPE[1 - axis]) and shares[1 - axis] == 0  # 0: of one phase, by chance
+            tiles.append(measure_tiles(*leveled, ones, cfa, shares))
+        common = find_common_noise(tiles, [FULL] * 3, cfa.period)
+        assert not common.distances
+        level, variance, count, _ = join_tiles(tiles, 0)
+        values, _ = gain_and_read_noise(fit_photon_transfer(level, variance, count, FULL)[0])
+        found.append((values["gain_e_per_dn"] - GAIN) / np.hypot(values["gain_error"], GAIN * common.hidden))
+    assert max(map(abs, found)) < 3.5 and abs(np.mean(found)) < 2.3  # of three
+
+
+def test_noise_of_rows_is_left_as_it_is():
+    """No line of a spectrum: it belongs to the camera."""
+    cfa, rng = PATTERNS["RGGB"], np.random.default_rng(2)
+    light = vignetted(cfa, (3500, 7500, 4300))
+    first, second = (record(light, rng, rows=20.0) for _ in range(2))
+    *same, shares = level_lines(first, second, np.ones((2, 3)))
+    assert shares == (0, 0) and same[0] is first and same[1] is second
 
 
 def test_no_pixel_response_is_told_from_noise():

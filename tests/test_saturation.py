@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from flatfield.combine.stack import MASK_SATURATED, mask_pixels, stack_frames
+from flatfield.files.frame_table import FrameRecord
+from flatfield.measure.full_well import find_full_wells, mark_full_wells
 from flatfield.measure.saturation import count_values, measure_saturation
 from flatfield.raw.cfa import ColorFilterArray
 
@@ -101,6 +103,86 @@ def test_a_plateau_is_found_in_its_channel(name):
     assert 0.99 * truth <= fractions[channel] <= truth + 0.02
     if not scatter:
         assert found[channel] == full
+
+
+# Full wells that differ from pixel to pixel, in pairs of frames
+
+
+def expose_pairs(rng, cfa, levels, well=None, bands=0.0, trend=0.0, count=2, part=1.0):
+    """Frames of one camera whose pixels are full at `well` electrons each; bands of a lamp, and light that moves."""
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    u, v = x / SHAPE[1] - 0.5, y / SHAPE[0] - 0.5
+    light = np.array(levels)[cfa.channel_map(SHAPE)] / (1 + 1.5 * (u * u + v * v)) ** 2
+    light = light * (1 + 0.005 * rng.standard_normal(SHAPE)) * part
+    for _ in range(count):
+        seen = light * (1 + bands * np.sin(y / 4 + rng.uniform(0, 6)) + trend * rng.standard_normal() * u)
+        electrons = rng.poisson(seen * GAIN).astype(float)
+        if well is not None:
+            electrons = np.minimum(electrons, well)
+        yield digitise((electrons + 6 * rng.standard_normal(SHAPE)) / GAIN + BLACK)
+
+
+WELLS = {  # channel, its levels, colour pattern, full well, its scatter from pixel to pixel
+    "Bayer": ("GREEN", (6000, 13200, 8000), RGGB, 26000, 0.003),
+    "red": ("RED", (13500, 9000, 8000), RGGB, 26000, 0.005),
+    "X-Trans": ("GREEN", (6000, 13200, 8000), XTRANS, 26000, 0.003),
+    "mono": ("MONO", (13200,), MONO, 26000, 0.006),
+    "sharp": ("MONO", (13200,), MONO, 26000, 0.0),
+}
+
+
+@pytest.mark.parametrize("name", WELLS)
+def test_full_wells_that_scatter_are_found_in_pairs(name):
+    """0.5 to 6 % of the pixels of a channel. The edge lies below nine of ten full pixels, and not far below."""
+    channel, levels, cfa, full, scatter = WELLS[name]
+    rng = np.random.default_rng(4)
+    well = full * (1 + scatter * rng.standard_normal(SHAPE))
+    first, second = expose_pairs(rng, cfa, levels, well)
+    found = find_full_wells(first, second, cfa)
+    assert list(found) == [channel]
+    level, noise = found[channel]
+    assert 0.6 < noise / (np.sqrt(26000) / GAIN) < 1  # that of darker pixels
+    assert (
+        full * (1 - 3.5 * scatter) / GAIN + BLACK - 2 * noise
+        < level
+        < full * (1 - scatter) / GAIN + BLACK + 0.5 * noise
+    )
+
+
+@pytest.mark.parametrize("name", ["plain", "bands", "light that moves", "bands and wells far away"])
+@pytest.mark.parametrize("cfa", [RGGB, MONO, XTRANS], ids=lambda cfa: cfa.name[:4])
+def test_no_wells_are_full_where_frames_follow_the_light(cfa, name):
+    options = {"plain": {}, "bands": {"bands": 0.03}, "light that moves": {"trend": 0.02}}
+    options["bands and wells far away"] = {"bands": 0.01, "well": 31000 * np.ones(SHAPE)}
+    for seed in range(5):
+        pair = expose_pairs(np.random.default_rng(seed), cfa, (6000, 13000, 8000)[: len(cfa.channels)], **options[name])
+        assert not find_full_wells(*pair, cfa)
+
+
+def test_a_channel_is_marked_in_all_frames(monkeypatch):
+    """As many pixels as are above the level that the brightest pair shows; none in a darker subset."""
+    rng = np.random.default_rng(6)
+    well = 26000 * (1 + 0.003 * rng.standard_normal(SHAPE))
+    frames = [*expose_pairs(rng, MONO, [13200], well, count=3), *expose_pairs(rng, MONO, [9000], well)]
+    records = [
+        FrameRecord(str(k), rows=240, columns=360, cfa="MONO", level_dn=float(np.median(each)) - BLACK, saturated=0.0)
+        for k, each in enumerate(frames)
+    ]
+
+    class Read:
+        def __init__(self, mosaic):
+            self.mosaic, self.cfa = mosaic, MONO
+
+    monkeypatch.setattr("flatfield.measure.full_well.read_again", lambda path, *_: Read(frames[int(path[-1])]))
+    paths = [f"/dev/null{k}" for k in range(5)]
+    monkeypatch.setattr(
+        "flatfield.measure.full_well.read_each", lambda files, work, _: [work(k) for k in range(len(files))]
+    )
+    mark_full_wells(records, paths, ["a"] * 3 + ["b"] * 2, False, 1)
+    for record, frame in zip(records, frames, strict=True):
+        part = np.mean(frame >= record.saturations_dn.get("MONO", np.inf))
+        assert record.saturated_percent.get("MONO", 0.0) == pytest.approx(100 * part)
+        assert record.saturated == pytest.approx(part) and (part > 0.005) == (int(record.file) < 3)
 
 
 def test_values_are_counted():

@@ -133,7 +133,9 @@ def judge_set(folder, own, flats, bands, method):
     """Record of a set: folder of its products, its plan, its truth, amplitude of the bands in each frame by path."""
     angles = "/".join(f"{angle:g}" for angle, *_ in flats.given)
     record = Record("set", flats.faults, f"{method}, {angles}, {flats.frames} frames, {flats.level:.0f} e-")
-    judge_masters(record, folder, own.subset_names, flats, method)
+    used = [row["used"] == "yes" for row in table(folder / "inspected.tsv")]
+    weights = np.reshape(used, (len(flats.poses), -1)).sum(axis=1) / sum(used)
+    judge_masters(record, folder, own.subset_names, flats, method, weights)
     judge_noise(record, table(folder / "noise.tsv"), flats)
     frames = table(folder / "inspected.tsv")
     amplitudes = [bands[path] for path in own.frames]
@@ -146,16 +148,17 @@ def judge_set(folder, own, flats, bands, method):
     return record.dict()
 
 
-def judge_masters(record, folder, names, flats, method):
-    """Errors of pixels: of a subset, of the whole set, of its debayered subset, of a model."""
+def judge_masters(record, folder, names, flats, method, weights):
+    """Errors of pixels: of a subset, of the whole set (its subsets by weight), of its debayered subset, of a model."""
     channels, count = flats.camera.channels(), len(flats.poses)
     value, error, mask = image(folder / "flat_cfa.fits", 0, "UNCERT", "MASK")
     good = (mask == 0) & (value > 0)
-    true = flats.camera.color() * np.mean([flats.response(k) * np.exp(flats.log_lamp(k)) for k in range(count)], axis=0)
+    seen = [flats.response(k) * np.exp(flats.log_lamp(k)) for k in range(count)]
+    true = flats.camera.color() * np.tensordot(weights, seen, 1)
     record.pixels("UNCERT of the master mosaic", value, error, leveled(value, true, channels, good), good)
     if method == "mean":
         lens = flats.mean_response() / flats.camera.pixels / flats.camera.shadows()
-        lamp = np.mean([np.exp(flats.log_lamp(k)) for k in range(count)], axis=0)
+        lamp = np.tensordot(weights, [np.exp(flats.log_lamp(k)) for k in range(count)], 1)
         model, uncert = image(folder / "models/model.fits", 0, "UNCERT")
         steady = good & (flats.camera.shadows() * flats.moved_shadow(0) * flats.moved_shadow(-1) > 0.999)
         true = leveled(model, lens * lamp * flats.camera.color(), channels, steady)

@@ -24,7 +24,8 @@ def main(
     frame, flat, whole : str
         Raw light frame, mosaic to divide by, and the flat that this is, or is a part of.
     source : list of str
-        ``flat_cfa.fits``, ``response.fits`` and ``illumination_tests.tsv`` of the set.
+        ``flat_cfa.fits``, ``response.fits``, and tables of the light source: its
+        tests, its terms, geometry.
     noise, inventory : str
         ``noise.tsv`` of the set; ``frames.tsv`` of the light.
     mosaic : str
@@ -47,10 +48,10 @@ def main(
     write_mosaic(mosaic, result.mosaic, **MASK_MARKS)
     rows = compare_stages(light.signal, result.divisor, result.mosaic.value, light.cfa, regions)
     write_table(vignetting, rows, list(rows[0]))
-    whole_flat, response, tests = source
-    own_source = partial(read_source, whole_flat, response, tests, apply["flat_kind"], cfa=light.cfa)
+    whole_flat, response, *lamp = source
+    own_source = partial(read_source, whole_flat, response, lamp[0], apply["flat_kind"], cfa=light.cfa)
     undivided = master if flat == whole else read_mosaic(whole)
-    tiles, stages, remark = tile_sky(frame, sky_of(light), undivided, own_source)
+    tiles, stages, remark = tile_sky(frame, sky_of(light), undivided, own_source, lamp=lamp)
     exposures = undivided.header.get("EXPTIME"), light.frame.metadata.exposure
     write_table(diagnosis, diagnose_tiles(tiles, False, remark, *exposures)[0], DIAGNOSIS_COLUMNS)
     write_table(falloff, describe_falloff(stages, tiles, light.cfa.channels), FALLOFF_COLUMNS)

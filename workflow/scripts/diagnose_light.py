@@ -26,7 +26,8 @@ def main(
     flat : str
         Mosaic that lights are divided by.
     source : list of str
-        ``flat_cfa.fits``, ``response.fits`` and ``illumination_tests.tsv`` of the set.
+        ``flat_cfa.fits``, ``response.fits``, and tables of the light source: its
+        tests, its terms, geometry.
     diagnosis, falloff : str
         Tables to write: one row per cause; the centre against other places.
     plot : str
@@ -45,9 +46,9 @@ def main(
     """
     master = read_mosaic(flat)
     sky = read_sky(frame, kind, file, inventory, Offset(bias, dark, dark_inventory), reading)
-    whole, response, tests = source
-    own_source = partial(read_source, whole, response, tests, flat_kind, cfa=master.cfa)
-    tiles, stages, remark = tile_sky(frame, sky, master, own_source)
+    whole, response, *lamp = source
+    own_source = partial(read_source, whole, response, lamp[0], flat_kind, cfa=master.cfa)
+    tiles, stages, remark = tile_sky(frame, sky, master, own_source, lamp=lamp)
     rows, known = diagnose_tiles(tiles, kind != "linear", remark)
     write_table(diagnosis, rows, DIAGNOSIS_COLUMNS)
     channels = CHANNELS if len(tiles.light) == 3 else ("MONO",)

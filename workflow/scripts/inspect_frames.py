@@ -4,6 +4,7 @@ from flatfield.files.frame_table import read_frames, used_frames, write_frames
 from flatfield.files.job import run
 from flatfield.measure.consistency import check_offsets, reject_mismatches
 from flatfield.measure.frame_maps import write_maps
+from flatfield.measure.full_well import mark_full_wells
 from flatfield.measure.inspection import inspect_frames
 from flatfield.measure.layout import judge_used
 from flatfield.measure.scales import check_scales
@@ -37,6 +38,7 @@ def main(frames, inspected, maps, files, subsets, reading, acceptance, threads, 
     """
     offset = read_mosaic(bias).value if bias else None
     records, statistics = inspect_frames(frames, files, reading, lambda _: offset, threads, screened=True)
+    mark_full_wells(records, frames, subsets, reading, threads)
     reject_mismatches(records, acceptance["exposure_span"], acceptance["mismatch"], guard=acceptance["guard"])
     if bias_inventory:
         check_offsets(records, read_frames(bias_inventory))

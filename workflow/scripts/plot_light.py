@@ -46,10 +46,10 @@ def main(
     size = {"shape": light.signal.shape}
     name, unit = Path(frame).stem, "DN above black"
     plot_stages(channels_plot, name, after.header, light.cfa.channels, stages, pictures, unit, **size)
-    flat, response, tests = source
-    own_source = partial(read_source, flat, response, tests, flat_kind, cfa=light.cfa)
+    flat, response, *lamp = source
+    own_source = partial(read_source, flat, response, lamp[0], flat_kind, cfa=light.cfa)
     undivided = read_mosaic(whole)
-    tiles, _, remark = tile_sky(frame, sky_of(light), undivided, own_source)
+    tiles, _, remark = tile_sky(frame, sky_of(light), undivided, own_source, lamp=lamp)
     exposures = undivided.header.get("EXPTIME"), light.frame.metadata.exposure
     rows, known = diagnose_tiles(tiles, False, remark, *exposures)
     plot_diagnosis(diagnosis_plot, title, tiles, light.cfa.channels, known, summarize_verdicts(rows), unit)

@@ -85,6 +85,7 @@ class CauseFit:
         self.known = np.isfinite(light) & np.isfinite(tiles.light_error) & flat_known & (light > 0)
         if is_picture:
             self.known &= (tiles.light > 2) & (tiles.light < 250)
+        self.seen = self.known.reshape(len(light), -1)  # tiles whose light is known, though it may not count
         self.light = np.where(self.known, light, 1.0)
         self.flat = np.where(self.known, tiles.flat, 1.0)
         floor = PICTURE_FLOOR if is_picture else FLOOR
@@ -92,6 +93,10 @@ class CauseFit:
         self.source = None if tiles.source is None else np.where(self.known, tiles.source, 0.0)
         self.x, self.y, self.noise_scale = tiles.x, tiles.y, 1.0
         self.basis, self.kernels, self.families = sky_families(tiles.x, tiles.y, self.channels)
+        self.flat_errors = np.zeros((self.basis.shape[1], 0))
+        if tiles.flat_errors is not None:
+            functions = tiles.flat_errors.reshape(len(tiles.flat_errors), -1)
+            self.flat_errors = self.basis.T @ functions.T / len(self.basis)
         if self.enough:
             self.vignettings = [
                 fit_free_radial(tiles.x, tiles.y, values, known / values**2, TERMS)
@@ -182,9 +187,9 @@ class CauseFit:
             self.known = self.known & ~outside
 
     def most_probable(self, line, hypothesis, family):
-        """Coefficients of the columns, and the data that they and the sky of a family make."""
-        coefficients, sky, _ = line.projection.sky_of(family, *line.prior(hypothesis))
-        return coefficients, line.columns[..., :-1] @ coefficients + sky @ self.basis.T
+        """Coefficients of the columns, and the data that they, the sky of a family and the flat's error make."""
+        coefficients, sky, _, flat_error = line.projection.sky_of(family, *line.prior(hypothesis))
+        return coefficients, line.columns[..., :-1] @ coefficients + (sky + flat_error) @ self.basis.T
 
     @property
     def unexplained(self):

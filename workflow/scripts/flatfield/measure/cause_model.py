@@ -117,7 +117,7 @@ class Linear:
         columns[..., -1] = np.where(self.weights > 0, data, 0)
         columns[self.weights == 0] = 0
         self.columns = columns
-        self.projection = Projection(fit.basis, fit.kernels, columns, self.weights)
+        self.projection = Projection(fit.basis, fit.kernels, columns, self.weights, fit.flat_errors)
         # changes with the nonlinear parameters, of the light without its noise, which these must not explain
         if family is None:
             log_weight, _, _ = fit.weigh_at(self, self.projection.marginal(fit.families), PLAIN)

@@ -20,8 +20,8 @@ CAUSES = {
     "shutter": "the flat contains the shutter of its short exposures",
 }
 SUPPORTED, SMALL, EXCLUDED, OPEN = "supported", "there, but small", "excluded", "not identifiable from these data"
-#: Odds from which on a cause is named, and below which it is not there.
-STRONG, WEAK = np.log(20.0), np.log(3.0)
+#: Odds from which on a cause is named, below which it is not there if it is small, and whatever its size would be.
+STRONG, WEAK, NEVER = np.log(20.0), np.log(3.0), -np.log(1000.0)
 #: Change over the frame that a cause must make to be named, and below which it does not matter, percent rms.
 NAMED, NEGLIGIBLE = 0.3, 1.0
 #: The same of a picture, of whose tiles more is allowed for.
@@ -36,6 +36,11 @@ STRUCTURED, TRIED, LINEAR = ("free", "near", "round"), 40, 0.1
 UNEXPLAINED = 1.5
 #: Flats of this exposure or shorter hold the shutter, s: the way of its blades takes a few ms.
 SHUTTER_S = 1 / 1000
+#: Share of the odds below which a hypothesis with one sky adds nothing to the size of a cause; largest share of the
+#: light that a cause may be.
+IMPROBABLE, LARGEST_SHARE = 1e-4, 0.99
+#: By how much the rms over tiles may differ from that over the frame, relative: 1 / (2 tiles^2) down the frame.
+TILED = 2e-3
 #: Odds beyond which models are not believed.
 LARGEST_ODDS = 1e6
 #: Standard errors that a size may be larger by, where it is excluded.
@@ -86,8 +91,8 @@ class Diagnosis:
         best = self._best(np.ones_like(self.weights, bool))
         _, model = fit.most_probable(best[0].point[best[1]], best[0].hypothesis, fit.families[best[1]])
         line = best[0].point[best[1]]
-        rest = (line.columns[..., -1] - model)[line.weights > 0]
-        self.left_percent = 100 * float(rest.std())
+        rest = line.columns[..., -1] - model + self._sky_of(*best)[3] @ fit.basis.T
+        self.left_percent = 100 * float(rest[line.weights > 0].std())
         found = {cause: self._of_camera(cause) for cause in ("encoded", "pedestal", "flat not flat", "wrong flat")}
         self._leave_out(self.doubtful)
         found |= self._of_sky()
@@ -136,14 +141,15 @@ class Diagnosis:
             return verdict_row(OPEN, None, None, "the sky has too much structure to decide; raw files are not encoded")
         odds = self._log_odds(which)
         weighed, index = self._best(which)
-        line, mean, covariance = self._mixture(weighed, index)
+        line = weighed.point[index]
+        mean, covariance = self._mixture(which)
         change, slopes = self._change(cause, line, mean)
-        size, error = _size(change, slopes, covariance, line.weights)
+        size, error = self._size(change, slopes, covariance, line.weights)
         words = self._figures(cause, weighed, line, mean, covariance)
         judged = self._judge(odds, size, error, size + SIGMAS * error, words)
         expected = self.fit.is_picture and cause == "encoded"
         if judged["verdict"] in (SUPPORTED, SMALL) and not expected:
-            sky, _, _ = self._sky_of(weighed, index)
+            sky = self._sky_of(weighed, index)[1]
             bent = 100 * self.fit.sky_rms(sky * (np.arange(sky.shape[1]) >= 2))
             simple = logsumexp(self.weights[which & np.isin(self.kinds, ("even", "linear"))])
             if simple < logsumexp(self.weights[which]) - STRONG and bent > SIMPLE * size:
@@ -153,20 +159,22 @@ class Diagnosis:
                 judged["evidence"] = f"{words}, if present; the sky has too much structure to decide"
         return judged
 
-    def _mixture(self, weighed, index):
-        """Parameters of a hypothesis and their covariance, over all skies by their odds.
+    def _mixture(self, which):
+        """Mean and covariance of the parameters over all hypotheses and skies that are meant, by their odds.
 
         Nonlinear parameters are given themselves, not as steps from where they were made linear.
         """
-        channels = self.fit.channels
-        values = np.zeros_like(weighed.found)
-        values[:, 2 * channels : 2 * channels + 4] = [each.point.values for each in weighed.point]
-        values = values + weighed.found
-        odds = np.exp(weighed.log_weight - logsumexp(weighed.log_weight))
+        odds = np.exp(self.weights - logsumexp(self.weights[which])) * which
+        rows, columns = np.nonzero(odds > IMPROBABLE)
+        odds = odds[rows, columns] / odds[rows, columns].sum()
+        values = np.array([self.all[row].found[column] for row, column in zip(rows, columns, strict=True)])
+        nonlinear = slice(2 * self.fit.channels, 2 * self.fit.channels + 4)
+        points = [self.all[row].point[column] for row, column in zip(rows, columns, strict=True)]
+        values[:, nonlinear] += [each.point.values for each in points]
+        covariances = np.array([self.all[row].covariance[column] for row, column in zip(rows, columns, strict=True)])
         mean = odds @ values
         apart = values - mean
-        covariance = np.einsum("f,fij->ij", odds, weighed.covariance) + (apart * odds[:, None]).T @ apart
-        return weighed.point[index], mean, covariance
+        return mean, np.einsum("f,fij->ij", odds, covariances) + (apart * odds[:, None]).T @ apart
 
     def _change(self, cause, line, mean):
         """What a cause changes, ln, ``(channels, tiles)``, and how that changes with the parameters."""
@@ -178,18 +186,39 @@ class Diagnosis:
             "wrong flat": slice(2 * channels + 1, 2 * channels + 4),
             "shutter": slice(2 * channels + 4, 2 * channels + 6),
         }.get(cause, slice(0, 0))
-        level = 1 + np.where(line.weights > 0, line.columns[..., -1], 0)
+        level = np.where(line.weights > 0, 1 + line.columns[..., -1], self._light(line, mean))
         slopes[..., part] = line.columns[..., part] / level[..., None]
         change = slopes @ mean
-        if cause == "flat not flat":
+        share = np.minimum(mean[channels : 2 * channels, None] / line.flat / level, LARGEST_SHARE)  # of the pedestal
+        if cause == "pedestal":
+            change = -np.log1p(-share)
+            slopes[..., part] /= (1 - share)[..., None]
+        elif cause == "flat not flat":
             assert fit.source is not None  # or it would not be tested
             change = fit.source.reshape(channels, -1)
         elif cause == "wrong flat":
-            change = fit.moved(mean[2 * channels + 1 : 2 * channels + 4]).reshape(channels, -1)
+            moved = fit.moved(mean[2 * channels + 1 : 2 * channels + 4]).reshape(channels, -1)
+            change = -np.log((1 - share) * np.exp(-moved) + share)  # a pedestal does not move
         elif cause == "encoded":
             gamma = np.exp(mean[2 * channels])
             change = (np.log(fit.light) - np.log(decode(line.point.curve, gamma, fit.light))).reshape(channels, -1)
         return change, slopes
+
+    def _light(self, line, parameters):
+        """The light over the flat, of an even sky, with constants and a pedestal; also where tiles do not count."""
+        channels = self.fit.channels
+        constant, pedestal = parameters[:channels, None], parameters[channels : 2 * channels, None]
+        return 1 + constant + pedestal * (1 / line.flat - line.middle)
+
+    def _size(self, change, slopes, covariance, weights):
+        """Rms of a change about its mean in each channel, percent, and its error."""
+        squares = [np.var(own[there]) for own, there in zip(change, self.fit.seen, strict=True)]
+        variances = []
+        for slope, counts in zip(slopes, weights > 0, strict=True):
+            slope = slope[counts] - slope[counts].mean(axis=0)
+            variances.append(np.einsum("ti,ij,tj->t", slope, covariance, slope).mean())
+        size = float(np.sqrt(np.mean(squares)))
+        return 100 * size, 100 * float(np.hypot(np.sqrt(max(np.mean(variances), 0)), TILED * size))
 
     def _figures(self, cause, weighed, line, mean, covariance):
         """What was found of a cause, in words."""
@@ -214,10 +243,9 @@ class Diagnosis:
     # The sky
 
     def _sky_of(self, weighed, index):
-        """Most probable sky: coefficients of the polynomials, their covariance, and the coefficients of the columns."""
+        """Most probable coefficients of the columns, sky, its covariance, and error of the flat, see `Projection`."""
         line = weighed.point[index]
-        coefficients, *sky = line.projection.sky_of(self.fit.families[index], *line.prior(weighed.hypothesis))
-        return *sky, coefficients
+        return line.projection.sky_of(self.fit.families[index], *line.prior(weighed.hypothesis))
 
     def _of_sky(self):
         """Gradient and structure of the sky: what is linear but for a little is a gradient."""
@@ -227,13 +255,13 @@ class Diagnosis:
         tried = np.argsort(np.where(curved, -self.weights, np.inf), axis=None)[:TRIED]
         for row, column in zip(*np.unravel_index(tried, self.weights.shape), strict=True):
             if np.isfinite(self.weights[row, column]):
-                sky = self._sky_of(self.all[row], column)[0]
+                sky = self._sky_of(self.all[row], column)[1]
                 straight = sky * (np.arange(sky.shape[1]) < 2)
                 own, bent = self.fit.sky_rms(straight), self.fit.sky_rms(sky - straight)
                 mostly[row, column] = bent < own
                 if bent < max(LINEAR * own, min(UNEXPLAINED * self.fit.unexplained, 0.75 * own)):
                     linear[row, column], curved[row, column] = True, False
-        sky, covariance, _ = self._sky_of(*self._best(curved))
+        _, sky, covariance, _ = self._sky_of(*self._best(curved))
         known = self.fit.basis[self.fit.known.all(axis=0).ravel()]
         error = 100 * float(np.sqrt(np.einsum("ti,cij,tj->ct", known, covariance, known).mean()))
         size = 100 * self.fit.sky_rms(sky)
@@ -241,34 +269,66 @@ class Diagnosis:
         structure = self._judge(self._log_odds(curved), size, error, 1.3 * np.hypot(size, error), words)
         if structure["verdict"] in (SUPPORTED, SMALL):
             # the linear part of the structure is no cause of its own
-            size, error, words = self._gradient(sky, covariance)
+            size, error, words = self._gradient(curved)
             verdict = EXCLUDED if size < SIGMAS * error and size + SIGMAS * error < self.negligible else OPEN
             gradient = verdict_row(verdict, size, error, f"{words}, as part of the structure of the sky")
         else:
-            size, error, words = self._gradient(*self._sky_of(*self._best(linear))[:2])
+            size, error, words = self._gradient(linear)
             # whether it is also curved does not matter as long as that is not known
             gradient = self._judge(self._log_odds(mostly), size, error, size + SIGMAS * error, words)
         return {"sky structure": structure, "sky gradient": gradient}
 
-    def _gradient(self, sky, covariance):
-        """Linear part of a sky: its rms, percent, and error; size along the diagonal and direction, in words."""
-        slopes = self.fit.kernels[1].functions[:2]  # of a slope of 1, in the linear polynomials
-        turn = np.linalg.inv(slopes)
-        mean, spread = sky[:, :2].mean(axis=0), covariance[:, :2, :2].mean(axis=0)
+    def _gradient(self, which):
+        """Linear part of the skies that are meant: rms of what it changes, percent, and error; and in words.
+
+        Over the most probable hypotheses by their odds, with a shifted flat and without, so that what one takes for the
+        other is in the error.
+        """
+        odds = np.exp(self.weights - logsumexp(self.weights[which])) * which
+        found = []
+        for row, column in zip(*np.unravel_index(np.argsort(-odds, axis=None)[:TRIED], odds.shape), strict=True):
+            if odds[row, column] > IMPROBABLE:
+                found.append((odds[row, column], *self._linear_part(self.all[row], column)))
+        odds, sizes, means, spreads = (np.array(each) for each in zip(*found, strict=True))
+        odds /= odds.sum()
+        mean = np.tensordot(odds, means, 1)  # of the channels
+        apart = means - mean
+        spread = np.einsum("h,hcij->ij", odds, spreads + apart[..., None] * apart[..., None, :]) / len(mean)
+        mean, size = mean.mean(axis=0), float(odds @ sizes)
+        error = float(np.hypot(np.sqrt(np.trace(spread)), TILED * size))
+        size, error = 100 * size, 100 * error
+        turn = np.linalg.inv(self.fit.kernels[1].functions[:2])  # of a slope of 1, in the linear polynomials
         own, along = turn @ mean, turn @ spread @ turn.T
-        size, error = 100 * float(np.sqrt((sky[:, :2] ** 2).sum() / len(sky))), 100 * float(np.sqrt(np.trace(spread)))
         length = max(np.hypot(*own), 1e-12)
         uncertain = np.sqrt(max(own @ along @ own, 0)) / length
         direction = np.degrees(np.arctan2(own[1], own[0]))
         words = f"{200 * length:.3g} +- {200 * uncertain:.2g} % along the diagonal, towards {direction:.0f} degrees"
         return size, error, words
 
+    def _linear_part(self, weighed, index):
+        """Of the sky of a hypothesis: rms of what it changes, ln; coefficients of each channel, and covariance.
+
+        What changes is the light, ln, with the linear part of ln of the sky and without; a pedestal is not of the sky.
+        """
+        fit, line, plane = self.fit, weighed.point[index], self.fit.basis[:, :2]
+        coefficients, sky, covariance, flat_error = self._sky_of(weighed, index)
+        light = self._light(line, coefficients) + (sky + flat_error) @ fit.basis.T
+        of_sky = light - coefficients[fit.channels : 2 * fit.channels, None] / line.flat
+        relative = sky[:, :2] @ plane.T / np.maximum(of_sky.mean(axis=1, keepdims=True), 1e-3)
+        straight = np.log(np.maximum(1 + relative, 1e-3)) @ plane @ plane.T / len(plane)
+        share = np.clip(of_sky / np.maximum(light, 1e-3), 0, None) * -np.expm1(-straight)
+        change = -np.log1p(-np.minimum(share, LARGEST_SHARE))
+        squares = [np.var(own[there]) for own, there in zip(change, fit.seen, strict=True)]
+        return float(np.sqrt(np.mean(squares))), sky[:, :2], covariance[:, :2, :2]
+
     def _shutter(self, gradient):
         """What the shutter of the flats may have done; also said beside a gradient of the sky that is not certain."""
-        weighed, index = self._best(self._with("shutter"))
-        line, mean, covariance = self._mixture(weighed, index)
+        which = self._with("shutter")
+        weighed, index = self._best(which)
+        line = weighed.point[index]
+        mean, covariance = self._mixture(which)
         change, slopes = self._change("shutter", line, mean)
-        size, error = _size(change, slopes, covariance, line.weights)
+        size, error = self._size(change, slopes, covariance, line.weights)
         first, height = 2 * self.fit.channels + 4, 100 * float(np.ptp(self.fit.y))
         spread = np.sqrt(covariance[first, first])
         exposure = f"1/{1 / self.flat_exposure_s:.0f} s"
@@ -291,24 +351,14 @@ class Diagnosis:
         if odds < WEAK and limit < self.negligible:
             return verdict_row(EXCLUDED, size, error, f"at most {limit:.2g} % rms; odds 1 : {_odds(-odds)}")
         sides = f"1 : {_odds(-odds)}" if odds < 0 else f"{_odds(odds)} : 1"
-        return verdict_row(OPEN, size, error, f"{words}, if present; odds {sides}")
+        verdict = EXCLUDED if odds < NEVER else OPEN
+        return verdict_row(verdict, size, error, f"{words}, if present; odds {sides}")
 
 
 def _odds(log_odds):
     """Odds to one, in words."""
     odds = float(np.exp(np.clip(log_odds, 0, 50)))
     return f"more than {LARGEST_ODDS:.0e}" if odds > LARGEST_ODDS else f"{odds:.2g}"
-
-
-def _size(change, slopes, covariance, weights):
-    """Rms of a change about its mean in each channel, percent, and its error."""
-    known = weights > 0
-    squares, variances = [], []
-    for own, slope, counts in zip(change, slopes, known, strict=True):
-        squares.append(np.var(own[counts]))
-        slope = slope[counts] - slope[counts].mean(axis=0)
-        variances.append(np.einsum("ti,ij,tj->t", slope, covariance, slope).mean())
-    return 100 * float(np.sqrt(np.mean(squares))), 100 * float(np.sqrt(max(np.mean(variances), 0)))
 
 
 def verdict_row(verdict, size, error, evidence):

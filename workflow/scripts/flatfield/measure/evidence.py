@@ -2,7 +2,8 @@
 
 For data u with weights W, columns X with coefficients c ~ N(m, P^-1), and a sky Q S a with a ~ N(0, 1), the likelihood
 without the sky has the normal matrix X'WX - N'N, N = (1 + S'Q'WQS)^-1/2 S'Q'WX (Rasmussen & Williams 2006,
-sections 2.7 and A.3), and the evidence is a Gaussian integral.
+sections 2.7 and A.3), and the evidence is a Gaussian integral. What the flat may be wrong by is a further Gaussian
+process, the same in all channels and beside all skies.
 """
 
 from copy import copy
@@ -42,10 +43,12 @@ class Projection:
         What the coefficients multiply; the data are last.
     weights : numpy.ndarray, ``(channels, tiles)``
         Inverse variances; 0 where a tile does not count.
+    flat_errors : numpy.ndarray, ``(polynomials, functions)``
+        What the flat may be wrong by, in the polynomials of `basis`.
     """
 
-    def __init__(self, basis, kernels, columns, weights):
-        self.kernels = kernels
+    def __init__(self, basis, kernels, columns, weights, flat_errors):
+        self.kernels, self.flat_errors = kernels, flat_errors
         weighted = weights[:, :, None] * columns
         self.plain = np.einsum("cti,ctj->ij", columns, weighted)
         self.sky = np.stack([basis.T @ (basis * each[:, None]) for each in weights])
@@ -62,24 +65,30 @@ class Projection:
         return other
 
     def rotated(self, index):
-        """Normal matrices of the functions of a kernel, for each channel."""
+        """Normal matrices of the functions of a kernel, and of the errors of the flat, for each channel."""
         if index not in self._rotated:
-            functions = self.kernels[index].functions
+            functions = self._functions(index)
             self._rotated[index] = functions.T @ self.sky @ functions, functions.T @ self.cross
         return self._rotated[index]
 
+    def _functions(self, index):
+        """Those of a kernel, and the errors of the flat."""
+        return np.hstack([self.kernels[index].functions, self.flat_errors])
+
     def marginalise(self, family):
-        """Normal matrix without the sky of a family, and ln of its volume."""
+        """Normal matrix without the sky of a family and the errors of the flat, and ln of their volume."""
         sky, cross = self.rotated(family.kernel)
         channels, count = len(sky), sky.shape[1]
         if not count:
             return self.plain, 0.0
-        a, own = family.amplitude, min(OWN, count) if family.color else 0
-        b = a * family.color
+        own = min(OWN, count - self.flat_errors.shape[1]) if family.color else 0
+        a = np.ones(count)
+        a[: count - self.flat_errors.shape[1]] = family.amplitude
+        b = family.amplitude * family.color
         size = count + channels * own
         matrix, right = np.empty((size, size)), np.empty((size, cross.shape[2]))
-        matrix[:count, :count] = a * a * sky.sum(axis=0)
-        right[:count] = a * cross.sum(axis=0)
+        matrix[:count, :count] = np.outer(a, a) * sky.sum(axis=0)
+        right[:count] = a[:, None] * cross.sum(axis=0)
         if own:
             matrix[count:, count:] = 0
             for channel in range(channels):
@@ -108,14 +117,17 @@ class Projection:
         sky : numpy.ndarray, ``(channels, polynomials)``
             Coefficients of the polynomials for each channel.
         covariance : numpy.ndarray, ``(channels, polynomials, polynomials)``
+        flat_error : numpy.ndarray, ``(polynomials,)``
+            What the flat is wrong by.
         """
         sky, cross = self.rotated(family.kernel)
         channels, count = len(sky), sky.shape[1]
-        a, own = family.amplitude, min(OWN, count) if family.color else 0
+        of_sky = count - self.flat_errors.shape[1]
+        a, own = family.amplitude, min(OWN, of_sky) if family.color else 0
         size = count + channels * own
         loading = np.zeros((channels, count, size))  # functions of each channel by coefficients with a spread of 1
         for channel in range(channels):
-            loading[channel, :, :count] = a * np.eye(count)
+            loading[channel, :, :count] = np.diag(np.where(np.arange(count) < of_sky, a, 1.0))
             part = slice(count + channel * own, count + (channel + 1) * own)
             loading[channel, :own, part] = a * family.color * np.eye(own)
         normal = np.zeros((size + len(mean), size + len(mean)))
@@ -127,9 +139,9 @@ class Projection:
         right = np.append(beside[:, -1], transform.T @ self.plain[:-1, -1] + precision * mean)
         inverse = np.linalg.inv(normal)
         found = inverse @ right
-        mixed = self.kernels[family.kernel].functions @ loading
+        mixed = self.kernels[family.kernel].functions @ loading[:, :of_sky]
         covariance = mixed @ inverse[:size, :size] @ mixed.transpose(0, 2, 1)
-        return transform @ found[size:], mixed @ found[:size], covariance
+        return transform @ found[size:], mixed @ found[:size], covariance, self.flat_errors @ found[of_sky:count]
 
 
 def weigh(marginal, transform, mean, precision):

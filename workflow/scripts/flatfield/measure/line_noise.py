@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import gammainccinv, gammaincinv
 
+from flatfield.measure.bands import find_bands
 from flatfield.raw.cfa import CHANNEL_OF_COLOR
 
 #: Differences beyond this many standard deviations are cut (stars, cosmic rays).
@@ -58,6 +59,36 @@ def profile_lines(first, second, factors, cfa, deviation):
     limit = np.float32(OUTLIER * deviation)
     np.clip(rest, -limit, limit, out=rest)
     return LineProfiles(rest.mean(axis=1), rest.mean(axis=0))
+
+
+def level_lines(first, second, factors):
+    """Take bands of a lamp that flickers out of two frames: their lines are brought to the mean of both.
+
+    Only where periodic bands are found (`flatfield.measure.bands.find_bands`): other noise of lines is noise.
+
+    Parameters
+    ----------
+    first, second : numpy.ndarray, float32, ``(rows, columns)``
+        DN above black.
+    factors : numpy.ndarray, ``(2, channels)``
+        That bring both frames to their mean level.
+
+    Returns
+    -------
+    first, second : numpy.ndarray, float32, ``(rows, columns)``
+    shares : tuple of float
+        Part of the variance of a pixel that went with its row, and its column: 1 over the pixels of the line, or 0.
+    """
+    frames, shares = [first, second], [0.0, 0.0]
+    for axis in (0, 1):
+        profiles = np.array([each.mean(axis=1 - axis, dtype=np.float64) for each in frames])
+        if not any(find_bands(profiles)) or not (profiles > 0).all():
+            continue
+        profiles *= factors.mean(axis=1)[:, None]
+        gains = (profiles.mean(axis=0) / profiles).astype(np.float32)
+        frames = [each * np.expand_dims(gain, 1 - axis) for each, gain in zip(frames, gains, strict=True)]
+        shares[axis] = 1 / first.shape[1 - axis]
+    return *frames, tuple(shares)
 
 
 def measure_lines(profiles, expected, period):

@@ -20,6 +20,9 @@ DUST_BLOCKS = 4
 AROUND = 9
 #: Share of the blocks that dust may take.
 MOST_DUST = 0.25
+#: Share of the pixels of a channel that may be saturated in a block: of 1 % the pixel response of the others is 0.03 of
+#: its standard deviation too small.
+MOST_SATURATED = 0.01
 #: A block is cut into so many cells either way, or into as many as it has tiles, for what happens inside it.
 CELLS = 4
 #: Pixels of a block, from which the scatter of 5 x 5 blocks is enough; 9 x 9 otherwise.
@@ -156,7 +159,7 @@ def _nodes(shape, cfa, starts):
     return result
 
 
-def average_blocks(mosaic, mask, cfa, across):
+def average_blocks(mosaic, mask, cfa, across, saturated=None):
     """Means of a mosaic over blocks, without masked and hot pixels, and without dust.
 
     Parameters
@@ -167,6 +170,8 @@ def average_blocks(mosaic, mask, cfa, across):
     cfa : ColorFilterArray
     across : int
         Blocks side by side. Their sides differ by a tile of the colour pattern, so that no border is left out.
+    saturated : numpy.ndarray of bool, ``(rows, columns)``, optional
+        Those of the masked pixels that are too bright: what is left of their blocks is darker than these.
 
     Returns
     -------
@@ -187,6 +192,8 @@ def average_blocks(mosaic, mask, cfa, across):
     pairs = _sum_cells(np.pad(both, [(0, 0), (p, p)]), cfa, starts, np.uint32)
     whole = [_join(each, cells) for each in (sums, counts, squares, pairs, pixels)]
     values, known = _means(whole[0], whole[1], whole[4])
+    if saturated is not None and saturated.any():
+        known &= (_join(_sum_cells(saturated, cfa, starts, np.uint32), cells) <= MOST_SATURATED * whole[4]).all(axis=0)
     scatter = _smooth_scatter(whole[2] / np.maximum(6 * whole[3], 1), values, whole[3], known)
     nodes = _nodes(mosaic.shape, cfa, [each[::cells] for each in starts])
     blocks = _make(nodes, values, scatter, whole[1], known)

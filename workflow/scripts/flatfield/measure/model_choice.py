@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from flatfield.combine.stack import MASK_SATURATED
 from flatfield.files.tables import NOT_DETERMINED
 from flatfield.measure import models
 from flatfield.measure.lensfun import RadialModel
@@ -194,7 +195,8 @@ def model_flat(flat):
     FlatModel
     """
     cfa, shape = flat.cfa, flat.shape
-    blocks = average_blocks(flat.value, ~flat.good, cfa, BLOCKS_ACROSS)
+    saturated = None if flat.mask is None else (flat.mask & MASK_SATURATED) > 0
+    blocks = average_blocks(flat.value, ~flat.good, cfa, BLOCKS_ACROSS, saturated)
     fits, predictions = fit_models(blocks)
     errors = find_errors(blocks, fits)
     missed = {name: explain_missed(each) for name, each in errors.items()}

@@ -10,7 +10,7 @@ from flatfield.measure.center_box import CenterBox, measure_frames, tabulate_dep
 from flatfield.measure.common_noise import find_common_noise, join_tiles
 from flatfield.measure.pairs import cut_channels
 from flatfield.measure.photon_transfer import BENT, fit_photon_transfer, gain_and_read_noise
-from flatfield.measure.pixel_response import measure_response
+from flatfield.measure.pixel_response import mark_dust, measure_response
 from flatfield.raw.decode import Reading
 
 #: Standard deviations by which bias frames and flats must differ for a warning.
@@ -63,6 +63,7 @@ def tabulate_noise(frames, seen, of_bias, flat, bias, blacks, options):
     common = find_common_noise(
         seen.tiles, [full_signal(frames, channel) for channel in flat.cfa.channels], flat.cfa.period
     )
+    clean = flat.good & ~mark_dust(seen.halves, flat.good, flat.cfa) if seen.halves else flat.good
     table, transfer, depth = [], [], []
     for index, channel in enumerate(flat.cfa.channels):
         box = CenterBox(index, channel, frames, seen, flat, float(offsets[index]), options)
@@ -71,7 +72,7 @@ def tabulate_noise(frames, seen, of_bias, flat, bias, blacks, options):
         row.update(box.snr_of_master())
         prnu, prnu_error, why = None, None, "pixel response: one frame does not separate it from noise"
         if seen.halves:
-            prnu, prnu_error, why = measure_response(seen.halves, shared, flat.good, flat.cfa, index)
+            prnu, prnu_error, why = measure_response(seen.halves, shared, clean, flat.cfa, index)
         row.update(prnu_percent=prnu, prnu_error=prnu_error)
         if blacks[index] is not None:
             row.update(dict(zip(("black_left_dn", "black_left_error"), blacks[index], strict=True)))

@@ -10,7 +10,7 @@ from flatfield.files.reading import read_each
 from flatfield.measure import noise
 from flatfield.measure.boxes import locate_box
 from flatfield.measure.code_counts import CodeCounts
-from flatfield.measure.line_noise import profile_lines
+from flatfield.measure.line_noise import level_lines, profile_lines
 from flatfield.measure.photon_transfer import EQUAL_LEVEL
 from flatfield.measure.screening import COPY
 from flatfield.measure.tile_noise import DISTANCES, measure_tiles
@@ -133,8 +133,11 @@ def measure_pairs(frames, paths, cfa, master, options, threads):
         for a, b in zip(*boxes, strict=True):
             variance, count = noise.variance_of(a - b)
             inside.append(((a.mean() + b.mean()) / 2, variance / 2, count))
-        tiles = measure_tiles(signals[0], signals[1], factors, cfa)
+        first, second, shares = level_lines(signals[0], signals[1], factors)
+        tiles = measure_tiles(first, second, factors, cfa, shares)
         deviation = float(np.sqrt(max(each.max() for each in tiles.variance)))
+        if any(shares):  # bands make lines differ by more than pixels
+            deviation = max(deviation, float((signals[0] - signals[1]).std()))
         return tiles, inside, profile_lines(signals[0], signals[1], factors, cfa, deviation)
 
     found = [each for each in read_each([paths[pair[0]] for pair in pairs], work, threads) if each]

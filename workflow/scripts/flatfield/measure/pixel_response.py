@@ -3,12 +3,51 @@
 import numpy as np
 from scipy.ndimage import uniform_filter
 
+from flatfield.measure.dust import find_shadows, map_details
+from flatfield.measure.model_blocks import average_blocks
+from flatfield.measure.models import BLOCKS_PER_PARAMETER, fit_polynomial
 from flatfield.raw.cfa import CHANNEL_OF_COLOR
+from flatfield.raw.mosaic import Mosaic
 
 #: Side of the box, in pixels of one colour, whose mean is the low frequency that is no pixel response.
 SMOOTHING = 5
 #: Pixels further than this many standard deviations off are defects or dust, no pixel response.
 OUTLIER = 5.0
+#: Polynomials and blocks that take the vignetting off, so that shadows of dust are found; and how far from their
+#: middle pixels do not count, in radii of a shadow.
+DEGREE, BLOCKS_ACROSS, REACH = 8, 48, 2.0
+
+
+def mark_dust(halves, good, cfa):
+    """Pixels at shadows of dust, whose edges are no pixel response: twice as far as the shadows reach.
+
+    Parameters
+    ----------
+    halves : tuple of numpy.ndarray, float32, ``(rows, columns)``
+        As for `measure_response`.
+    good : numpy.ndarray of bool, ``(rows, columns)``
+    cfa : ColorFilterArray
+
+    Returns
+    -------
+    numpy.ndarray of bool, ``(rows, columns)``
+        See `flatfield.measure.dust.find_shadows`; the flat is divided by polynomials of degree `DEGREE` first.
+    """
+    mosaic = Mosaic((halves[0] + halves[1]) / 2, cfa, None)
+    blocks = average_blocks(mosaic.value, ~good, cfa, BLOCKS_ACROSS)
+    dusty = np.zeros(good.shape, bool)
+    if blocks.known.sum() < BLOCKS_PER_PARAMETER * (DEGREE + 1) * (DEGREE + 2) / 2:
+        return dusty
+    channels = zip(blocks.x, blocks.y, blocks.values, blocks.weights, strict=True)
+    (detail,) = map_details([mosaic], good, [[fit_polynomial(*channel, DEGREE) for channel in channels]])
+    for shadow in find_shadows(detail):
+        row, column = (detail.side * (each + 0.5) for each in (shadow.row, shadow.column))
+        reach = REACH * detail.side * shadow.radius
+        top, left = (max(int(each - reach), 0) for each in (row, column))
+        part = dusty[top : int(row + reach) + 1, left : int(column + reach) + 1]
+        y, x = np.ogrid[: part.shape[0], : part.shape[1]]
+        part |= np.hypot(y + top + 0.5 - row, x + left + 0.5 - column) < reach
+    return dusty
 
 
 def measure_response(halves, shared, good, cfa, channel):
@@ -21,6 +60,7 @@ def measure_response(halves, shared, good, cfa, channel):
     shared : numpy.ndarray, float32, ``(rows, columns)``, or None
         Variance of the noise that both have in common, that of the master of the offset frames, DN^2.
     good : numpy.ndarray of bool, ``(rows, columns)``
+        Without dust, see `mark_dust`.
     cfa : ColorFilterArray
     channel : int
 

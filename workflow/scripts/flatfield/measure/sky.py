@@ -3,6 +3,7 @@
 import numpy as np
 
 from flatfield.files.tables import read_table
+from flatfield.measure.flat_errors import smooth_errors
 from flatfield.measure.light import check_inspected, check_shape, read_light
 from flatfield.measure.tiles import Tiles, measure_mean, measure_sky, tile_positions
 from flatfield.raw.decode import read_picture
@@ -80,6 +81,20 @@ def read_source(flat, response, tests, flat_kind, known, cfa):
     return np.log(measure_mean(ratio, known & np.isfinite(ratio), cfa)[0]), ""
 
 
+def read_flat_errors(tests, terms, geometry, x, y):
+    """What the flat may be wrong by in tiles, see `flatfield.measure.flat_errors.smooth_errors`.
+
+    Parameters
+    ----------
+    tests, terms, geometry : str
+        ``illumination_tests.tsv``, ``illumination.tsv`` and ``geometry.tsv`` of the set.
+    x, y : numpy.ndarray
+        Of the tiles, half diagonals.
+    """
+    verdicts = {row["test"]: row["verdict"] for row in read_table(tests)}
+    return smooth_errors(read_table(terms), read_table(geometry), verdicts.get("divided out") == "yes", x, y)
+
+
 def tile_flat(flat):
     """Level of a flat in tiles, the same for all lights that are divided by it.
 
@@ -105,7 +120,7 @@ def known_pixels(flat):
     return np.isfinite(flat.value) & (flat.value > 0)
 
 
-def tile_sky(path, sky, flat, read_own_source, flat_tiles=None):
+def tile_sky(path, sky, flat, read_own_source, flat_tiles=None, lamp=()):
     """Sky and flat in tiles.
 
     Parameters
@@ -120,6 +135,8 @@ def tile_sky(path, sky, flat, read_own_source, flat_tiles=None):
         Takes the pixels of the flat that count, and returns what `read_source` does.
     flat_tiles : tuple of numpy.ndarray, optional
         As from `tile_flat`, where several lights share a flat.
+    lamp : sequence of str, optional
+        Tables of the light source of the flat, see `read_flat_errors`; without them it is taken to be right.
 
     Returns
     -------
@@ -144,7 +161,12 @@ def tile_sky(path, sky, flat, read_own_source, flat_tiles=None):
         relative = error
     source, remark = read_own_source(known)
     x, y = tile_positions(planes.shape[-2:])
-    tiles = Tiles(x, y, level, relative, flats, source if source is None else _of_channels(source, len(level)))
+    flat_errors = None
+    if lamp:
+        tests, terms, geometry = lamp
+        flat_errors = read_flat_errors(tests, terms, geometry, x, y)
+    source = source if source is None else _of_channels(source, len(level))
+    tiles = Tiles(x, y, level, relative, flats, source, flat_errors)
     return (
         tiles,
         {"light": (level, error), "flat": (flats, errors), "result": (level / flats, relative / flats)},

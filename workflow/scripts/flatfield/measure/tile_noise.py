@@ -46,7 +46,7 @@ class TileNoise:
     side: int
 
 
-def measure_tiles(first, second, factors, cfa):
+def measure_tiles(first, second, factors, cfa, shares=(0.0, 0.0)):
     """Noise of two frames in tiles, from their difference, so that fixed patterns cancel.
 
     Parameters
@@ -56,6 +56,9 @@ def measure_tiles(first, second, factors, cfa):
     factors : numpy.ndarray, ``(2, channels)``
         That bring both frames to their mean level.
     cfa : ColorFilterArray
+    shares : tuple of float
+        Part of the variance of a pixel that was taken out with its row and its column, see
+        `flatfield.measure.line_noise.level_lines`; it is put back.
 
     Returns
     -------
@@ -81,8 +84,9 @@ def measure_tiles(first, second, factors, cfa):
         factor = factors[:, CHANNEL_OF_COLOR[color]].astype(np.float32)
         a, b = (_tiles(frame[cut][i::p, j::p], side) * factor[k] for k, frame in enumerate((first, second)))
         rest, variance, count = _clip(_flatten((a - b) / np.float32(np.sqrt(2)), side))
+        variance = variance / (1 - sum(shares))
         parts[i, j] = (a.mean(axis=1) + b.mean(axis=1)) / 2, variance, count, rest.reshape(-1, side, side)
-    covariances = _covariances(parts, p, side)
+    covariances = _covariances(parts, p, side, shares)
     found = [[[] for _ in cfa.channels] for _ in range(4)]
     for i, j, color in cfa.phases():
         channel, (level, variance, count, _) = CHANNEL_OF_COLOR[color], parts[i, j]
@@ -128,7 +132,7 @@ def _clip(tiles):
     return (tiles if kept.all() else np.where(kept, tiles, 0)), variance, count
 
 
-def _covariances(parts, period, side):
+def _covariances(parts, period, side, shares):
     """Covariances of each place in the pattern, ``(tiles, distances)``: sums over the neighbours at each distance."""
     level = {phase: np.maximum(each[0], 0) for phase, each in parts.items()}
     found = {phase: np.zeros((len(each), len(DISTANCES))) for phase, each in level.items()}
@@ -144,6 +148,9 @@ def _covariances(parts, period, side):
         mean = np.einsum("tij,tij->t", a, b, dtype=np.float32) / a[0].size
         if other == (u, v):  # the plane that was taken out is common to both
             mean = mean + parts[u, v][1] * _leverage(side, here, there)
+        of_line = (i == 0) * shares[0] + (j == 0) * shares[1]
+        if of_line:  # what the line was brought to is common to both
+            mean = mean + of_line * np.sqrt(parts[u, v][1] * parts[other][1])
         total = level[u, v] + level[other]
         share = np.where(total > 0, 2 * level[u, v] / np.where(total > 0, total, 1), 1.0)
         distance = DISTANCES.index((i, abs(j)))

@@ -32,6 +32,8 @@ class Tiles:
         Normalised.
     source : numpy.ndarray, ``(channels, rows, columns)``, optional
         ln of what the flat holds of its light source; None if that is not known, or was divided out.
+    flat_errors : numpy.ndarray, ``(functions, rows, columns)``, optional
+        What ln of the flat may be wrong by, see `flatfield.measure.flat_errors.smooth_errors`.
     """
 
     x: np.ndarray
@@ -40,6 +42,7 @@ class Tiles:
     light_error: np.ndarray
     flat: np.ndarray
     source: np.ndarray | None = None
+    flat_errors: np.ndarray | None = None
 
 
 def tile_edges(length, count):

@@ -126,7 +126,8 @@ class Light:
     @property
     def light_source(self):
         """What is known of the light source that the flat holds, or held."""
-        return [self.flat.path(name) for name in ("flat_cfa.fits", "response.fits", "illumination_tests.tsv")]
+        names = ("flat_cfa.fits", "response.fits", "illumination_tests.tsv", "illumination.tsv", "geometry.tsv")
+        return [self.flat.path(name) for name in names]
 
     def of_frames(self, table):
         """Tables of the frames in a folder."""
