@@ -440,6 +440,21 @@ def test_one_angle_is_not_solvable_and_the_run_goes_on(tmp_path):
     np.testing.assert_array_equal(response, flat)
 
 
+def test_angles_that_are_not_known_are_not_found_where_the_camera_was_not_turned(tmp_path):
+    """An uneven lamp at one angle looks like an even one at any angles; `rotation: null` must not choose between them."""
+    project = Project.create(tmp_path / "project")
+    write_set(project, SOURCE, rotations=(0, 0, 0), given=(0, None, None))
+    project.run("results/conclusions.yaml")
+    tests = verdicts_of(project)
+    assert "fill in `rotation`" in tests["light source uneven"]["evidence"]
+    assert tests["light source uneven"]["percent"] == "not determined" and not table(project.path("a/geometry.tsv"))
+    response, flat = (read_image(project.path(f"a/{name}.fits"))[0] for name in ("response", "flat_cfa"))
+    np.testing.assert_array_equal(response, flat)
+    story = project.conclusions()
+    assert not any("is turned by" in text for text, _ in story["warnings"])
+    assert any("is not determined: the angles are not known" in text for text in story["flats"]["a"]), story["flats"]
+
+
 def test_maps_of_a_pan_over_the_sky_leave_nothing():
     """The camera turned to the right about the vertical, computed with vectors; a plain shift leaves 0.1 % and more."""
     mono, field, aim = ColorFilterArray.from_name("MONO"), 0.9, 0.25

@@ -148,6 +148,13 @@ def sign_matters(blocks, solution, other):
     return apart if apart > max(ALIKE, 3 * float(np.sqrt(errors.mean()))) else 0.0
 
 
+def chance_of_even(solution):
+    """Probability that an even light source looks as uneven as this one (Wald test of all terms)."""
+    told = solution.model.columns["told"]
+    wald = solution.coefficients @ np.linalg.solve(solution.covariance[np.ix_(told, told)], solution.coefficients)
+    return chdtrc(len(told), wald)
+
+
 def run_tests(solution, singles, blocks, poses, names, weights, options):
     """What the solution is worth: rows of the table of tests.
 
@@ -170,9 +177,7 @@ def run_tests(solution, singles, blocks, poses, names, weights, options):
     x, y = blocks.x, blocks.y
     seen, error = unevenness(solution, x, y)
     hidden, (_, whole) = hidden_part(solution, x, y), whole_unevenness(solution, x, y)
-    told = solution.model.columns["told"]
-    wald = solution.coefficients @ np.linalg.solve(solution.covariance[np.ix_(told, told)], solution.coefficients)
-    chance = chdtrc(len(told), wald)
+    chance = chance_of_even(solution)
     words = f"probability of chance {chance:.2g}"
     if hidden > max(error, 1e-5):
         words = f"at least {100 * seen:.3g} %, which the subsets show; they may hide {100 * hidden:.2g} %; {words}"

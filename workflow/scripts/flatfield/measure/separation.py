@@ -8,6 +8,8 @@ from flatfield.measure.angles import find_free, one_sign_only
 from flatfield.measure.blocks import block_side
 from flatfield.measure.illumination import solve_channel, solve_illumination
 from flatfield.measure.illumination_tests import (
+    SIGNIFICANT,
+    chance_of_even,
     cross_check,
     describe_geometry,
     describe_terms,
@@ -65,6 +67,13 @@ class Separation:
     blocks: tuple
 
 
+#: Why angles that are not known cannot be solved for.
+NOT_TURNED = (
+    "the angles are not known and the subsets do not differ: the camera was not turned, or the light source is even; "
+    "fill in `rotation`"
+)
+
+
 def separate(subsets, flat, bias, poses, degree, trust_angles=False):
     """Separate the light source from the camera.
 
@@ -102,6 +111,8 @@ def separate(subsets, flat, bias, poses, degree, trust_angles=False):
             solution = replace(solution, other=None if trust_angles else other)
         if not solution.terms:
             solution, reason = None, "no term changes with these angles and aims"
+        elif poses.free[:, 0].any() and chance_of_even(solution) >= SIGNIFICANT:
+            solution, reason = None, NOT_TURNED
     weights = weights_of(parts)
     of_solution, of_hidden = draw_errors(solution, weights, shape) if solution else (None, None)
     if solution:
