@@ -19,6 +19,30 @@ class Usage(NamedTuple):
     disk: float
 
 
+class Attempt(NamedTuple):
+    """A command that was run once: exit status (None where it was killed), all that it printed, what it took."""
+
+    status: int | None
+    output: str
+    taken: Usage
+
+
+def attempt(command, folder, written=None, limit=3600):
+    """Run a command once, whatever comes of it; parameters as of `measure`. What takes too long is killed for good."""
+    started = time.perf_counter()
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    process = subprocess.Popen([str(part) for part in command], cwd=folder, **streams)
+    watch = Timer(limit, process.kill)
+    watch.start()
+    output = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    took = time.perf_counter() - started
+    process.returncode = code = os.waitstatus_to_exitcode(status)
+    watch.cancel()
+    taken = Usage(took, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1000, size_of(written))
+    return Attempt(None if took >= limit else code, output.decode(errors="replace"), taken)
+
+
 def measure(command, folder, repeats=1, before=None, written=None, limit=3600):
     """Medians of several runs of a command (of one, where it is long).
 
@@ -40,22 +64,13 @@ def measure(command, folder, repeats=1, before=None, written=None, limit=3600):
     while len(found) < repeats + (repeats > 1):
         if before:
             before()
-        started = time.perf_counter()
-        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        process = subprocess.Popen(command, cwd=folder, **streams)
-        watch = Timer(limit, process.kill)
-        watch.start()
-        output = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        took = time.perf_counter() - started
-        process.returncode = status
-        watch.cancel()
-        if took >= limit:
+        status, output, taken = attempt(command, folder, written, limit)
+        if status is None:
             print(f"killed after {limit} s: {' '.join(command)[:120]}", flush=True)
         elif status:
-            sys.exit(f"{' '.join(command)[:300]} failed:\n{output.decode()[-3000:]}")
+            sys.exit(f"{' '.join(command)[:300]} failed:\n{output[-3000:]}")
         else:
-            found.append(Usage(took, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1000, size_of(written)))
+            found.append(taken)
     result = Usage(*(median(values) for values in zip(*found[-repeats:], strict=True)))
     print(f"{result.cpu:7.2f} s of processor time {result.wall:7.2f} s  {' '.join(command)[:120]}", flush=True)
     return result
