@@ -44,17 +44,22 @@ def block_size(rows):
     return max((rows - 2 * TRIM) // BLOCKS // 2 * 2, 4)
 
 
+def whole_blocks(shape, block):
+    """The part of an image that whole blocks cover, in its middle."""
+    return tuple(slice(size % block // 2, size % block // 2 + size // block * block) for size in shape)
+
+
+def sums(value, block):
+    """Sum over each block, ``(block rows, block columns)``."""
+    cut = value[whole_blocks(value.shape, block)]
+    rows, columns = cut.shape
+    return cut.reshape(rows // block, block, columns // block, block).sum(axis=(1, 3), dtype=float)
+
+
 def block_means(value, chosen, block):
     """Mean of the chosen pixels in each block, ``(block rows, block columns)``; NaN where there are none."""
-    rows, columns = (size // block * block for size in value.shape)
-
-    def total(each):
-        return (
-            each[:rows, :columns].reshape(rows // block, block, columns // block, block).sum(axis=(1, 3), dtype=float)
-        )
-
     with np.errstate(invalid="ignore", divide="ignore"):
-        return total(np.where(chosen, value, 0)) / total(chosen)
+        return sums(np.where(chosen, value, 0), block) / sums(chosen, block)
 
 
 def trimmed(*arrays):
@@ -124,13 +129,12 @@ def pull_of(found, error, true, channel, chosen=None):
     chosen = np.ones(true.shape, bool) if chosen is None else chosen
     ratio, chosen = ratio_to_truth(found, true, channel, chosen & (error > 0))
     block, pulls = block_size(true.shape[0] + 2 * TRIM), []
-    rows, columns = (size // block * block for size in true.shape)
-    inside = (slice(rows), slice(columns))
+    inside = whole_blocks(true.shape, block)
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = (error / np.asarray(found, float))[inside]
     for index in range(3):
         where = chosen & (channel == index)
-        count = where[inside].reshape(rows // block, block, columns // block, block).sum(axis=(1, 3))
+        count = sums(where, block)
         mean, number = (np.kron(each, np.ones((block, block))) for each in (block_means(ratio, where, block), count))
         use = where[inside] & (number > 1)
         z = ((ratio[inside] / mean - 1) / relative)[use] * np.sqrt(number[use] / (number[use] - 1))
