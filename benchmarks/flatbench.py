@@ -14,10 +14,11 @@ from datetime import date
 from pathlib import Path
 
 import flatbench_page
+import flatbench_programs
 import numpy as np
 from flatbench_errors import BLOCKS, TRIM, block_means, block_size, errors_of, native, pull_of, ratio_to_truth, trimmed
 from flatbench_programs import OURS, programs, run_ours
-from flatbench_worlds import COLORS, LIGHT_SECONDS, MISTAKES, PROBE, World, write_world
+from flatbench_worlds import COLORS, LIGHT_SECONDS, MISTAKES, SKY, World, write_world
 from projects import ROOT
 
 SCRATCH = ROOT / "resources/flatbench"
@@ -25,9 +26,9 @@ PAGE = ROOT / "docs"
 SMALL, LARGE = (240, 360), (2840, 4244)
 #: Worlds without mistakes.
 WORLDS = {
-    "raw, even lamp": World("dng", SMALL, 10, even=True),
-    "raw": World("dng", SMALL, 10),
-    "FITS": World("fits", SMALL, 10),
+    "raw, even lamp": World("dng", SMALL, 8, even=True),
+    "raw": World("dng", SMALL, 8),
+    "FITS": World("fits", SMALL, 8),
     "raw, 12 MP": World("dng", LARGE, 6),
     "FITS, 12 MP": World("fits", LARGE, 4),
 }
@@ -36,7 +37,7 @@ FEW, PLANTED = 8, SMALL
 CHOSEN = tuple(MISTAKES)
 #: Further error of a pixel of the light, percent, below which a mistake did no harm.
 HARMLESS = 0.2
-Judged = namedtuple("Judged", "sentence made harm")
+Judged = namedtuple("Judged", "sentence made harm clean")
 
 
 def folder_of(world):
@@ -66,7 +67,7 @@ def measure(program, world):
     found = describe(result, world)
     if program.name == OURS:
         found["quoted"] = quoted_error(out / "results/sets.tsv")
-        if not world.mistake:
+        if flatbench_programs.WHOLE and not world.mistake:
             shutil.rmtree(out)
             found["alone"] = run_ours(frames, out, world, alone=True).taken
     paths = [str(out), str(frames), str(SCRATCH)]
@@ -125,7 +126,7 @@ def unavoidable(world):
     """Errors of the light without noise divided by the true response: what whole numbers leave."""
     response = world.response() * COLORS.astype(np.float32)[world.channel()]
     dark = world.dark(LIGHT_SECONDS)
-    recorded = world.record(PROBE * response + dark, None)
+    recorded = world.record(SKY * response + dark, None)
     corrected = ((recorded - world.offset()) * world.gain - dark) / response
     return list(errors_of(corrected, np.ones(world.shape), world.channel()))
 
@@ -142,18 +143,18 @@ def notice(program, mistake):
     -------
     Judged
         The first sentence that names it and was not said of the frames without the mistake, or nothing; whether a light
-        came out; what the mistake added to its error, percent rms of the pixels, None where nothing came out.
+        came out; what the mistake added to its error, percent rms of the pixels, None where nothing came out; the error
+        without it.
     """
     kind, pattern = MISTAKES[mistake]
     clean = measure(program, World(kind, PLANTED, FEW))
     wrong = measure(program, World(kind, PLANTED, FEW, mistake=mistake))
     known = {template(line) for line in clean["text"]}
     new = [line for line in wrong["text"] if template(line) not in known and re.search(pattern, line)]
+    before = clean["lights"]["probe"]["errors"][0]
     errors = wrong["lights"].get("probe", {}).get("errors")
-    if not errors:
-        return Judged(new[0] if new else "", False, None)
-    before = clean["lights"]["probe"]["errors"]
-    return Judged(new[0] if new else "", True, float(np.sqrt(max(errors[0] ** 2 - before[0] ** 2, 0))))
+    harm = float(np.sqrt(max(errors[0] ** 2 - before**2, 0))) if errors else None
+    return Judged(new[0] if new else "", bool(errors), harm, before)
 
 
 def main():
@@ -191,7 +192,8 @@ def shrink(folder):
     SMALL = PLANTED = (120, 180)
     FEW = 4
     WORLDS = {"raw": World("dng", SMALL, FEW)}
-    CHOSEN = ("flats at another aperture",)
+    CHOSEN = ("bias frames of another ISO",)
+    flatbench_programs.WHOLE = False
 
 
 if __name__ == "__main__":

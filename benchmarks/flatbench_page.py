@@ -2,11 +2,13 @@
 
 import numpy as np
 from flatbench_programs import OURS
-from flatbench_worlds import BIASES, DARKS, MISTAKES, NIGHT, PROBE
+from flatbench_worlds import BIASES, DARKS, MISTAKES, SKY
 from matplotlib.figure import Figure
 from projects import machine
 
 FLOOR = "the true response"
+#: A light that is this wrong without any mistake, percent, does not show what one adds.
+WRONG = 5
 HEADER = """# Beside other programs
 
 The same frames through this workflow and through the programs that one would take instead, against a truth that is
@@ -36,9 +38,9 @@ A world is a colour camera (RGGB) behind a lens whose corners are 3.2 to 3.4 tim
 their metadata, *FITS* files of 16 bits with columns in their bias, dark current and a glow in a corner. Each has
 {biases} bias frames, FITS also {darks} darks. Flats are taken with the camera at 0, 90 and 180 degrees; an uneven
 lamp is about 2 % brighter on one side and 0.5 % darker in all corners alike, which no angle shows; an even one has
-a tenth of that. This workflow is told the angles; the others have no use for them. Two lights of an even sky:
-*night* has noise ({night} electrons of green) and stars; *probe* ({probe} electrons) has no noise but that of whole
-numbers, so that what it shows is the error of the calibration.
+a tenth of that. This workflow is told the angles; the others have no use for them. Two lights of an even sky of
+{sky} electrons in green: *night* has noise and stars; *probe* has no noise but that of whole numbers, so that what
+it shows is the error of the calibration.
 
 All errors are percent. Each channel is first scaled to a median of 1, as programs differ in what they scale to;
 colours that are wrong all over the frame alike are thus no error. {trim} pixels at the edges are left out. *Pixel*
@@ -68,7 +70,7 @@ Each of {count} mistakes is planted alone in small frames ({few} flats in each s
 sentence that the program did not say of the same frames without the mistake names it; of this workflow sentences of
 `conclusions.yaml` and those that a run ends with, of the others all that they print. *Stops* leaves no calibrated
 light. The number is what the mistake added to the error of a pixel of the probe, percent rms; below {harmless} it
-did no harm. A dash: the program does not read such files.
+did no harm. *Wrong anyway*: by more than 5 % without any mistake. A dash: the program does not read such files.
 """,
     "costs": """## What it costs
 
@@ -142,7 +144,7 @@ def write(facts, worlds, every, found, floors, noticed):
     parts = [
         HEADER.format(machine=machine(), day=facts["day"], settings=settings, missing=missing),
         FRAMES.format(
-            worlds="\n".join(titles), biases=BIASES, darks=DARKS, night=NIGHT, probe=PROBE, trim=facts["trim"],
+            worlds="\n".join(titles), biases=BIASES, darks=DARKS, sky=SKY,  trim=facts["trim"],
             blocks=facts["blocks"],
         ),
         READING["light"],
@@ -220,6 +222,8 @@ def verdict(judged, harmless):
     said = "says so" if judged.sentence else ""
     if not judged.made:
         return f"**{said}**, stops" if said else "stops, gives no reason"
+    if judged.clean > WRONG:
+        return f"**{said}**; wrong anyway" if said else "silent; wrong anyway"
     harm = f"{number(judged.harm)}" + ("" if judged.harm > harmless else ", no harm")
     return f"**{said}**; {harm}" if said else f"silent; {harm}"
 
@@ -235,7 +239,7 @@ def mistakes(run, noticed, harmless):
     counts = []
     for name in names:
         own = [judged for (_, by), judged in noticed.items() if by == name]
-        wrong = sum(each.made and not each.sentence and each.harm > harmless for each in own)
+        wrong = sum(each.made and not each.sentence and max(each.harm, each.clean - WRONG) > harmless for each in own)
         counts.append(f"{sum(bool(each.sentence) for each in own)} of {len(own)} said; {wrong} wrong without a word")
     rows.append(["all", "", *counts])
     return table(["mistake", "frames", *names], rows)

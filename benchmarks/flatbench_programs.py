@@ -23,6 +23,8 @@ BIN = Path(sys.executable).parent
 #: Seconds after which a program is killed.
 LIMIT = 1800
 LIGHTS = ("night", "probe")
+#: Whether runs of this workflow make all that it has; else master and lights alone.
+WHOLE = True
 
 
 @dataclass
@@ -71,7 +73,9 @@ def run_ours(frames, out, world, alone=False):
     targets = [f"results/lights/sky/{name}.fits" for name in LIGHTS]
     targets += ["results/conclusions.yaml"] if world.mistake else ["results/flats/flat_cfa.fits"]
     command = [BIN / "snakemake", "-s", ROOT / "Snakefile", "-d", out, "--cores", "2", "--keep-going", "--quiet", "all"]
-    done = usage.attempt([*command, *(["--", *targets] if alone or world.mistake else [])], out, results, LIMIT)
+    done = usage.attempt(
+        [*command, *(["--", *targets] if alone or world.mistake or not WHOLE else [])], out, results, LIMIT
+    )
     text = [line for line in done.output.splitlines() if line.startswith(("error: ", "warning: "))]
     if (results / "conclusions.yaml").exists():
         text += sentences_of(yaml.safe_load((results / "conclusions.yaml").read_text()))
@@ -333,8 +337,8 @@ def run_rawtherapee(frames, out, world, radius=0):
 
 
 def run_rawtherapee_blurred(frames, out, world):
-    """With the radius that it has by default."""
-    return run_rawtherapee(frames, out, world, 32)
+    """With the radius that it has by default, made for frames of 12 megapixels; on smaller ones in proportion."""
+    return run_rawtherapee(frames, out, world, max(round(32 * world.shape[0] / 2840 / 2) * 2, 2))
 
 
 def read_rawtherapee(path, shape):
@@ -390,6 +394,7 @@ def programs():
     of_converter = said_by(["rawtherapee-cli", "-v"], r"RawTherapee, version [\d.]+") if converter else ""
     of_converter = of_converter.replace(", version", "")
     both, raws = ("dng", "fits"), ("dng",)
+    scaled = "32 (its default; on small frames in proportion: 2)"
     flat_field = (
         "`-t -b32` with a profile in which all else is off: flats chosen and averaged from a folder, blur radius "
     )
@@ -424,7 +429,7 @@ def programs():
             "" if converter else "is not installed", of_converter,
         ),
         Program(
-            "RawTherapee, radius 32", flat_field + "32 (its default)", run_rawtherapee_blurred, raws,
+            "RawTherapee, radius 32", flat_field + scaled, run_rawtherapee_blurred, raws,
             "" if converter else "is not installed", of_converter,
         ),
         Program(

@@ -24,8 +24,9 @@ FALLOFF, FALLOFF_FILTER, FALLOFF_APERTURE = (3.4, 3.2, 3.3), (2.9, 3.0, 3.2), (2
 PRNU = 0.006  # relative standard deviation of the response of the pixels
 ANGLES = (0, 90, 180)  # degrees counter-clockwise, of the three subsets
 BIASES, DARKS = 12, 8  # frames
+SMALLEST = 100_100  # bytes: RawTherapee does not open smaller files
 LIGHT_SECONDS = 120.0
-NIGHT, PROBE = 1500, 8000  # electrons of green from the sky at the centre: of a light, and of the light without noise
+SKY = 1500  # electrons of green at the centre of a light
 #: What may be wrong: worlds of which kind show it, and a pattern that a sentence that names it matches.
 MISTAKES = {
     "bias frames of another ISO": ("dng", r"\bISO\b"),
@@ -158,8 +159,8 @@ class World:
         profile = np.exp(-(spread[:, None] ** 2 + spread**2) / 3.0)
         for _ in range(60):
             row, column = (int(rng.integers(6, size - 6)) for size in self.shape)
-            found[row - 5 : row + 6, column - 5 : column + 6] += NIGHT * min(rng.pareto(1.2), 4) * profile
-        return found, found > 0.001 * NIGHT
+            found[row - 5 : row + 6, column - 5 : column + 6] += SKY * min(rng.pareto(1.2), 4) * profile
+        return found, found > 0.001 * SKY
 
 
 class Writer:
@@ -198,6 +199,8 @@ class Writer:
         cfa = ColorFilterArray.from_name("RGGB")
         black, white = (512,) * 4, self.world.white
         write_dng(str(path), data, exif, cfa=cfa, margins=(0, 0), black=black, white=white, model="Bench")
+        with open(path, "ab") as file:
+            file.write(bytes(max(SMALLEST - path.stat().st_size, 0)))
         return path
 
 
@@ -226,8 +229,8 @@ def write_world(world, folder):
     response = world.response(moved=mistake == "dust moved between flats and lights")
     response *= COLORS.astype(np.float32)[world.channel()]
     stars, _ = world.stars()
-    writer.write("lights/night", world.record((NIGHT + stars) * response + world.dark(seconds), rng), "Light", seconds)
-    writer.write("lights/probe", world.record(PROBE * response + world.dark(seconds), None), "Light", seconds)
+    writer.write("lights/night", world.record((SKY + stars) * response + world.dark(seconds), rng), "Light", seconds)
+    writer.write("lights/probe", world.record(SKY * response + world.dark(seconds), None), "Light", seconds)
     (folder / "done").touch()
 
 

@@ -127,6 +127,7 @@ def tiny(tools, tmp_path, monkeypatch):
     bench, programs, usage = tools["bench"], tools["programs"], tools["usage"]
     for name in ("SCRATCH", "PAGE", "SMALL", "PLANTED", "FEW", "WORLDS", "CHOSEN"):
         monkeypatch.setattr(bench, name, getattr(bench, name))
+    monkeypatch.setattr(programs, "WHOLE", True)
     attempt = usage.attempt
 
     def run(command, folder, written=None, limit=0):
@@ -161,7 +162,7 @@ def test_programs_are_compared(tiny, tools, tmp_path):
             assert shape < 2, row
     ours = tiny.measure(tools["programs"].programs()[0], tiny.WORLDS["raw"])
     assert 0.8 < ours["masters"]["response.fits"]["pull"] < 1.2
-    assert "**says so**, stops" in text and "aperture" in text.split("What they said:")[1].split("##")[0]
+    assert "**says so**, stops" in text and "ISO is 3200" in text.split("What they said:")[1].split("##")[0]
     assert {each.name for each in missing} >= {"darktable"}
     for name in ("flatbench.png", "flatbench_maps.png"):
         assert 1000 < (tmp_path / "images" / name).stat().st_size < 200_000
