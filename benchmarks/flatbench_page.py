@@ -21,6 +21,15 @@ make flatbench                            # python benchmarks/flatbench.py
 on {machine}, {day}. Frames are simulated: what holds here need not hold for a camera of yours. No program was
 configured by its authors; each was set as its documentation says, and rows where another one is better stay.
 
+## In short
+
+{summary}
+
+Errors are of a light without noise, explained below. This workflow's seconds are those of its whole run, analysis and
+report included. Bold is best; small differences mean nothing.
+
+## The programs
+
 | program | version | settings |
 | --- | --- | --- |
 {settings}
@@ -137,14 +146,15 @@ def write(facts, worlds, every, found, floors, noticed):
     run = [each for each in every if not each.missing]
     settings = "\n".join(f"| {each.name} | {each.version} | {each.settings} |" for each in run)
     missing = "; ".join(f"{each.name}, which {each.missing}" for each in every if each.missing)
+    short = summary(worlds, run, found, noticed, facts["harmless"])
     titles = [
         f"| {title} | {w.shape[0]} x {w.shape[1]} | 3 x {w.frames} | {'even' if w.even else 'uneven'} |"
         for title, w in worlds.items()
     ]
     parts = [
-        HEADER.format(machine=machine(), day=facts["day"], settings=settings, missing=missing),
+        HEADER.format(summary=short, machine=machine(), day=facts["day"], settings=settings, missing=missing),
         FRAMES.format(
-            worlds="\n".join(titles), biases=BIASES, darks=DARKS, sky=SKY,  trim=facts["trim"],
+            worlds="\n".join(titles), biases=BIASES, darks=DARKS, sky=SKY, trim=facts["trim"],
             blocks=facts["blocks"],
         ),
         READING["light"],
@@ -173,6 +183,45 @@ def write(facts, worlds, every, found, floors, noticed):
         LIMITS,
     ]  # fmt: skip
     return "\n".join(parts)
+
+
+def summary(worlds, run, found, noticed, harmless):
+    """A column a program, the best of each row in bold; of costs this workflow's whole run."""
+    rows = []
+
+    def add(title, values, shown=number, best=min):
+        known = [value for value in values if value is not None]
+        if known:
+            top = {best(known)} if len(known) > 1 and best else set()
+            marks = ["**" if value in top else "" for value in values]
+            cut = ["-" if value is None else shown(value) for value in values]
+            rows.append([title, *(f"{mark}{text}{mark}" for mark, text in zip(marks, cut, strict=True))])
+
+    def errors(title, part):
+        lights = [found[title, each.name]["lights"] if (title, each.name) in found else {} for each in run]
+        measured = [each.get("probe", {}).get("errors") for each in lights]
+        return [each[part] if each else None for each in measured]
+
+    for title in worlds:
+        add(f"light, shape, %: {title}", errors(title, 1))
+    for title in worlds:
+        add(f"light, pixel, %: {title}", errors(title, 0))
+    counts = [[judged for (_, by), judged in noticed.items() if by == each.name] for each in run]
+    named = [sum(bool(each.sentence) for each in own) for own in counts]
+    add("mistakes named", list(zip(named, map(len, counts), strict=True)), lambda pair: f"{pair[0]} of {pair[1]}", max)
+    add("wrong without a word", [sum(is_silent(each, harmless) for each in own) for own in counts], str, None)
+    bars = [any(m["pull"] is not None for (_, by), each in found.items() if by == program.name
+                for m in each["masters"].values()) for program in run]  # fmt: skip
+    add("error bars", bars, lambda value: "yes" if value else "no", None)
+    for title in worlds:
+        taken = [found[title, each.name]["taken"][1] if (title, each.name) in found else None for each in run]
+        add(f"processor s: {title}", taken, lambda value: f"{value:.1f}")
+    return table(["", *(each.name for each in run)], rows)
+
+
+def is_silent(judged, harmless):
+    """Whether a light came out that is wrong, and nothing named the mistake."""
+    return judged.made and not judged.sentence and max(judged.harm, judged.clean - WRONG) > harmless
 
 
 def lights(worlds, run, found, floors):
@@ -239,7 +288,7 @@ def mistakes(run, noticed, harmless):
     counts = []
     for name in names:
         own = [judged for (_, by), judged in noticed.items() if by == name]
-        wrong = sum(each.made and not each.sentence and max(each.harm, each.clean - WRONG) > harmless for each in own)
+        wrong = sum(is_silent(each, harmless) for each in own)
         counts.append(f"{sum(bool(each.sentence) for each in own)} of {len(own)} said; {wrong} wrong without a word")
     rows.append(["all", "", *counts])
     return table(["mistake", "frames", *names], rows)
