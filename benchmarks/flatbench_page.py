@@ -79,7 +79,8 @@ Each of {count} mistakes is planted alone in small frames ({few} flats in each s
 sentence that the program did not say of the same frames without the mistake names it; of this workflow sentences of
 `conclusions.yaml` and those that a run ends with, of the others all that they print. *Stops* leaves no calibrated
 light. The number is what the mistake added to the error of a pixel of the probe, percent rms; below {harmless} it
-did no harm. *Wrong anyway*: by more than 5 % without any mistake. A dash: the program does not read such files.
+did no harm. *Wrong anyway*: by more than 5 % without any mistake. A dash: the program does not read such files, or
+takes no bias frames. That a mistake is named does not mean that all else that is said of it is right.
 """,
     "costs": """## What it costs
 
@@ -132,7 +133,7 @@ def write(facts, worlds, every, found, floors, noticed):
     Parameters
     ----------
     facts : dict
-        day, harmless, few, trim, blocks, drawn.
+        day, harmless, few, trim, blocks, drawn, left_out (titles of worlds).
     worlds : dict
         `World` by title.
     every : list of flatbench_programs.Program
@@ -146,6 +147,7 @@ def write(facts, worlds, every, found, floors, noticed):
     run = [each for each in every if not each.missing]
     settings = "\n".join(f"| {each.name} | {each.version} | {each.settings} |" for each in run)
     missing = "; ".join(f"{each.name}, which {each.missing}" for each in every if each.missing)
+    missing += "".join(f"; world *{title}*, which was left out this time" for title in facts["left_out"])
     short = summary(worlds, run, found, noticed, facts["harmless"])
     titles = [
         f"| {title} | {w.shape[0]} x {w.shape[1]} | 3 x {w.frames} | {'even' if w.even else 'uneven'} |"

@@ -385,6 +385,14 @@ class Program:
     missing: str
     version: str
 
+    def meets(self, kind, mistake):
+        """Whether a mistake in frames of a kind can befall it."""
+        return kind in self.kinds and (self.run in BIAS_USERS or not mistake.startswith("bias frames"))
+
+
+#: Programs that subtract bias frames; the others take the black level of the metadata.
+BIAS_USERS = (run_ours, run_siril, run_ccdproc)
+
 
 def programs():
     """All programs, those that are not run as well."""

@@ -33,12 +33,12 @@ MISTAKES = {
     "flats that are clipped": ("dng", r"satur|overexpos|clip|\bfull\b"),
     "flats through another filter": ("fits", r"filter"),
     "flats at another aperture": ("dng", r"aperture|f-number|f/4"),
-    "no bias for the flats, so a pedestal is left in": ("fits", r"pedestal|zero level|black level|no bias|no offset"),
+    "no bias for the flats, so a pedestal is left in": ("fits", r"(?i)zero level|no bias|no offset|pedestal.*flat"),
     "dust moved while the flats were taken": ("dng", r"dust"),
     "dust moved between flats and lights": ("dng", r"dust"),
     "one flat is cut off": (
         "fits",
-        r"(?i)F\d\d\d?\.fits.*(early|trunc|damag|corrupt|cannot|could not|unreadable|error)|trunc",
+        r"(?i)F\d+\.fits.*(early|damag|corrupt|cannot|unreadable)|trunc|error reading data",
     ),
     "a third of the flats at a quarter of the exposure": ("dng", r"exposure"),
     "one flat of another size": ("fits", r"(?i)size|dimension|shape|\d+ x \d+"),
@@ -46,7 +46,7 @@ MISTAKES = {
         "dng",
         r"drift|light source changed|fade|twilight|different light",
     ),
-    "a light leak in one flat": ("dng", r"F004|leak|departs"),
+    "a light leak in one flat": ("dng", r"(?i)F004.*(depart|reject|exclu|unlike)|leak|departs"),
     "flats that say another colour pattern": ("fits", r"(?i)colou?r pattern|bayer|GBRG|\bCFA\b"),
     "darks of another exposure": ("fits", r"(?i)dark.*(exposure|\bs\b)|exposure.*dark"),
 }
