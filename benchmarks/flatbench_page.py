@@ -87,7 +87,7 @@ takes no bias frames. That a mistake is named does not mean that all else that i
 Whole processes with all that they start. *Whole run* of this workflow has the analysis, the figures and the report,
 which the others do not make; *alone* is its master and lights only. Two lights each. **The machine had other work
 to do: wall times are not to be compared; of processor times only large differences count.** Memory is that of the
-largest process, the disk what is left behind.
+largest process (up to 120 MB it may be that of the one that measures), the disk what is left behind.
 """,
 }
 LIMITS = """## Limits
@@ -264,7 +264,10 @@ def quoted(found):
             rows.append([title, number(each["quoted"]), number(true)])
     if not rows:
         return []
-    text = "This workflow also says how wrong its response is on large scales, percent rms; no other program does:\n"
+    text = (
+        "This workflow also says how wrong its response is on large scales, percent rms; no other program does. It holds\n"
+        "an expectation of what the angles cannot show, which is on the large side:\n"
+    )
     return [text, table(["world", "said", "true (shape)"], rows), ""]
 
 
@@ -351,13 +354,13 @@ def draw_maps(path, title, run, found):
     maps = [(name, np.array(each, float)) for name, each in maps if each is not None]
     columns = 3
     rows = -(-len(maps) // columns)
-    figure = Figure(figsize=(9, 2.3 * rows), layout="constrained")
+    figure = Figure(figsize=(9, 2.5 * rows), layout="constrained")
     axes = np.ravel(figure.subplots(rows, columns, squeeze=False))
     for axis in axes:
         axis.axis("off")
     for axis, (name, values) in zip(axes, maps, strict=False):
-        drawn = axis.imshow(values, cmap="RdBu_r", vmin=-2, vmax=2)
-        axis.set_title(f"{name}: {np.nanmin(values):+.2f} to {np.nanmax(values):+.2f} %", fontsize=9)
+        drawn = axis.imshow(values, cmap="RdBu_r", vmin=-1, vmax=1)
+        axis.set_title(f"{name}\n{np.nanmin(values):+.2f} to {np.nanmax(values):+.2f} %", fontsize=9)
     if maps:
         figure.colorbar(drawn, ax=axes, label="percent", shrink=0.8, extend="both")
     figure.savefig(path, dpi=90, metadata={"Software": None})

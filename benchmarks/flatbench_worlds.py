@@ -33,7 +33,7 @@ MISTAKES = {
     "flats that are clipped": ("dng", r"satur|overexpos|clip|\bfull\b"),
     "flats through another filter": ("fits", r"filter"),
     "flats at another aperture": ("dng", r"aperture|f-number|f/4"),
-    "no bias for the flats, so a pedestal is left in": ("fits", r"(?i)zero level|no bias|no offset|pedestal.*flat"),
+    "no bias for the flats, so a pedestal is left in": ("fits", r"(?i)zero level|no bias|no offset"),
     "dust moved while the flats were taken": ("dng", r"dust"),
     "dust moved between flats and lights": ("dng", r"dust"),
     "one flat is cut off": (
