@@ -265,8 +265,8 @@ def quoted(found):
     if not rows:
         return []
     text = (
-        "This workflow also says how wrong its response is on large scales, percent rms; no other program does. It holds\n"
-        "an expectation of what the angles cannot show, which is on the large side:\n"
+        "This workflow also says how wrong its response is on large scales, percent rms; no other program does. It\n"
+        "holds an expectation of what the angles cannot show, which is on the large side:\n"
     )
     return [text, table(["world", "said", "true (shape)"], rows), ""]
 
