@@ -66,7 +66,7 @@ def measure(program, world):
     write_world(world, frames)
     shutil.rmtree(out, ignore_errors=True)
     result = program.run(frames, out, world)
-    found = describe(result, world)
+    found = describe(result, world) | {"version": program.version}
     if program.name == OURS:
         found["quoted"] = quoted_error(out / "results/sets.tsv")
         if flatbench_programs.WHOLE and not world.mistake:

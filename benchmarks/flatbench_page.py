@@ -145,7 +145,8 @@ def write(facts, worlds, every, found, floors, noticed):
         `flatbench.Judged` by mistake and name of the program.
     """
     run = [each for each in every if not each.missing]
-    settings = "\n".join(f"| {each.name} | {each.version} | {each.settings} |" for each in run)
+    versions = {name: each["version"] for (_, name), each in found.items()}
+    settings = "\n".join(f"| {each.name} | {versions[each.name]} | {each.settings} |" for each in run)
     missing = "; ".join(f"{each.name}, which {each.missing}" for each in every if each.missing)
     missing += "".join(f"; world *{title}*, which was left out this time" for title in facts["left_out"])
     short = summary(worlds, run, found, noticed, facts["harmless"])

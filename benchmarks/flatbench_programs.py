@@ -356,7 +356,9 @@ def read_rawtherapee(path, shape):
 
 
 def said_by(command, pattern):
-    """Version of a program."""
+    """Version of a program, in what it says."""
+    if shutil.which(command[0]) is None:
+        return "unknown version"
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     found = re.search(pattern, done.stdout + done.stderr)
     return found[0] if found else "unknown version"
@@ -397,6 +399,7 @@ BIAS_USERS = (run_ours, run_siril, run_ccdproc)
 def programs():
     """All programs, those that are not run as well."""
     siril, converter = shutil.which("siril-cli"), shutil.which("rawtherapee-cli")
+    commit = said_by(["git", "-C", ROOT, "log", "-1", "--format=%h", "--", "workflow"], r"^[0-9a-f]{7,}")
     python = f"Python {sys.version.split()[0]}, numpy {version('numpy')}, rawpy {version('rawpy')}"
     has_ccdproc = find_spec("ccdproc") is not None
     of_converter = said_by(["rawtherapee-cli", "-v"], r"RawTherapee, version [\d.]+") if converter else ""
@@ -412,7 +415,7 @@ def programs():
     )
     return [
         Program(
-            OURS, "as configured by default, angles of the subsets given", run_ours, both, "", "of this commit"
+            OURS, "as configured by default, angles of the subsets given", run_ours, both, "", f"commit {commit}"
         ),
         Program(
             "Siril",
