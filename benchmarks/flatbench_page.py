@@ -87,7 +87,7 @@ takes no bias frames. That a mistake is named does not mean that all else that i
 Whole processes with all that they start. *Whole run* of this workflow has the analysis, the figures and the report,
 which the others do not make; *alone* is its master and lights only. Two lights each. **The machine had other work
 to do: wall times are not to be compared; of processor times only large differences count.** Memory is that of the
-largest process (up to 120 MB it may be that of the one that measures), the disk what is left behind.
+largest process, the disk what is left behind.
 """,
 }
 LIMITS = """## Limits
