@@ -44,7 +44,7 @@ MISTAKES = {
     "one flat of another size": ("fits", r"(?i)size|dimension|shape|\d+ x \d+"),
     "twilight that fades and changes its direction": (
         "dng",
-        r"drift|light source changed|fade|twilight|different light",
+        r"changed its distribution|drift|fade|twilight|different light",
     ),
     "a light leak in one flat": ("dng", r"(?i)F004.*(depart|reject|exclu|unlike)|leak|departs"),
     "flats that say another colour pattern": ("fits", r"(?i)colou?r pattern|bayer|GBRG|\bCFA\b"),
