@@ -15,6 +15,7 @@
 # make faults                run the long campaigns of faults and hostile files (an hour; some faults need root)
 # make truth                 write docs/truth.md: all quoted errors and verdicts against 300 simulated worlds (an hour)
 # make bench                 measure speed and memory against other programs (half an hour, 30 GB)
+# make flatbench            write docs/flatbench.md: the same frames through this workflow and other programs (half an hour)
 # make lock                  renew the pinned requirements (needs uv)
 # make clean                 remove results, the demo's frames and Snakemake's records; .venv stays
 #
@@ -35,7 +36,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --requir
 OLDEST := tests/test_library.py tests/test_modelling.py tests/test_docs.py tests/test_report.py tests/test_share.py \
 	tests/test_bad_input.py tests/test_hostile_text.py
 
-.PHONY: all help plan init handover check tidy share verify site test test-long test-oldest test-demo test-slurm faults truth bench lock clean
+.PHONY: all help plan init handover check tidy share verify site test test-long test-oldest test-demo test-slurm faults truth bench flatbench lock clean
 
 all: .venv/installed
 	@$(SNAKEMAKE)
@@ -122,8 +123,11 @@ truth: .venv/installed-test
 bench: .venv/installed-bench
 	$(BIN)/python benchmarks/bench.py
 
+flatbench: .venv/installed-bench
+	$(BIN)/python benchmarks/flatbench.py
+
 lock:
 	$(PYTHON) envs/lock.py
 
 clean:
-	cd "$(FOLDER)" && rm -rf results resources/demo resources/bench .snakemake
+	cd "$(FOLDER)" && rm -rf results resources/demo resources/bench resources/flatbench .snakemake
