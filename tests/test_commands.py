@@ -125,7 +125,12 @@ def installed(finished, tmp_path):
 
 def make(project, *arguments):
     return subprocess.run(
-        ["make", *arguments], cwd=project.folder, capture_output=True, text=True, check=False, timeout=300
+        ["make", "--no-print-directory", *arguments],
+        cwd=project.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
 
 

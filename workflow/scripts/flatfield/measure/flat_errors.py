@@ -15,8 +15,8 @@ def smooth_errors(terms, geometry, divided_out, x, y):
 
     Terms of the light source that look the same in all subsets are in the response, as large as they are expected to be
     (`flatfield.measure.lamp_terms.hidden_sizes`). Of the others their errors are, less what the turns of the camera
-    average out: |mean of exp(i m t)| is left of a term of order m, over the angles t. Of a source that was not divided
-    out they are there themselves.
+    average out: of a term of order m the modulus of the mean of exp(i m t) over the angles t is left. Of a source that
+    was not divided out they are there themselves.
 
     Parameters
     ----------

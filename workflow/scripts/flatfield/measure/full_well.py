@@ -31,7 +31,7 @@ LEAST_VARIANCE = 1.0
 BELOW = 4.0
 
 
-def find_full_wells(first, second, cfa):
+def find_full_wells(first, second, cfa, known=None):
     """Level from which on two frames repeat each other better than darker pixels do.
 
     Parameters
@@ -39,6 +39,8 @@ def find_full_wells(first, second, cfa):
     first, second : numpy.ndarray, ``(rows, columns)``
         DN, of nearly one level.
     cfa : ColorFilterArray
+    known : dict, optional
+        Level by channel from which on pixels are known to be full, DN; they are left out.
 
     Returns
     -------
@@ -61,7 +63,9 @@ def find_full_wells(first, second, cfa):
                 rest -= uniform_filter(rest, BOX)
                 means.append(((a + b) / 2).ravel())
                 squares.append((rest * rest).ravel())
-        found = _level_of(np.concatenate(means), np.concatenate(squares))
+        mean, square = np.concatenate(means), np.concatenate(squares)
+        open_ = mean < (known or {}).get(channel, np.inf)
+        found = _level_of(mean[open_], square[open_])
         if found:
             levels[channel] = found
     return levels
@@ -115,7 +119,9 @@ def mark_full_wells(records, paths, subsets, reading, threads):
 
     def compare(index):
         frames = [read_again(paths[each], records[each].sha256, reading) for each in pairs[index]]
-        return find_full_wells(frames[0].mosaic, frames[1].mosaic, frames[0].cfa)
+        one, other = (records[each].saturations_dn for each in pairs[index])
+        known = {channel: min(level, other[channel]) for channel, level in one.items() if channel in other}
+        return find_full_wells(frames[0].mosaic, frames[1].mosaic, frames[0].cfa, known)
 
     found = read_each([paths[pair[0]] for pair in pairs], compare, threads)
     levels = {channel: min(each[channel] for each in found if channel in each) for channel in set().union(*found)}
