@@ -136,7 +136,7 @@ def test_the_site_needs_no_other_host(site):
 @NEEDS_SPHINX
 def test_the_site_has_its_parts(site, pages):
     text = {path.relative_to(site).as_posix(): " ".join(" ".join(page.words).split()) for path, page in pages.items()}
-    assert "Two commands" in text["index.html"]
+    assert "Three commands" in text["index.html"]
     for name in (path.stem for path in (REPOSITORY / "docs").glob("*.md")):
         assert f"docs/{name}.html" in text
     assert "combine_subset" in text["library/combine.html"] and "rows, columns" in text["library/combine.html"]
