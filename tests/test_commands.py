@@ -179,6 +179,9 @@ def test_make_works_in_the_folder_of_a_project(installed, tmp_path):
     for path in old:
         path.parent.mkdir()
         path.write_text("file\tsha256\nold.dng\t1234\n")
+    own = night / "results/thoughts/of mine/note.txt"  # nothing that a run has made
+    own.parent.mkdir(parents=True)
+    own.touch()
     done = make(installed, here, "share")
     assert done.returncode == 0 and "results/autumn, results/lights/comet" in done.stdout, done.stderr
     with zipfile.ZipFile(night / "flatfield-shared.zip") as archive:
@@ -195,6 +198,9 @@ def test_make_works_in_the_folder_of_a_project(installed, tmp_path):
         shutil.copytree(night / "unclaimed/autumn", night / "results/autumn")
     done = make(installed, here, "check", f"FLAT={night}/results/second/flat_cfa.fits", "SET=first", "CORES=2")
     assert done.returncode == 0 and (night / "results/first/validity.tsv").exists(), done.stderr
+    assert own.exists()
+    done = make(installed, here, "check", f"FLAT={own.parent}", "CORES=2")
+    assert done.returncode != 0 and "no FITS or XISF file is there" in done.stderr, done.stderr
     assert make(installed, here, "clean").returncode == 0
     assert not (night / "results").exists() and (night / "raws").exists()
     # a new one, whose name is proposed

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+#: Files of which each folder of a set or light has some; other folders are none of ours, and left alone.
+MARKS = ("frames.tsv", "inspected.tsv", "flat_cfa.fits", "flat.fits", "stats.tsv", "diagnosis.tsv", "vignetting.tsv")
+
 
 def unclaimed_results(config, results):
-    """Folders of results that no set, light or preset of a configuration claims.
+    """Folders of results that no set, light or preset of a configuration claims, and that a run has made.
 
     Parameters
     ----------
@@ -25,8 +28,13 @@ def unclaimed_results(config, results):
         for folder, names in folders
         if folder.is_dir()
         for each in folder.iterdir()
-        if each.is_dir() and each.name not in names
+        if each.is_dir() and each.name not in names and _is_ours(each)
     )
+
+
+def _is_ours(folder):
+    """Whether a folder, or one in it (a preset has sets and lights of its own), has files that runs make."""
+    return any(path.name in MARKS for pattern in ("*", "*/*", "lights/*/*") for path in folder.glob(pattern))
 
 
 def is_claimed(path, unclaimed):

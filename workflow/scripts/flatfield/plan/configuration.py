@@ -317,6 +317,10 @@ def check_old_flats(name, paths, stored=()):
     ConfigurationError
     """
     for path in paths:
+        if os.path.isdir(path):
+            raise ConfigurationError(
+                f"set {name} is to be compared with the masters in {path}: no FITS or XISF file is there"
+            )
         if path not in stored and not os.path.isfile(path):
             raise ConfigurationError(
                 f"set {name} is to be compared with {path}, which is not there; give the path of an old master flat "
