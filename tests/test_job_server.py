@@ -61,6 +61,18 @@ def test_status_is_that_of_the_job(run, code, status):
     assert run("pass") == 0
 
 
+def test_status_is_that_of_a_job_that_ends_before_the_server_goes_on(run, tmp_path, monkeypatch):
+    """The server is made to lose its turn at each fork."""
+    code = """
+import os, time
+fork = os.fork
+os.fork = lambda: (pid := fork()) and time.sleep(0.5) or pid
+"""
+    (tmp_path / "sitecustomize.py").write_text(code)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert run("raise SystemExit(3)") == 3
+
+
 def test_job_has_its_own_folder_environment_and_modules(run, tmp_path):
     code = """
 import os, sys

@@ -60,6 +60,7 @@ class JobServer:
         Returns
         -------
         pid : int
+            0 if the job was killed before it began.
         answer : socket.socket
             Gives the exit status of the job in a byte, and nothing if the job was killed.
         """
@@ -70,7 +71,7 @@ class JobServer:
             with theirs:
                 socket.send_fds(self.requests, [b"."], [theirs.fileno()])
             answer.sendall(json.dumps(request).encode() + b"\n")
-            return int.from_bytes(answer.recv(4), "big"), answer
+            return int.from_bytes(answer.recv(4, socket.MSG_WAITALL), "big"), answer
 
     def run(self, request, watch):
         """Run a job to its end; `watch` makes a context of its process number, for benchmarks.
@@ -81,7 +82,7 @@ class JobServer:
             If the job fails or is killed.
         """
         pid, answer = self.fork(request)
-        with answer, watch(pid):
+        with answer, watch(pid) if pid else nullcontext():
             status = answer.recv(1)
         code = status[0] if status else KILLED
         if code:
@@ -121,11 +122,9 @@ def serve(requests):
             request = json.loads(answer.makefile().readline())
             with suppress(Exception):  # whatever is wrong with it, the job will say
                 importlib.import_module(request["script"])
-            pid = os.fork()
-            if pid == 0:
+            if os.fork() == 0:
                 requests.close()
                 run_job(request, answer)
-            answer.sendall(pid.to_bytes(4, "big"))
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     bury(options=0)
 
@@ -138,10 +137,14 @@ def bury(*_, options=os.WNOHANG):
 
 
 def run_job(request, answer):
-    """Be the job, and end with it."""
+    """Be the job, and end with it.
+
+    It sends its number and its status itself, as the server may come to run again after the job has ended.
+    """
     import runpy
     import traceback
 
+    answer.sendall(os.getpid().to_bytes(4, "big"))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     code = 1
