@@ -40,6 +40,7 @@ def main(
     field = field_of(aim_of, aims, master.header.get("FOCALLEN"), crop_factor)
     poses = Poses.make(rotations, aims, angle_error_deg, aim_error, field)
     found = separate(mosaics, master, offset, poses, degree, trust_angles)
+    del mosaics, master, offset  # as large as what is made of them
     write_table(terms, found.terms, TERM_COLUMNS)
     write_table(tests, found.tests, TEST_COLUMNS)
     write_table(cross, found.cross, CROSS_COLUMNS)
@@ -50,8 +51,8 @@ def main(
     planes = {None: found.blocks[0], "UNCERT": found.blocks[1]}
     write_fits(blocks, [image_hdu(plane, name=name, unit="") for name, plane in planes.items()])
     write_mosaic(response, found.response)
-    planes = interpolate_bilinear(found.response.value, master.cfa)
-    write_planes(rgb, planes, master.cfa.channels, header_of_planes(found.response), "Response")
+    planes = interpolate_bilinear(found.response.value, found.response.cfa)
+    write_planes(rgb, planes, found.response.cfa.channels, header_of_planes(found.response), "Response")
 
 
 if "snakemake" in globals():

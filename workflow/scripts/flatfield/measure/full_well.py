@@ -19,6 +19,8 @@ FEWEST, LEAST_PART = 64, 5e-4
 LARGEST_PART, DARKER = 0.25, (0.3, 0.6)
 #: Part of their variance below which pixels no longer follow the light, and from which on they do.
 FULL, FOLLOWS = 0.5, 0.75
+#: Of so many pixels one tells which pixels those are.
+SAMPLE = 16
 #: Probability that noise makes it seem so.
 CHANCE = 1e-9
 #: Side of the box, in pixels of one place in the colour pattern, whose mean is taken off the differences.
@@ -77,19 +79,23 @@ def _level_of(mean, square):
     size = max(FEWEST, int(LEAST_PART * total))
     if total < 8 * size:
         return None
-    order = np.argpartition(mean, [int(part * total) for part in (*DARKER, 1 - LARGEST_PART)])
-    darker = square[order[int(DARKER[0] * total) : int(DARKER[1] * total)]]
-    usual = _variance(darker)
+    dark, darker = np.quantile(mean[::SAMPLE], DARKER)
+    usual = _variance(square[(mean >= dark) & (mean <= darker)])
     if usual < LEAST_VARIANCE:
         return None
-    bright = order[int((1 - LARGEST_PART) * total) :]
-    bright = bright[np.argsort(mean[bright])[::-1]]
-    groups = [bright[start : start + size] for start in range(0, len(bright) - size + 1, size)]
-    ratios = np.array([np.minimum(square[group], OUTLIER**2 * usual).mean() / usual for group in groups])
-    top = ratios[0]
+
+    def ratio(group):
+        """Variance over that of darker pixels."""
+        return np.minimum(square[group], OUTLIER**2 * usual).mean() / usual
+
     # half of the mean of chi^2 with as many degrees of freedom
+    top = ratio(np.argpartition(mean, total - size)[-size:])
     if top > FULL or gammainc(size / 2, size * top / 2) > CHANCE:
         return None
+    bright = np.argpartition(mean, int((1 - LARGEST_PART) * total))[int((1 - LARGEST_PART) * total) :]
+    bright = bright[np.argsort(mean[bright])[::-1]]
+    groups = [bright[start : start + size] for start in range(0, len(bright) - size + 1, size)]
+    ratios = np.array([ratio(group) for group in groups])
     follows = np.flatnonzero(ratios > FOLLOWS)
     if not follows.size:  # more than is looked at
         return float(np.floor(mean[bright[-1]])), float(np.sqrt(usual))

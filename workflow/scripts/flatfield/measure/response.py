@@ -96,7 +96,7 @@ def correct(subsets, solution, own, of_solution):
     own : list of numpy.ndarray
         Coefficients of the determined terms of each channel, or one for all.
     of_solution : numpy.ndarray, float32, ``(rows, columns)``
-        Standard error of ln of the response from the solution, see `draw_errors`.
+        Standard error of ln of the response from the solution, see `draw_error`.
 
     Returns
     -------
@@ -122,17 +122,22 @@ def correct(subsets, solution, own, of_solution):
     return value, np.sqrt(variance, out=variance)
 
 
-def draw_errors(solution, weights, shape):
-    """Standard error of ln of the response from the solution, and what stays hidden in it, at all pixels."""
+def draw_error(solution, weights, shape):
+    """Standard error of ln of the response from the solution, at all pixels."""
+    return _draw_error(solution, weights, shape, 0)
 
-    def draw(part):
-        def function(x, y):
-            return response_errors(solution, x.ravel(), y.ravel(), weights)[part].reshape(x.shape)
 
-        plane = draw_smooth(function, DEGREE_OF_VARIANCE, shape)
-        return np.sqrt(np.maximum(plane, 0, out=plane), out=plane)
+def draw_hidden(solution, weights, shape):
+    """What stays hidden in ln of the response, at all pixels."""
+    return _draw_error(solution, weights, shape, 1)
 
-    return draw(0), draw(1)
+
+def _draw_error(solution, weights, shape, part):
+    def function(x, y):
+        return response_errors(solution, x.ravel(), y.ravel(), weights)[part].reshape(x.shape)
+
+    plane = draw_smooth(function, DEGREE_OF_VARIANCE, shape)
+    return np.sqrt(np.maximum(plane, 0, out=plane), out=plane)
 
 
 def weights_of(subsets):

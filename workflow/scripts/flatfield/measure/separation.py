@@ -27,7 +27,8 @@ from flatfield.measure.response import (
     average_subset,
     channels_of,
     correct,
-    draw_errors,
+    draw_error,
+    draw_hidden,
     share_of_blocks,
     weights_of,
 )
@@ -114,7 +115,6 @@ def separate(subsets, flat, bias, poses, degree, trust_angles=False):
         elif poses.free[:, 0].any() and chance_of_even(solution) >= SIGNIFICANT:
             solution, reason = None, NOT_TURNED
     weights = weights_of(parts)
-    of_solution, of_hidden = draw_errors(solution, weights, shape) if solution else (None, None)
     if solution:
         singles = [solve_channel(solution, Blocks.merge([channel])) for channel in channels]
         options = {
@@ -134,29 +134,26 @@ def separate(subsets, flat, bias, poses, degree, trust_angles=False):
         if found["channels differ"] == "yes":
             mean = np.mean([each for each, _ in singles], axis=0)
             own = [solution.coefficients + each - mean for each, _ in singles]
-        value, error = correct(parts, solution, own, of_solution)
+        value, error = correct(parts, solution, own, draw_error(solution, weights, shape))
         if bias is not None:
             error = np.hypot(error, bias.error, out=error)
     header = flat.header.copy()
     header["IMAGETYP"] = "Response"
     header["ILLUMIN"] = (degree if divided else 0, "degree of the source divided out")
     mask = flat.mask | np.where(moved, np.uint8(MASKED_MOVED), np.uint8(0)) if spots else flat.mask
-    source, source_error, hidden = _draw_source(solution, of_hidden, shape)
     logs, errors, *_ = average_logs(value, error, good, cfa, share)
     return Separation(
         describe_terms(solution, singles, degree, poses, cfa.channels, reason),
         tests,
         cross_check(maps, subsets, solution if divided else None, value, cfa),
         describe_geometry(solution, names) if solution else [],
-        source,
-        source_error,
-        hidden,
+        *_draw_source(solution, weights, shape),
         Mosaic(value, cfa, header, error, mask),
         (logs, errors),
     )
 
 
-def _draw_source(solution, of_hidden, shape):
+def _draw_source(solution, weights, shape):
     """Light source, its error, and what may stay hidden in the response, percent; zero where there is no solution."""
     if solution is None:
         return tuple(np.zeros(shape, np.float32) for _ in range(3))
@@ -164,7 +161,8 @@ def _draw_source(solution, of_hidden, shape):
     variance = draw_smooth(lambda x, y: source_errors(solution, x, y), DEGREE_OF_VARIANCE, shape)
     np.expm1(source, out=source)
     np.sqrt(np.maximum(variance, 0, out=variance), out=variance)
-    return tuple(np.multiply(plane, 100, out=plane) for plane in (source, variance, of_hidden))
+    planes = source, variance, draw_hidden(solution, weights, shape)
+    return tuple(np.multiply(plane, 100, out=plane) for plane in planes)
 
 
 def _place_of(maps, names, shape, cfa, blocks):

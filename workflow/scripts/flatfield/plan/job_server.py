@@ -20,8 +20,14 @@ from pathlib import Path
 SCRIPTS = Path(__file__).resolve().parent.parent.parent
 #: Libraries read these when they are loaded, which is before a job can say how many threads it has.
 ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "VECLIB_MAXIMUM", "NUMEXPR")}
-#: Memory that is given back and asked for again costs more than what is done with it: it is kept (glibc heeds these).
-KEPT_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_TOP_PAD_": str(1 << 26)}
+#: Memory that is given back and asked for again costs more than what is done with it: it is kept, for all threads
+#: together (glibc heeds these).
+KEPT_MEMORY = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
+    "MALLOC_TOP_PAD_": str(1 << 26),
+    "MALLOC_ARENA_MAX": "1",
+}
 KILLED = 128 + signal.SIGKILL
 
 
