@@ -22,6 +22,7 @@ from flatfield.files.errors import CombinationError, FrameError, ResourceError
 from flatfield.files.frame_table import FrameRecord
 from flatfield.raw.cfa import ColorFilterArray
 from flatfield.raw.decode import read_frame
+from flatfield.raw.robust import median_of
 
 XTRANS = "RBGBRGGGRGGBGGBGGRBRGRBGGGBGGRGGRGGB"
 PATTERNS = ("MONO", "RGGB", "GBRG", XTRANS)
@@ -455,3 +456,11 @@ def test_no_folder_for_machine_code_is_no_error(tmp_path):
 def test_kernels_keep_their_machine_code():
     for kernel in (kernels.combine_pixels, kernels.combine_planes):
         assert type(kernel._cache) is kernels._Cache
+
+
+@given(
+    hnp.arrays(st.sampled_from([np.float32, np.float64]), st.integers(1, 40), elements=st.floats(-1e6, 1e6, width=32))
+)
+def test_median_of_one_row_is_that_of_numpy(values):
+    found, expected = median_of(values), np.median(values)
+    assert (found, found.dtype) == (expected, expected.dtype)

@@ -142,12 +142,16 @@ def separate(subsets, flat, bias, poses, degree, trust_angles=False):
     header["ILLUMIN"] = (degree if divided else 0, "degree of the source divided out")
     mask = flat.mask | np.where(moved, np.uint8(MASKED_MOVED), np.uint8(0)) if spots else flat.mask
     logs, errors, *_ = average_logs(value, error, good, cfa, share)
+    cross = cross_check(maps, subsets, solution if divided else None, value, cfa)
+    source, source_error, hidden = _draw_source(solution, weights, shape)  # last, as planes are large
     return Separation(
         describe_terms(solution, singles, degree, poses, cfa.channels, reason),
         tests,
-        cross_check(maps, subsets, solution if divided else None, value, cfa),
+        cross,
         describe_geometry(solution, names) if solution else [],
-        *_draw_source(solution, weights, shape),
+        source,
+        source_error,
+        hidden,
         Mosaic(value, cfa, header, error, mask),
         (logs, errors),
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from flatfield.raw.cfa import CHANNEL_OF_COLOR
+from flatfield.raw.robust import median_of
 
 #: Tiles across the frame and down it.
 TILES = (24, 16)
@@ -85,8 +86,8 @@ def measure_mean(planes, good, cfa=None):
 def _sky_level(values):
     sample = values[:: max(values.size // SAMPLE, 1) | 1]  # an odd step meets all columns
     for _ in range(ROUNDS):
-        middle = np.median(sample)
-        scatter = max(1.4826 * np.median(np.abs(sample - middle)), 1e-6 * abs(middle))
+        middle = median_of(sample)
+        scatter = max(1.4826 * median_of(np.abs(sample - middle)), 1e-6 * abs(middle))
         kept = sample[np.abs(sample - middle) <= STARS * scatter]
         if kept.size == sample.size or kept.size < FEWEST:
             break

@@ -28,6 +28,8 @@ KEPT_MEMORY = {
     "MALLOC_TOP_PAD_": str(1 << 26),
     "MALLOC_ARENA_MAX": "1",
 }
+#: What Snakemake has each job import.
+OF_ALL_JOBS = "snakemake.logging", "snakemake.iocontainers"
 KILLED = 128 + signal.SIGKILL
 
 
@@ -126,8 +128,9 @@ def serve(requests):
     while descriptors := socket.recv_fds(requests, 1, 1)[1]:
         with socket.socket(fileno=descriptors[0]) as answer:
             request = json.loads(answer.makefile().readline())
-            with suppress(Exception):  # whatever is wrong with it, the job will say
-                importlib.import_module(request["script"])
+            for name in (*OF_ALL_JOBS, request["script"]):
+                with suppress(Exception):  # whatever is wrong with it, the job will say
+                    importlib.import_module(name)
             if os.fork() == 0:
                 requests.close()
                 run_job(request, answer)
