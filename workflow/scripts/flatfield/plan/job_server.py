@@ -21,12 +21,13 @@ SCRIPTS = Path(__file__).resolve().parent.parent.parent
 #: Libraries read these when they are loaded, which is before a job can say how many threads it has.
 ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "VECLIB_MAXIMUM", "NUMEXPR")}
 #: Memory that is given back and asked for again costs more than what is done with it: it is kept, for all threads
-#: together (glibc heeds these).
+#: together, in large pages (glibc heeds these).
 KEPT_MEMORY = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
     "MALLOC_TOP_PAD_": str(1 << 26),
     "MALLOC_ARENA_MAX": "1",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
 #: What Snakemake has each job import.
 OF_ALL_JOBS = "snakemake.logging", "snakemake.iocontainers"
