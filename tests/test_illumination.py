@@ -278,6 +278,16 @@ def test_two_angles_do_not_show_the_sign():
     assert angles.one_sign_only(Poses.make((0, -90))) and not angles.one_sign_only(Poses.make((0, 180)))
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_two_subsets_that_are_alike_stay_alike(seed):
+    """Vignetting that moved against a gradient of the source leaves as little, but both at once are far-fetched."""
+    solution, channels = solve((0, 90), seed, terms=RADIAL)
+    logs, seen = channels[0][0], [solution.log_source(X, Y, k) for k in range(2)]
+    noise = NOISE * np.sqrt(2)  # of which the 10 terms take their share of 600 blocks
+    assert (seen[1] - seen[0]).std() < 3 * noise * np.sqrt(10 / X.size)
+    assert (logs[1] - logs[0] - seen[1] + seen[0]).std() < 1.1 * noise
+
+
 def test_channels_of_one_source_agree_and_of_two_do_not():
     chances = []
     for seed in range(12):

@@ -6,7 +6,7 @@ unknowns with priors (Gauss-Newton). What this cannot hold - a lamp or vignettin
 structure finer than the degree - is in the model as random parts, whose sizes the data determine, so errors include it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import chdtrc
@@ -22,7 +22,7 @@ from flatfield.measure.components import (
     widen_sizes,
 )
 from flatfield.measure.lamp_jackknife import areas, jackknife, larger
-from flatfield.measure.lamp_model import FINER, FINEST, Model, normal_of, sagging
+from flatfield.measure.lamp_model import FINER, FINEST, SAG, Model, normal_of, sagging
 from flatfield.measure.lamp_terms import hidden_sizes, told_terms
 from flatfield.measure.poses import Poses
 from flatfield.measure.zernike import evaluate_terms
@@ -43,7 +43,7 @@ SURE = 0.02
 SHOWN = 2.0
 #: Gain from which on the source has finer structure, and structure that is finer still.
 STRUCTURE = 20.0
-#: Difference of -2 ln of the likelihood below which the solution with the larger errors is taken.
+#: Difference of -2 ln of the likelihood below which the errors are the larger ones of two solutions.
 ALIKE = 60.0
 
 
@@ -150,6 +150,14 @@ class _Fit:
     likelihood: float
     gain: float
 
+    @property
+    def odds(self):
+        """-2 ln of the likelihood times what is expected of shifts of the vignetting: a half-Cauchy distribution.
+
+        Its width is `SAG`; it hardly speaks against what subsets show (Gelman 2006).
+        """
+        return self.likelihood + 2 * np.log1p((self.sizes["vignetting"] / SAG) ** 2)
+
 
 def solve_illumination(blocks, poses, degree):
     """Solve for the light source.
@@ -176,12 +184,13 @@ def solve_illumination(blocks, poses, degree):
 
 
 def _fit(blocks, told, hidden, degree, poses, finer):
-    """Model with terms so many degrees finer, and where it ended; of two maxima alike, that with the larger errors."""
+    """Model with terms so many degrees finer, and its likeliest maximum, with the largest errors of those alike."""
     model = Model(told, hidden, degree, poses, finer)
     fits = [_iterate(blocks, model, first) for first in (CHANGED, FINE)]
-    best, index = min(each.likelihood for each in fits), model.columns["told"]
-    alike = [each for each in fits if each.likelihood - best < ALIKE]
-    return model, max(alike, key=lambda each: np.trace(each.found.covariance[np.ix_(index, index)]))
+    best, index = min(fits, key=lambda each: each.odds), model.columns["told"]
+    alike = [each for each in fits if each.likelihood - min(fit.likelihood for fit in fits) < ALIKE]
+    widest = max(alike, key=lambda each: np.trace(each.found.covariance[np.ix_(index, index)]))
+    return model, replace(best, found=replace(best.found, covariance=widest.found.covariance))
 
 
 def _iterate(blocks, model, first):
