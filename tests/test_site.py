@@ -143,6 +143,7 @@ def test_the_site_has_its_parts(site, pages):
         assert f"docs/{name}.html" in text
     assert "combine_subset" in text["library/combine.html"] and "rows, columns" in text["library/combine.html"]
     assert "combine_pixels" in text["library/combine.html"]  # a compiled kernel
+    assert "at a time: they stay in the cache" in text["library/combine.html"]  # a constant, whose words have a colon
     assert (site / "demo/report.html").exists() and (site / "demo/outdoors/interactive.html").exists()
     assert 'src="demo/report.html"' in (site / "demo.html").read_text()
     figures = re.findall(r"<img[^>]+src=\"(\S+)\"", (site / "gallery.html").read_text())
