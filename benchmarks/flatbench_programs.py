@@ -255,16 +255,15 @@ def basicpy(frames, out):
             return raw.raw_image_visible.astype(np.float32)
 
     offset = np.mean([read(path) for path in frames_of(frames, "darks") or frames_of(frames, "bias")], axis=0)
-    series, lights = frames_of(frames, "series"), {path.stem: path for path in frames_of(frames, "lights")}
+    series = np.array([read(path) - offset for path in frames_of(frames, "series")])
     flat = np.empty_like(offset)
     for i, j in np.ndindex(2, 2):
-        images = np.array([(read(path) - offset)[i::2, j::2] for path in series])
         model = BaSiC(get_darkfield=False)
-        model.fit(images)
+        model.fit(series[:, i::2, j::2])
         flat[i::2, j::2] = model.flatfield
     save(out, "master", flat)
-    for name, path in lights.items():
-        save(out, name, (read(path) - offset) / flat)
+    for path in frames_of(frames, "lights"):
+        save(out, path.stem, (read(path) - offset) / flat)
 
 
 def file_exposure(path):
