@@ -12,7 +12,7 @@ FLOOR = "the true response"
 #: A light that is this wrong without any mistake, percent, does not show what one adds.
 WRONG = 5
 #: Factor within which two programs count as alike.
-ALIKE = 1.25
+ALIKE = 1.1
 STANDING = ("Where it is better", "Where it is neither better nor worse", "Where it is worse")
 Measure = namedtuple("Measure", "quantity world cells scores")
 HEADER = """# Beside other programs
@@ -24,8 +24,8 @@ take instead, against a truth that is known.
 
 {standing}
 
-Figures are this workflow's against those of the best of the others; they are put apart where they differ by more than
-{percent} %. What they mean:
+Each figure is this workflow's against that of the best of the others; less is better. They count as different by more
+than {percent} %. What they mean:
 
 - **Take it** if you turn the camera between the flats: only then the light source is divided out, and that is most of
   its gain in *shape*; or if you want errors, a verdict on your flats, and to hear of mistakes.
@@ -120,6 +120,8 @@ LIMITS = """## Limits
 - The errors of one set of frames of each world are given, not their scatter: small differences mean nothing.
 - RawTherapee and the notebook make pictures. They are compared at the pixels of the mosaic, in linear camera
   colours where the program can be set so; the notebook's 8-bit picture is gamma-coded and compared as it is.
+- This workflow combines frames by a median, its default, which is noisier than the clipped averages of Siril and
+  ccdproc: a pixel of its flat shows it. `combine: {method: sigma_clip}` is nearer to theirs.
 - ccdproc is a library. Another script could check what this one does not.
 - BaSiCPy is made for microscopes. Its lights have wholly different fields and an even sky, which suits it best: the
   gradient of a real sky, the same in all lights, would be in its flat.
@@ -232,13 +234,13 @@ def measures(worlds, run, found, noticed, harmless):
         measured = [each.get("probe", {}).get("errors") for each in lights]
         return [each[part] if each else None for each in measured]
 
-    for part, quantity in ((1, "light, shape, %"), (0, "light, pixel, %")):
+    for part, quantity in ((1, "light, error of its shape, %"), (0, "light, error of a pixel, %")):
         for title in worlds:
             add(quantity, title, errors(title, part), list(map(number, errors(title, part))))
     own = [[judged for (_, by), judged in noticed.items() if by == each.name] for each in run]
     for quantity, counted in (
-        ("mistakes not named", lambda each: not each.sentence),
-        ("wrong without a word", lambda each: is_silent(each, harmless)),
+        ("planted mistakes not named", lambda each: not each.sentence),
+        ("lights wrong without a word", lambda each: is_silent(each, harmless)),
     ):
         counts = [sum(map(counted, each)) for each in own]
         scores = [count / len(each) if each else None for count, each in zip(counts, own, strict=True)]
@@ -248,7 +250,7 @@ def measures(worlds, run, found, noticed, harmless):
     add("error bars of each pixel", "", scores, ["no" if score else "yes" for score in scores])
     for title in worlds:
         taken = [found[title, each.name]["taken"][1] if (title, each.name) in found else None for each in run]
-        add("processor s", title, taken, ["" if each is None else f"{each:.1f}" for each in taken])
+        add("processor seconds", title, taken, ["" if each is None else f"{each:.1f}" for each in taken])
     return rows
 
 

@@ -208,7 +208,7 @@ def test_better_alike_and_worse_are_put_apart(tools):
         return page.Measure(quantity, "w", [f"{quantity}{score}" for score in scores], scores)
 
     rows = [
-        *(row("better", 1, 3, 2), row("alike", 2.2, 2, None), row("worse", 3, 2, 9)),
+        *(row("better", 1, 3, 2), row("alike", 2.1, 2, None), row("worse", 3, 2, 9)),
         *(row("alone", 1, None, None), row("none", None, 1, 2), row("nothing", 0, 0, 1)),
     ]
     found = re.split(r"\*\*(.+)\*\*\n\n", page.standing([ours, other, third], rows))
@@ -216,7 +216,7 @@ def test_better_alike_and_worse_are_put_apart(tools):
     assert tuple(found[1::2]) == page.STANDING
     assert better.strip() == "- better: *w* better1 against better2 (two)"
     assert alike.strip().splitlines() == [
-        "- alike: *w* alike2.2 against alike2 (one)",
+        "- alike: *w* alike2.1 against alike2 (one)",
         "- nothing: *w* nothing0 against nothing0 (one)",
     ]
     assert worse.strip() == "- worse: *w* worse3 against worse2 (one)"
