@@ -483,7 +483,8 @@ def programs():
         ),
         Program(
             "BaSiCPy", f"no flats: from {SERIES} lights of as many fields, less the mean of darks or bias frames, each "
-            "colour by itself; `BaSiC(get_darkfield=False)`, else its defaults", run_basicpy, both,
+            "colour by itself; `BaSiC(get_darkfield=False)`, else its defaults: it works at 128 x 128 pixels",
+            run_basicpy, both,
             "" if BASICPY else "is not installed: `FLATBENCH_BASICPY` names no Python that has it", of_basicpy,
         ),
         Program("darktable", "", None, (), nothing, ""),
