@@ -1,14 +1,17 @@
 """The same frames through this workflow and through other programs, against their truth: `make flatbench`.
 
 Writes docs/flatbench.md and its figures. Frames and what is measured are kept in resources/flatbench (4 GB); what was
-measured there before is not measured again, so that a run can be stopped and go on: `make clean` removes it. With
-`--tiny FOLDER` frames are small, few mistakes are planted, and everything is in that folder: whether it still works.
+measured there before is not measured again, so that a run can be stopped and go on: `make clean` removes it. BaSiCPy is
+run where `FLATBENCH_BASICPY` names a Python that has it, see `flatbench_programs.BASICPY`. With `--tiny FOLDER` frames
+are small, few mistakes are planted, and everything is in that folder: whether it still works.
 """
 
 import argparse
 import json
+import os
 import re
 import shutil
+import time
 from collections import namedtuple
 from datetime import date
 from pathlib import Path
@@ -16,6 +19,7 @@ from pathlib import Path
 import flatbench_page
 import flatbench_programs
 import numpy as np
+import psutil
 from flatbench_errors import BLOCKS, TRIM, block_means, block_size, errors_of, native, pull_of, ratio_to_truth, trimmed
 from flatbench_programs import OURS, programs, run_ours
 from flatbench_worlds import COLORS, LIGHT_SECONDS, MISTAKES, SKY, World, write_world
@@ -55,8 +59,9 @@ def measure(program, world):
     Returns
     -------
     dict
-        ``taken`` (see `usage.Usage`), ``text``, ``masters`` and ``lights`` by name (``errors``, ``pull``; ``map`` of
-        the light without noise), of this workflow also ``alone`` and ``quoted``.
+        ``taken`` (see `usage.Usage`), ``others`` (cores that other work took meanwhile), ``text``, ``masters`` and
+        ``lights`` by name (``errors``, ``pull``; ``map`` of the light without noise), of this workflow also ``alone``
+        and ``quoted``.
     """
     frames = folder_of(world)
     name = re.sub(r"\W+", "_", f"{frames.name}_{program.name}")
@@ -65,8 +70,10 @@ def measure(program, world):
         return json.loads(record.read_text())
     write_world(world, frames)
     shutil.rmtree(out, ignore_errors=True)
+    before = clocks()
     result = program.run(frames, out, world)
-    found = describe(result, world) | {"version": program.version}
+    wall, own, all_work = (now - then for now, then in zip(clocks(), before, strict=True))
+    found = describe(result, world) | {"version": program.version, "others": max(all_work - own, 0) / wall}
     if program.name == OURS:
         found["quoted"] = quoted_error(out / "results/sets.tsv")
         if flatbench_programs.WHOLE and not world.mistake:
@@ -79,6 +86,12 @@ def measure(program, world):
     record.write_text(json.dumps(found))
     print(f"{found['taken'][1]:8.1f} s of processor time: {program.name}, {frames.name}", flush=True)
     return found
+
+
+def clocks():
+    """Seconds: of the clock, of processors for this process and its children, and for all that runs here."""
+    used, here = psutil.cpu_times(), os.times()
+    return time.monotonic(), sum(here[:4]), used.user + used.nice + used.system
 
 
 def describe(result, world):
@@ -183,7 +196,7 @@ def main():
     drawn = "raw" if "raw" in WORLDS else next(iter(WORLDS))
     flatbench_page.draw_maps(PAGE / "images/flatbench_maps.png", drawn, run, found)
     facts = {"day": date.today(), "harmless": HARMLESS, "few": FEW, "trim": TRIM, "blocks": BLOCKS, "drawn": drawn}
-    facts["left_out"] = LEFT_OUT
+    facts |= {"left_out": LEFT_OUT, "others": float(np.mean([each["others"] for each in found.values()]))}
     text = flatbench_page.write(facts, WORLDS, every, found, floors, noticed)
     (PAGE / "flatbench.md").write_text(text)
 

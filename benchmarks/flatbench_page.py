@@ -1,32 +1,55 @@
 """The page of `make flatbench`, and its figures."""
 
+from collections import namedtuple
+
 import numpy as np
 from flatbench_programs import OURS
-from flatbench_worlds import BIASES, DARKS, MISTAKES, SKY
+from flatbench_worlds import BIASES, DARKS, MISTAKES, SERIES, SKY
 from matplotlib.figure import Figure
 from projects import machine
 
 FLOOR = "the true response"
 #: A light that is this wrong without any mistake, percent, does not show what one adds.
 WRONG = 5
+#: Factor within which two programs count as alike.
+ALIKE = 1.1
+STANDING = ("Where it is better", "Where it is neither better nor worse", "Where it is worse")
+Measure = namedtuple("Measure", "quantity world cells scores")
 HEADER = """# Beside other programs
 
-The same frames through this workflow and through the programs that one would take instead, against a truth that is
-known. This page is written by
+Is this workflow better than what you have? The same frames went through it and through the programs that one would
+take instead, against a truth that is known.
 
-```sh
-make flatbench                            # python benchmarks/flatbench.py
-```
+## In a minute
 
-on {machine}, {day}. Frames are simulated: what holds here need not hold for a camera of yours. No program was
-configured by its authors; each was set as its documentation says, and rows where another one is better stay.
+{standing}
+
+Each figure is this workflow's against that of the best of the others; less is better. They count as different by more
+than {percent} %. What they mean:
+
+- **Take it** if you turn the camera between the flats: only then the light source is divided out, and that is most of
+  its gain in *shape*; or if you want errors, a verdict on your flats, and to hear of mistakes.
+- **Stay with what you have** if your lamp is even and your frames are in order: other programs then make as good a
+  light in a fraction of the time. The seconds of this workflow hold its analysis and report.
+- **Take both**: it does not register, stack or develop. `make handover` writes masters and lights for
+  [Siril and PixInsight](other-programs.md).
+- Frames are simulated by its authors, who also chose the mistakes: what holds here need not hold for your camera
+  ([limits](#limits)). No program was configured by its own authors; each was set as its documentation says.
 
 ## In short
 
 {summary}
 
-Errors are of a light without noise, explained below. This workflow's seconds are those of its whole run, analysis and
-report included. Bold is best; small differences mean nothing.
+Errors are of a light without noise, explained below. Bold is best; small differences mean nothing.
+
+This page is written by
+
+```sh
+make flatbench                            # python benchmarks/flatbench.py
+FLATBENCH_BASICPY=path make flatbench     # with BaSiCPy too: path of a Python that has it, rawpy, astropy and pyyaml
+```
+
+on {machine}, {day}.
 
 ## The programs
 
@@ -49,7 +72,8 @@ their metadata, *FITS* files of 16 bits with columns in their bias, dark current
 lamp is about 2 % brighter on one side and 0.5 % darker in all corners alike, which no angle shows; an even one has
 a tenth of that. This workflow is told the angles; the others have no use for them. Two lights of an even sky of
 {sky} electrons in green: *night* has noise and stars; *probe* has no noise but that of whole numbers, so that what
-it shows is the error of the calibration.
+it shows is the error of the calibration. BaSiCPy takes {series} lights like *night*, each of another field of stars,
+in place of flats.
 
 All errors are percent. Each channel is first scaled to a median of 1, as programs differ in what they scale to;
 colours that are wrong all over the frame alike are thus no error. {trim} pixels at the edges are left out. *Pixel*
@@ -70,8 +94,7 @@ out, as the others make it. RawTherapee keeps no master.
     "bars": """## Error bars
 
 Standard deviation of (found - true) / quoted error, pixel by pixel about the mean of their block, so that what is
-smooth does not count. 1 is right; above, errors are quoted too small. Siril, RawTherapee and the notebook quote
-none.
+smooth does not count. 1 is right; above, errors are quoted too small. The other programs quote none.
 """,
     "mistakes": """## Mistakes
 
@@ -80,14 +103,14 @@ sentence that the program did not say of the same frames without the mistake nam
 `conclusions.yaml` and those that a run ends with, of the others all that they print. *Stops* leaves no calibrated
 light. The number is what the mistake added to the error of a pixel of the probe, percent rms; below {harmless} it
 did no harm. *Wrong anyway*: by more than 5 % without any mistake. A dash: the program does not read such files, or
-takes no bias frames. That a mistake is named does not mean that all else that is said of it is right.
+takes no such frames (BaSiCPy no flats at all). That a mistake is named does not mean that all else that is said of it
+is right.
 """,
     "costs": """## What it costs
 
 Whole processes with all that they start. *Whole run* of this workflow has the analysis, the figures and the report,
-which the others do not make; *alone* is its master and lights only. Two lights each. **The machine had other work
-to do: wall times are not to be compared; of processor times only large differences count.** Memory is that of the
-largest process, the disk what is left behind.
+which the others do not make; *alone* is its master and lights only. Two lights each. {others} Memory is
+that of the largest process, the disk what is left behind.
 """,
 }
 LIMITS = """## Limits
@@ -98,7 +121,11 @@ LIMITS = """## Limits
 - The errors of one set of frames of each world are given, not their scatter: small differences mean nothing.
 - RawTherapee and the notebook make pictures. They are compared at the pixels of the mosaic, in linear camera
   colours where the program can be set so; the notebook's 8-bit picture is gamma-coded and compared as it is.
+- This workflow combines frames by a median, its default, which is noisier than the clipped averages of Siril and
+  ccdproc: a pixel of its flat shows it. `combine: {method: sigma_clip}` is nearer to theirs.
 - ccdproc is a library. Another script could check what this one does not.
+- BaSiCPy is made for microscopes. Its lights have wholly different fields and an even sky, which suits it best: the
+  gradient of a real sky, the same in all lights, would be in its flat.
 - Siril also registers and stacks, RawTherapee and darktable develop, ccdproc does much of spectroscopy: that is not
   measured.
 - The mistakes were chosen by the authors of this workflow, who know which ones it looks for.
@@ -149,23 +176,26 @@ def write(facts, worlds, every, found, floors, noticed):
     settings = "\n".join(f"| {each.name} | {versions[each.name]} | {each.settings} |" for each in run)
     missing = "; ".join(f"{each.name}, which {each.missing}" for each in every if each.missing)
     missing += "".join(f"; world *{title}*, which was left out this time" for title in facts["left_out"])
-    short = summary(worlds, run, found, noticed, facts["harmless"])
+    compared = measures(worlds, run, found, noticed, facts["harmless"])
     titles = [
         f"| {title} | {w.shape[0]} x {w.shape[1]} | 3 x {w.frames} | {'even' if w.even else 'uneven'} |"
         for title, w in worlds.items()
     ]
     parts = [
-        HEADER.format(summary=short, machine=machine(), day=facts["day"], settings=settings, missing=missing),
+        HEADER.format(
+            standing=standing(run, compared), summary=summary(run, compared), percent=round(100 * (ALIKE - 1)),
+            machine=machine(), day=facts["day"], settings=settings, missing=missing,
+        ),
         FRAMES.format(
-            worlds="\n".join(titles), biases=BIASES, darks=DARKS, sky=SKY, trim=facts["trim"],
+            worlds="\n".join(titles), biases=BIASES, darks=DARKS, sky=SKY, series=SERIES, trim=facts["trim"],
             blocks=facts["blocks"],
         ),
         READING["light"],
         lights(worlds, run, found, floors),
         "",
-        "![errors of a calibrated light, by world and program](images/flatbench.png)\n",
+        "![Errors of a calibrated light, by world and program](images/flatbench.png)\n",
         f"*Shape error of the calibrated probe. Grey: divided by {FLOOR}.*\n",
-        "![maps of the calibrated probe](images/flatbench_maps.png)\n",
+        "![Maps of the calibrated probe](images/flatbench_maps.png)\n",
         f"*World \"{facts['drawn']}\": departure of the calibrated probe from evenness, green, percent.*\n",
         READING["master"],
         masters(worlds, found),
@@ -180,7 +210,7 @@ def write(facts, worlds, every, found, floors, noticed):
         "What they said:\n",
         *quotes(noticed),
         "",
-        READING["costs"],
+        READING["costs"].format(others=beside(facts["others"])),
         costs(worlds, found),
         "",
         LIMITS,
@@ -188,38 +218,72 @@ def write(facts, worlds, every, found, floors, noticed):
     return "\n".join(parts)
 
 
-def summary(worlds, run, found, noticed, harmless):
-    """A column a program, the best of each row in bold; of costs this workflow's whole run."""
+def measures(worlds, run, found, noticed, harmless):
+    """What programs are compared by: quantity, world, and of each program what is shown and its score.
+
+    A score is better the lower it is; a program that has none has None, and "-" is shown.
+    """
     rows = []
 
-    def add(title, values, shown=number, best=min):
-        known = [value for value in values if value is not None]
-        if known:
-            top = {best(known)} if len(known) > 1 and best else set()
-            marks = ["**" if value in top else "" for value in values]
-            cut = ["-" if value is None else shown(value) for value in values]
-            rows.append([title, *(f"{mark}{text}{mark}" for mark, text in zip(marks, cut, strict=True))])
+    def add(quantity, world, scores, shown):
+        if any(score is not None for score in scores):
+            cells = ["-" if score is None else show for score, show in zip(scores, shown, strict=True)]
+            rows.append(Measure(quantity, world, cells, scores))
 
     def errors(title, part):
         lights = [found[title, each.name]["lights"] if (title, each.name) in found else {} for each in run]
         measured = [each.get("probe", {}).get("errors") for each in lights]
         return [each[part] if each else None for each in measured]
 
-    for title in worlds:
-        add(f"light, shape, %: {title}", errors(title, 1))
-    for title in worlds:
-        add(f"light, pixel, %: {title}", errors(title, 0))
-    counts = [[judged for (_, by), judged in noticed.items() if by == each.name] for each in run]
-    named = [sum(bool(each.sentence) for each in own) for own in counts]
-    add("mistakes named", list(zip(named, map(len, counts), strict=True)), lambda pair: f"{pair[0]} of {pair[1]}", max)
-    add("wrong without a word", [sum(is_silent(each, harmless) for each in own) for own in counts], str, None)
-    bars = [any(m["pull"] is not None for (_, by), each in found.items() if by == program.name
-                for m in each["masters"].values()) for program in run]  # fmt: skip
-    add("error bars", bars, lambda value: "yes" if value else "no", None)
+    for part, quantity in ((1, "light, error of its shape, %"), (0, "light, error of a pixel, %")):
+        for title in worlds:
+            add(quantity, title, errors(title, part), list(map(number, errors(title, part))))
+    own = [[judged for (_, by), judged in noticed.items() if by == each.name] for each in run]
+    for quantity, counted in (
+        ("planted mistakes not named", lambda each: not each.sentence),
+        ("lights wrong without a word", lambda each: is_silent(each, harmless)),
+    ):
+        counts = [sum(map(counted, each)) for each in own]
+        scores = [count / len(each) if each else None for count, each in zip(counts, own, strict=True)]
+        add(quantity, "", scores, [f"{count} of {len(each)}" for count, each in zip(counts, own, strict=True)])
+    quoting = {by for (_, by), each in found.items() if any(m["pull"] is not None for m in each["masters"].values())}
+    scores = [0 if each.name in quoting else 1 for each in run]
+    add("error bars of each pixel", "", scores, ["no" if score else "yes" for score in scores])
     for title in worlds:
         taken = [found[title, each.name]["taken"][1] if (title, each.name) in found else None for each in run]
-        add(f"processor s: {title}", taken, lambda value: f"{value:.1f}")
-    return table(["", *(each.name for each in run)], rows)
+        add("processor seconds", title, taken, ["" if each is None else f"{each:.1f}" for each in taken])
+    return rows
+
+
+def summary(run, rows):
+    """A column a program, the best of each row in bold."""
+    lines = []
+    for row in rows:
+        known = [score for score in row.scores if score is not None]
+        bold = [len(known) > 1 and score == min(known) for score in row.scores]
+        cells = [f"**{cell}**" if best else cell for cell, best in zip(row.cells, bold, strict=True)]
+        lines.append([": ".join(filter(None, row[:2])), *cells])
+    return table(["", *(each.name for each in run)], lines)
+
+
+def standing(run, rows):
+    """Where this workflow is better than the best of the others, where worse, and where neither: a paragraph each."""
+    ours = [each.name for each in run].index(OURS)
+    items = {words: {} for words in STANDING}
+    for row in rows:
+        rest = [(score, index) for index, score in enumerate(row.scores) if score is not None and index != ours]
+        if row.scores[ours] is None or not rest:
+            continue
+        best, index = min(rest)
+        better, worse = (row.scores[ours] < best / ALIKE, row.scores[ours] > best * ALIKE)
+        words = list(STANDING)[0 if better else 2 if worse else 1]
+        text = f"{row.cells[ours]} against {row.cells[index]} ({run[index].name})"
+        items[words].setdefault(row.quantity, []).append(f"*{row.world}* {text}" if row.world else text)
+    return "\n\n".join(
+        f"**{words}**\n\n" + "\n".join(f"- {quantity}: {'; '.join(each)}" for quantity, each in found.items())
+        for words, found in items.items()
+        if found
+    )
 
 
 def is_silent(judged, harmless):
@@ -310,6 +374,16 @@ def quotes(noticed):
     return lines or ["- nothing."]
 
 
+def beside(others):
+    """What else the machine did, and what follows: a sentence."""
+    if others < 0.1:
+        return "Nothing else ran meanwhile."
+    return (
+        f"**Other work took {others:.1f} cores meanwhile: wall times are not to be compared; of processor times only "
+        "large differences count.**"
+    )
+
+
 def costs(worlds, found):
     rows = []
     for (title, name), each in found.items():
@@ -324,7 +398,7 @@ def draw_errors(path, worlds, run, found, floors):
     """Shape error of the calibrated probe by world and program, logarithmic."""
     figure = Figure(figsize=(8, 1.2 + 1.15 * len(worlds)), layout="constrained")
     axis = figure.subplots()
-    colors = dict(zip((each.name for each in run), ("C0", "C1", "C2", "C3", "C5", "C4"), strict=False))
+    colors = {each.name: f"C{index}" for index, each in enumerate(run)}
     labels, place = set(), 0.0
     ticks = []
     for title in worlds:

@@ -1,7 +1,7 @@
 """The programs that do the same work: a master flat of a folder of frames, and lights calibrated with it.
 
-Each takes the folders ``bias``, ``flats``, ``darks`` and ``lights`` as its documentation says. ccdproc and the notebook
-have no command: `python flatbench_programs.py NAME FRAMES OUT` is theirs.
+Each takes the folders ``bias``, ``flats``, ``darks`` and ``lights`` as its documentation says; BaSiCPy a ``series`` of
+lights in place of flats. Libraries have no command: `python flatbench_programs.py NAME FRAMES OUT` is theirs.
 """
 
 import os
@@ -160,14 +160,14 @@ def read_siril(path, flip):
     return (value[::-1] if flip else value), None
 
 
-# ccdproc, and the notebook
+# Libraries: ccdproc, BaSiCPy, and those of the notebook
 
 
-def run_python(name, frames, out):
+def run_python(name, frames, out, python=sys.executable):
     """One of the functions below, in a process of its own."""
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    done = usage.attempt([sys.executable, Path(__file__), name, frames, out], out, out, LIMIT)
+    done = usage.attempt([python, Path(__file__), name, frames, out], out, out, LIMIT)
     result = Result(done.taken, done.output.splitlines())
     for path in sorted(out.glob("*.npz")):
         with np.load(path) as held:
@@ -182,6 +182,10 @@ def run_ccdproc(frames, out, world):
 
 def run_notebook(frames, out, world):
     return run_python("notebook", frames, out)
+
+
+def run_basicpy(frames, out, world):
+    return run_python("basicpy", frames, out, BASICPY)
 
 
 def save(out, name, value, error=None):
@@ -236,6 +240,30 @@ def ccdproc(frames, out):
                 light = ccdproc.subtract_bias(light, bias)
         light = ccdproc.flat_correct(with_errors(light), flat)
         save(out, path.stem, light.data, light.uncertainty.array)
+
+
+def basicpy(frames, out):
+    """As its documentation says: the offset subtracted, so no dark field to fit, and each colour by itself."""
+    import rawpy
+    from astropy.io import fits
+    from basicpy import BaSiC
+
+    def read(path):
+        if path.suffix == ".fits":
+            return fits.getdata(path).astype(np.float32)
+        with rawpy.imread(str(path)) as raw:
+            return raw.raw_image_visible.astype(np.float32)
+
+    offset = np.mean([read(path) for path in frames_of(frames, "darks") or frames_of(frames, "bias")], axis=0)
+    series = np.array([read(path) - offset for path in frames_of(frames, "series")])
+    flat = np.empty_like(offset)
+    for i, j in np.ndindex(2, 2):
+        model = BaSiC(get_darkfield=False)
+        model.fit(series[:, i::2, j::2])
+        flat[i::2, j::2] = model.flatfield
+    save(out, "master", flat)
+    for path in frames_of(frames, "lights"):
+        save(out, path.stem, (read(path) - offset) / flat)
 
 
 def file_exposure(path):
@@ -389,15 +417,20 @@ class Program:
 
     def meets(self, kind, mistake):
         """Whether a mistake in frames of a kind can befall it."""
-        return kind in self.kinds and (self.run in BIAS_USERS or not mistake.startswith("bias frames"))
+        takes_them = self.run in BIAS_USERS or not mistake.startswith("bias frames")
+        return kind in self.kinds and takes_them and self.run is not run_basicpy
 
 
 #: Programs that subtract bias frames; the others take the black level of the metadata.
 BIAS_USERS = (run_ours, run_siril, run_ccdproc)
+#: A Python with BaSiCPy, which does not go with the pins of this workflow: ``pip install basicpy rawpy astropy pyyaml``
+BASICPY = os.environ.get("FLATBENCH_BASICPY", "")
 
 
 def programs():
     """All programs, those that are not run as well."""
+    from flatbench_worlds import SERIES  # not where a program is run: it needs this workflow's library
+
     siril, converter = shutil.which("siril-cli"), shutil.which("rawtherapee-cli")
     commit = said_by(["git", "-C", ROOT, "log", "-1", "--format=%h", "--", "workflow"], r"^[0-9a-f]{7,}")
     python = f"Python {sys.version.split()[0]}, numpy {version('numpy')}, rawpy {version('rawpy')}"
@@ -410,9 +443,10 @@ def programs():
         "`-t -b32` with a profile in which all else is off: flats chosen and averaged from a folder, blur radius "
     )
     nothing = "has no correction by flat frames (its *lens correction* takes profiles of lenses)"
-    cells = (
-        "is not installed" if find_spec("basicpy") is None else "estimates shading from many pictures of many scenes"
+    of_basicpy = (
+        "from importlib.metadata import version; print('basicpy', version('basicpy'), 'torch', version('torch'))"
     )
+    of_basicpy = said_by([BASICPY, "-c", of_basicpy], r"basicpy [\d.]+ torch [\d.]+") if BASICPY else ""
     return [
         Program(
             OURS, "as configured by default, angles of the subsets given", run_ours, both, "", f"commit {commit}"
@@ -447,8 +481,16 @@ def programs():
             "the notebook", "AHD, every second frame, median without scaling, maximum as 1, of an 8-bit picture",
             run_notebook, raws, "", python,
         ),
+        Program(
+            "BaSiCPy", f"no flats: from {SERIES} lights of as many fields, less the mean of darks or bias frames, each "
+            "colour by itself; `BaSiC(get_darkfield=False)`, else its defaults: it works at 128 x 128 pixels",
+            run_basicpy, both,
+            "" if BASICPY else "is not installed: `FLATBENCH_BASICPY` names no Python that has it", of_basicpy,
+        ),
         Program("darktable", "", None, (), nothing, ""),
-        Program("BaSiCPy", "", None, (), cells, ""),
+        Program("PixInsight", "", None, (), "is sold", ""),
+        Program("Astro Pixel Processor", "", None, (), "is sold", ""),
+        Program("DeepSkyStacker", "", None, (), "runs on Windows", ""),
     ]  # fmt: skip
 
 
@@ -458,4 +500,4 @@ OURS = "this workflow"
 if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "2")
     name, source, target = sys.argv[1:]
-    {"ccdproc": ccdproc, "notebook": notebook}[name](Path(source), Path(target))
+    {"ccdproc": ccdproc, "basicpy": basicpy, "notebook": notebook}[name](Path(source), Path(target))

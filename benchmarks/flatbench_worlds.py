@@ -23,7 +23,7 @@ TILE, COLORS = np.array(((0, 1), (1, 2))), np.array((0.55, 1.0, 0.7))
 FALLOFF, FALLOFF_FILTER, FALLOFF_APERTURE = (3.4, 3.2, 3.3), (2.9, 3.0, 3.2), (2.2, 2.1, 2.15)
 PRNU = 0.006  # relative standard deviation of the response of the pixels
 ANGLES = (0, 90, 180)  # degrees counter-clockwise, of the three subsets
-BIASES, DARKS = 12, 8  # frames
+BIASES, DARKS, SERIES = 12, 8, 16  # frames
 SMALLEST = 100_100  # bytes: RawTherapee does not open smaller files
 LIGHT_SECONDS = 120.0
 SKY = 1500  # electrons of green at the centre of a light
@@ -152,9 +152,9 @@ class World:
             values = rng.poisson(values) + noise * self.read_noise * rng.standard_normal(self.shape, np.float32)
         return np.clip(np.rint(values / self.gain + self.offset() + offset), 0, self.white).astype(np.uint16)
 
-    def stars(self):
-        """Electrons of stars in a light, and whether a pixel has some."""
-        rng, found = np.random.default_rng([self.seed, 3]), np.zeros(self.shape, np.float32)
+    def stars(self, field=0):
+        """Electrons of stars in a light of one of several fields, and whether a pixel has some."""
+        rng, found = np.random.default_rng([self.seed, 3, field]), np.zeros(self.shape, np.float32)
         spread = np.arange(-5, 6)
         profile = np.exp(-(spread[:, None] ** 2 + spread**2) / 3.0)
         for _ in range(60):
@@ -207,6 +207,8 @@ class Writer:
 def write_world(world, folder):
     """Write ``bias/``, ``flats/``, ``darks/`` (of FITS) and ``lights/`` (``night`` and ``probe``, which has no noise).
 
+    A world without a mistake has a ``series/`` too: lights of as many fields, for a program that takes no flats.
+
     Parameters
     ----------
     world : World
@@ -228,9 +230,15 @@ def write_world(world, folder):
         writer.write(f"darks/D{number:03}", world.record(world.dark(taken), rng), "Dark", taken)
     response = world.response(moved=mistake == "dust moved between flats and lights")
     response *= COLORS.astype(np.float32)[world.channel()]
-    stars, _ = world.stars()
-    writer.write("lights/night", world.record((SKY + stars) * response + world.dark(seconds), rng), "Light", seconds)
-    writer.write("lights/probe", world.record(SKY * response + world.dark(seconds), None), "Light", seconds)
+
+    def electrons(stars=0):
+        return (SKY + stars) * response + world.dark(seconds)
+
+    writer.write("lights/night", world.record(electrons(world.stars()[0]), rng), "Light", seconds)
+    writer.write("lights/probe", world.record(electrons(), None), "Light", seconds)
+    for field in range(1, SERIES + 1 if not mistake else 1):
+        frame = world.record(electrons(world.stars(field)[0]), rng)
+        writer.write(f"series/S{field:03}", frame, "Light", seconds)
     (folder / "done").touch()
 
 

@@ -266,6 +266,43 @@ def _requires(name):
         return []
 
 
+#: Stands for conda: an environment is the Python of the tests, and all that is asked and run is noted.
+CONDA = """#!/bin/sh
+echo "conda $*" >> {folder}/log
+case "$1 $2" in
+"info --json")
+    echo '{{"conda_prefix": "{folder}", "conda_version": "24.7.1", "platform": "linux-64"}}' ;;
+"config --get") echo '{{"get": {{"channel_priority": "strict"}}}}' ;;
+"env create")
+    while [ "$1" != --prefix ]; do shift; done
+    mkdir -p "$2/bin"
+    printf '#!/bin/sh\\necho "job $*" >> {folder}/log\\nexec {python} "$@"\\n' > "$2/bin/python"
+    chmod +x "$2/bin/python" ;;
+--version*) echo "conda 24.7.1" ;;
+esac
+"""
+
+
+def test_jobs_run_in_the_environment_that_conda_makes(tmp_path):
+    """Each job has the Python of an environment that is made once, from the pinned file."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/conda").write_text(CONDA.format(folder=tmp_path, python=sys.executable))
+    (tmp_path / "bin/conda").chmod(0o755)
+    (tmp_path / "bin/activate").write_text('PATH="$1/bin:$PATH"\n')
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "config.yaml").write_text(yaml.safe_dump(frames_in(project)))
+    environment = {**os.environ, "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    where = ("-s", REPOSITORY / "Snakefile", "-d", project, "--sdm", "conda", "--cores", "1")
+    snakemake(tmp_path, *where, "results/first/frames.tsv", environment=environment)
+    asked = (tmp_path / "log").read_text()
+    assert asked.count("conda env create") == 1
+    (file,) = (project / ".snakemake/conda").glob("*.yaml")
+    assert file.read_text() == (REPOSITORY / "envs/environment.yaml").read_text()
+    for name in ("inspect_frames", "inventory_frames"):
+        assert re.search(rf"^job .*{name}\.py", asked, re.MULTILINE), asked
+
+
 def test_a_run_is_planned_by_snakemake_alone(tmp_path):
     """With `--sdm conda`, only jobs have the other packages: those who deploy it have installed Snakemake alone."""
     direct = re.findall(r"^([\w-]+)[><=]", (REPOSITORY / "envs/requirements.in").read_text(), re.MULTILINE)

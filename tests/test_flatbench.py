@@ -1,7 +1,9 @@
 """The comparison with other programs: its measure of error, its worlds, and all of it with small frames."""
 
+import re
 import shutil
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import one_process
@@ -18,12 +20,13 @@ def tools(monkeypatch):
     monkeypatch.syspath_prepend(REPOSITORY / "benchmarks")
     import flatbench
     import flatbench_errors
+    import flatbench_page
     import flatbench_programs
     import flatbench_worlds
     import usage
 
-    names = ("bench", "errors", "programs", "worlds", "usage")
-    return dict(zip(names, (flatbench, flatbench_errors, flatbench_programs, flatbench_worlds, usage), strict=True))
+    found = {"bench": flatbench, "errors": flatbench_errors, "programs": flatbench_programs}
+    return found | {"worlds": flatbench_worlds, "page": flatbench_page, "usage": usage}
 
 
 def truth(seed=1):
@@ -82,8 +85,8 @@ def test_frames_hold_their_truth(tools, tmp_path, kind):
     worlds = tools["worlds"]
     world = worlds.World(kind, (120, 180), 2)
     worlds.write_world(world, tmp_path)
-    count = {name: len(list((tmp_path / name).glob(f"*.{kind}"))) for name in ("bias", "flats", "lights")}
-    assert count == {"bias": worlds.BIASES, "flats": 6, "lights": 2}
+    count = {name: len(list((tmp_path / name).glob(f"*.{kind}"))) for name in ("bias", "flats", "lights", "series")}
+    assert count == {"bias": worlds.BIASES, "flats": 6, "lights": 2, "series": worlds.SERIES}
     if kind == "dng":
         with rawpy.imread(str(tmp_path / "lights/probe.dng")) as raw:
             light, offset = raw.raw_image_visible.astype(float), raw.black_level_per_channel[0]
@@ -104,8 +107,8 @@ def test_frames_hold_their_truth(tools, tmp_path, kind):
 def test_mistakes_are_in_the_frames(tools, tmp_path, monkeypatch):
     """Each changes the files, and nothing else does."""
     worlds = tools["worlds"]
-    monkeypatch.setattr(worlds, "BIASES", 2)
-    monkeypatch.setattr(worlds, "DARKS", 2)
+    for name, count in {"BIASES": 2, "DARKS": 2, "SERIES": 0}.items():
+        monkeypatch.setattr(worlds, name, count)
 
     def written(kind, mistake=""):
         folder = tmp_path / f"{kind}{mistake[:24]}"
@@ -185,6 +188,39 @@ def test_rows_of_siril_and_rawtherapee_are_put_right(tools, tmp_path):
         assert np.median(value[stars]) > np.median(value[~stars]) * 1.02, command
         # upside down, stars would be elsewhere
         assert np.median(value[::-1][stars]) < np.median(value[stars]), command
+
+
+def test_a_series_shows_other_stars_over_the_same_response(tools):
+    """The median of lights of many fields is the response: what a program without flats needs."""
+    world = tools["worlds"].World("dng", SHAPE, 2)
+    fields = [world.stars(field) for field in range(1, 17)]
+    assert not any(np.array_equal(fields[0][0], each) for each, _ in fields[1:])
+    assert 0.01 < np.mean([starry.mean() for _, starry in fields]) < 0.3
+    assert np.median([electrons for electrons, _ in fields], axis=0).mean() < 1e-4 * tools["worlds"].SKY
+
+
+def test_better_alike_and_worse_are_put_apart(tools):
+    """Where nobody else has a figure, nothing is said; ties in nothing are no gain."""
+    page, programs = tools["page"], tools["programs"]
+    ours, other, third = (SimpleNamespace(name=name) for name in (programs.OURS, "one", "two"))
+
+    def row(quantity, *scores):
+        return page.Measure(quantity, "w", [f"{quantity}{score}" for score in scores], scores)
+
+    rows = [
+        *(row("better", 1, 3, 2), row("alike", 2.1, 2, None), row("worse", 3, 2, 9)),
+        *(row("alone", 1, None, None), row("none", None, 1, 2), row("nothing", 0, 0, 1)),
+    ]
+    found = re.split(r"\*\*(.+)\*\*\n\n", page.standing([ours, other, third], rows))
+    better, alike, worse = found[2::2]
+    assert tuple(found[1::2]) == page.STANDING
+    assert better.strip() == "- better: *w* better1 against better2 (two)"
+    assert alike.strip().splitlines() == [
+        "- alike: *w* alike2.1 against alike2 (one)",
+        "- nothing: *w* nothing0 against nothing0 (one)",
+    ]
+    assert worse.strip() == "- worse: *w* worse3 against worse2 (one)"
+    assert "| **better1** | better3 |" in page.summary([ours, other, third], rows)
 
 
 def test_a_program_that_fails_or_hangs_is_no_end(tools, tmp_path):

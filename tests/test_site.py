@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import yaml
 from browsing import needs_browser
-from conftest import REPOSITORY
+from conftest import REPOSITORY, make_once
 
 sys.path.insert(0, str(REPOSITORY / "tools"))
 import build_site
@@ -89,17 +89,19 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def site(finished, tmp_path_factory):
-    """The site with results that pass for the demo's."""
-    folder = tmp_path_factory.mktemp("site")
-    results = folder / "results"
-    shutil.copytree(finished.path(""), results)
-    (results / "demo.tsv").touch()
-    (results / "first").rename(results / "outdoors")
-    tool = [sys.executable, REPOSITORY / "tools/build_site.py", "--output", folder / "site", "--results", results]
-    done = subprocess.run(tool, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return folder / "site"
+def site(finished, tmp_path_factory, worker_id):
+    """The site with results that pass for the demo's, built once for all tests that run side by side."""
+
+    def build(folder):
+        results = folder / "results"
+        shutil.copytree(finished.path(""), results)
+        (results / "demo.tsv").touch()
+        (results / "first").rename(results / "outdoors")
+        tool = [sys.executable, REPOSITORY / "tools/build_site.py", "--output", folder / "site", "--results", results]
+        done = subprocess.run(tool, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+    return make_once("site", build, tmp_path_factory, worker_id).folder / "site"
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +143,7 @@ def test_the_site_has_its_parts(site, pages):
         assert f"docs/{name}.html" in text
     assert "combine_subset" in text["library/combine.html"] and "rows, columns" in text["library/combine.html"]
     assert "combine_pixels" in text["library/combine.html"]  # a compiled kernel
+    assert "at a time: they stay in the cache" in text["library/combine.html"]  # a constant, whose words have a colon
     assert (site / "demo/report.html").exists() and (site / "demo/outdoors/interactive.html").exists()
     assert 'src="demo/report.html"' in (site / "demo.html").read_text()
     figures = re.findall(r"<img[^>]+src=\"(\S+)\"", (site / "gallery.html").read_text())

@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -28,13 +29,15 @@ NAVIGATION = {
     "Configuration": ("config/README.md", "configuration.md"),
     "Elsewhere": ("docs/platforms.md", "docs/scale.md", "docs/cluster.md", "docs/storage.md"),
     "Evidence": (
-        *("docs/science.md", "docs/truth.md", "docs/limits.md", "docs/reliability.md", "benchmarks/results.md"),
+        *("docs/flatbench.md", "docs/science.md", "docs/truth.md", "docs/limits.md", "docs/reliability.md"),
+        "benchmarks/results.md",
     ),
     "Project": ("library.md", "docs/dependencies.md", "CHANGELOG.md"),
 }
 #: Files that are called otherwise on the site.
 MOVED = {"README.md": "index.md", SCHEMA: "configuration.md"}
 LINK = re.compile(r"(\]\()(?![a-z]+:|#)([^)#\s]+)")
+HIDDEN_COLON = "\N{RATIO}"
 IMAGE = re.compile(r"!\[([^\]]+)\]\(([^)\s]+)\)")
 STYLE = """\
 .gallery { columns: 20rem; column-gap: 1.5rem; }
@@ -42,14 +45,16 @@ STYLE = """\
 .gallery figcaption { text-align: left; font-size: var(--font-size--small); }
 article img { background: #fff; border-radius: 4px; }
 iframe.page { width: 100%; height: 80vh; border: 1px solid var(--color-background-border); border-radius: 4px; }
-article :is(h1, h2, h3) code { font-size: 1em; background: none; border: 0; padding: 0; }
+article :is(h1, h2, h3) code.literal { font-size: 1em; background: none; border: 0; padding: 0; }
+@media (min-width: 87em) { .content { width: 51em; } }
+@media (min-width: 100em) { .content { width: 64em; } }
 """
 OPTIONS = {
     "project": "flatfield",
     "version": VERSION,
     "release": VERSION,
     "language": "en",
-    "extensions": ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"],
+    "extensions": ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"],
     "html_theme": "furo",
     "html_title": f"flatfield {VERSION}",
     "html_static_path": ["_static"],
@@ -135,9 +140,17 @@ def build(source, target):
     os.environ["NUMBA_DISABLE_JIT"] = "1"  # kernels are functions then, and have their docstrings
     options = {**OPTIONS, "html_extra_path": [str(source / "_extra")], "exclude_patterns": ["_extra"]}
     app = Sphinx(source, None, target, target.parent / "doctrees", "html", options, status=None, warningiserror=True)
+    for priority, colons in {400: (":", HIDDEN_COLON), 600: (HIDDEN_COLON, ":")}.items():  # before and after napoleon
+        app.connect("autodoc-process-docstring", partial(exchange, *colons), priority)
     app.build()
     if app.statuscode:
         raise ConfigurationError("the site has warnings, see above")
+
+
+def exchange(old, new, app, what, name, obj, options, lines):
+    """A colon in the words of a constant: napoleon takes what is before it for a type."""
+    if what in ("data", "attribute"):
+        lines[:] = [line.replace(old, new) for line in lines]
 
 
 # Pages of the repository

@@ -14,6 +14,8 @@ from flatfield.files.writing import completed
 
 #: Characters of a frame's sha256 in its HISTORY line.
 DIGEST_LENGTH = 16
+#: Column in which a value ends at the earliest, by the standard.
+VALUE_END = 30
 
 
 def describe_frames(frames):
@@ -49,7 +51,7 @@ def describe_frames(frames):
         cards += [(f"BLACK{i}", float(blacks[i]), f"[DN] black level of {names[i]}") for i in range(4)]
     for name, value, comment in cards:
         if value is not None:
-            header[name] = (_ascii(value), comment)
+            header[name] = with_comment(name, _ascii(value), comment)
     header["CREATOR"] = (f"flatfield {VERSION}", "program")
     for package in ("numpy", "rawpy", "astropy"):
         header["HISTORY"] = f"{package} {version(package)}"
@@ -115,9 +117,23 @@ def cite_file(keyword, path, comment):
     with fits.open(path) as hdus:
         datasum = next(hdu.header["DATASUM"] for hdu in hdus if hdu.header["NAXIS"])
     header = fits.Header()
-    header[f"{keyword}FILE"] = (_ascii("/".join(Path(path).parts[-2:])), comment)
+    name = f"{keyword}FILE"
+    header[name] = with_comment(name, _ascii("/".join(Path(path).parts[-2:])), comment)
     header[f"{keyword}SUM"] = (datasum, "DATASUM of that file")
     return header
+
+
+def with_comment(keyword, value, comment):
+    """Value and comment of a card; the comment is cut where a text leaves it no room in the 80 characters.
+
+    Examples
+    --------
+    >>> with_comment("LENS", "x" * 60, "name of the lens")
+    ('xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx', 'name ')
+    """
+    used = max(len(str(fits.Card(keyword, value)).rstrip()), VALUE_END)
+    room = max(fits.Card.length - used - len(" / "), 0)
+    return value, comment if used > fits.Card.length else comment[:room]  # longer texts go on in further cards
 
 
 def image_hdu(data, header=None, name=None, unit="DN", **cards):

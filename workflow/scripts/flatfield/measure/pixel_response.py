@@ -108,6 +108,8 @@ def measure_response(halves, shared, good, cfa, channel):
     variance = float(values.mean()) / gain_of_filter
     variance -= float(np.concatenate(noise).mean(dtype=np.float64)) if noise else 0.0
     error = float(values.std(ddof=1)) / gain_of_filter * np.sqrt(correlation / len(values))
+    if not error:
+        return None, None, "pixel response: all pixels are alike"
     if variance < 3 * error:
         limit = 100 * np.sqrt(max(variance, 0) + 2 * error)
         return None, None, f"pixel response: it cannot be distinguished from noise, it is below {limit:.2g} %"

@@ -56,9 +56,10 @@ def average_subset(mosaic, error, good, cfa, share=None):
     logs, errors, x, y = average_logs(mosaic, error, good, cfa, share)
     for plane in errors:
         known = np.isfinite(plane)
-        share = np.where(known, uniform_filter(known.astype(float), NEIGHBOURS), 1)
+        share = uniform_filter(known.astype(float), NEIGHBOURS)
         square = uniform_filter(np.where(known, plane, 0) ** 2, NEIGHBOURS)
-        plane[:] = np.where(known, np.sqrt(square / share), np.nan)
+        plane[~known] = np.nan
+        plane[known] = np.sqrt(square[known] / share[known])
     return logs, errors, x, y
 
 

@@ -111,7 +111,7 @@ def tile_flat(flat):
     """
     level, error = measure_mean(flat.value, known_pixels(flat), flat.cfa)
     rows, columns = (slice(length // 2 - 1, length // 2 + 1) for length in level.shape[1:])
-    middle = np.nanmean(level[:, rows, columns], axis=(1, 2))[:, None, None]
+    middle = np.ma.masked_invalid(level[:, rows, columns]).mean(axis=(1, 2)).filled(np.nan)[:, None, None]
     return level / middle, error / middle, middle
 
 

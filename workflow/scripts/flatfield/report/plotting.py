@@ -213,11 +213,9 @@ def plot_diagnosis(path, title, tiles, channels, known, verdicts, unit):
     figure = Figure(figsize=(14, 5.2), layout="constrained")
     figure.suptitle(title + "\n" + "; ".join(verdicts), fontsize="medium", parse_math=False)
     image, scatter, profile = figure.subplots(1, 3)
-    quotient = np.where(known, tiles.light / tiles.flat, np.nan)
-    with np.errstate(all="ignore"):
-        levels = np.nanmedian(quotient, axis=(1, 2), keepdims=True)
-        mean = np.nanmean(quotient / levels, axis=0)
-    shown = 100 * (np.where(np.isfinite(mean), mean, 1) - 1)
+    quotient = np.ma.masked_array(tiles.light, ~known) / tiles.flat
+    mean = (quotient / np.ma.median(quotient, axis=(1, 2), keepdims=True)).mean(axis=0)
+    shown = 100 * (mean.filled(1) - 1)  # where no channel counts it is drawn even
     low, high = color_limits(shown, True)
     extent = (tiles.x[0], tiles.x[-1], tiles.y[-1], tiles.y[0])
     drawn = image.imshow(shown, cmap=DIFFERENCE_COLORS, vmin=low, vmax=high, extent=extent, interpolation="nearest")
