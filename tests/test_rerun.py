@@ -301,7 +301,8 @@ def test_every_rule_with_a_script_has_a_script_of_its_name():
     scripts = {path.stem for path in (REPOSITORY / "workflow/scripts").glob("*.py")}
     rules = set()
     for path in (REPOSITORY / "workflow/rules").glob("*.smk"):
-        named = r"^ *rule ?(\w*):.*?(?:name:\s+f\"(\w+?)_?\{\w+\}\".*?)?script:\s+\"\.\./scripts/(\w+)\.py\""
+        named = r"^ *(?:rule|checkpoint) ?(\w*):.*?(?:name:\s+f\"(\w+?)_?\{\w+\}\".*?)?"
+        named += r"script:\s+\"\.\./scripts/(\w+)\.py\""
         found = [(rule or stem, script) for rule, stem, script in re.findall(named, path.read_text(), re.M | re.S)]
         assert all(rule == script for rule, script in found), found
         rules |= {rule for rule, _ in found}

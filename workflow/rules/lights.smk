@@ -66,6 +66,7 @@ for kind, (names, products) in PLAN.exports.items():
 rule write_siril_script:
     """Script with which Siril registers and stacks the calibrated lights that are handed over to it."""
     input:
+        frames=of_usable_light("siril_frames"),
         inventory=of_light("inventory"),
     output:
         script=f"<results>/lights/{{light}}/{handover.STACKING}",
@@ -99,7 +100,7 @@ rule find_stars:
 rule compare_stars:
     """Error of the flat that stars show which came to several places of the sensor, and whether they agree."""
     input:
-        tables=of_light("star_tables"),
+        tables=of_usable_light("star_tables"),
         inventory=of_light("inventory"),
     output:
         stars="<results>/lights/{light}/stars.tsv",
@@ -136,7 +137,7 @@ if not PLAN.is_linear:
 rule collect_vignetting:
     """Centre, corner and ratio of each light frame, before, in the flat, and after."""
     input:
-        tables=of_light("vignetting_tables"),
+        tables=of_usable_light("vignetting_tables"),
     output:
         vignetting="<results>/lights/{light}/vignetting.tsv",
     log:
@@ -180,8 +181,8 @@ rule diagnose_light:
 rule collect_diagnosis:
     """Causes and falloff of each frame of a light."""
     input:
-        diagnoses=of_light("diagnosis_tables"),
-        falloffs=of_light("falloff_tables"),
+        diagnoses=of_usable_light("diagnosis_tables"),
+        falloffs=of_usable_light("falloff_tables"),
     output:
         diagnosis="<results>/lights/{light}/diagnosis.tsv",
         falloff="<results>/lights/{light}/falloff.tsv",

@@ -1,6 +1,6 @@
 """Light frames that are calibrated with one flat: files, products, and what their rules need."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from flatfield.files.names import is_fits
@@ -62,6 +62,16 @@ class Light:
     def labels(self):
         """Name of each frame in tables, by its path."""
         return selection.label_frames(list(self.frames.values()), self.config["raw_root"])
+
+    @property
+    def leaves_out(self):
+        """Whether frames that cannot be read or do not fit are left out; pictures are not inspected before."""
+        return self.options["mismatch"] == "exclude" and not self.is_picture
+
+    def without(self, files):
+        """The light without frames that are left out, given by their names in tables."""
+        kept = {stem: path for stem, path in self.frames.items() if self.labels[path] not in files}
+        return replace(self, frames=kept)
 
     # Files of rules
 
@@ -168,6 +178,11 @@ class Light:
         """Products of a kind, of all frames."""
         return [self.path(PRODUCTS[kind].format(frame=stem)) for stem in self.frames]
 
+    @property
+    def siril_frames(self):
+        """Calibrated frames that are handed over to Siril."""
+        return self.named("siril")
+
     def handed_over(self, programs):
         """Products for other programs: calibrated frames for Siril, and its script."""
         asked = self.is_linear and "siril" in programs
@@ -220,7 +235,7 @@ class Light:
 
     @property
     def selecting(self):
-        return {"files": list(self.labels.values()), "reading": self.reading}
+        return {"files": list(self.labels.values()), "reading": self.reading, "exclude": self.leaves_out}
 
     @property
     def guarding(self):

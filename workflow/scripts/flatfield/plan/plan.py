@@ -92,6 +92,11 @@ class Plan:
         return [light for light in self.lights.values() if not light.is_picture]
 
     @property
+    def excluding(self):
+        """Lights of which frames may be left out once they are read."""
+        return [light for light in self.lights.values() if light.leaves_out]
+
+    @property
     def combining_jobs(self):
         """Jobs that combine frames: of subsets, and two masters a set."""
         return sum(len(each.found.subsets) + 2 for each in self.sets.values())
@@ -216,6 +221,7 @@ class Plan:
         return {
             "names": list(self.sets),
             "flats": {light.name: light.flat.name for light in self.raw_lights},
+            "excluding": [light.name for light in self.excluding],
             "regions": self.config["regions"],
             "combine": self.config["combine"],
             "step": self.config["debayer"]["step"],

@@ -5,6 +5,7 @@ from collections import defaultdict
 from statistics import median
 
 from flatfield.files.tables import UNKNOWN, number_of
+from flatfield.measure.agreement import LEFT_OUT, left_out
 from flatfield.report.camera_sentences import describe_camera, warn_of_camera
 from flatfield.report.lamp_sentences import describe_hidden, describe_light, describe_verdicts, warn_of_light
 from flatfield.report.many_lights import describe_frames, is_long, summarize_frames
@@ -24,6 +25,8 @@ LESS_LIGHT = "Take flats with less light: full pixels do not show how bright the
 SHORT_EXPOSURE = 1 / 1000
 #: Warnings that a run ends with; all are in the report.
 SHOWN_WARNINGS = 6
+#: Findings, and folders of lights, that it names.
+SHOWN_FINDINGS, SHOWN_LIGHTS = 3, 3
 
 
 def conclude(sets, inventories, tables, light_tables, preset, demo):
@@ -86,6 +89,7 @@ def conclude(sets, inventories, tables, light_tables, preset, demo):
                 *_drifts(drift),
                 *failed_flats,
                 *[warning for each, rows in noise.items() for warning in _too_few(each, rows)],
+                *_left_out_lights(light_tables["agreement"]),
                 *_disagreements(light_tables["agreement"]),
                 *_unknown_optics(light_tables["agreement"]),
                 *_bad_corrections(light_tables["diagnosis"]),
@@ -94,15 +98,17 @@ def conclude(sets, inventories, tables, light_tables, preset, demo):
     }
 
 
-def summarize(story, report):
-    """The few lines that a run ends with: frames, the best set, warnings, where the report is.
+def summarize(story, results, lights=()):
+    """The few lines that a run ends with: frames, the best set, findings, warnings, where results are.
 
     Parameters
     ----------
     story : dict
         What `conclude` returns.
-    report : str
-        Path of the report.
+    results : pathlib.Path
+        Folder of the results.
+    lights : sequence of str
+        Names of the lights that are calibrated.
 
     Returns
     -------
@@ -110,7 +116,12 @@ def summarize(story, report):
     """
     warnings = [f"Beware: {warning} {remedy}" for warning, remedy in story["warnings"]]
     more = [f"... and {len(warnings) - SHOWN_WARNINGS} more warnings."] * (len(warnings) > SHOWN_WARNINGS)
-    return "\n".join([*story["frames"], *story["verdict"], *warnings[:SHOWN_WARNINGS], *more, f"Report: {report}"])
+    places = [f"Calibrated lights: {results / 'lights' / name}" for name in lights[:SHOWN_LIGHTS]]
+    places += [f"... and of {len(lights) - SHOWN_LIGHTS} more lights"] * (len(lights) > SHOWN_LIGHTS)
+    found = [f"Found: {sentence}" for sentence in story["findings"][:SHOWN_FINDINGS]]
+    told = [*story["frames"], *story["verdict"], *found, *warnings[:SHOWN_WARNINGS], *more]
+    told += [] if warnings else ["Nothing needs your attention."]
+    return "\n".join([*told, *places, f"Report: {results / 'report.html'}"])
 
 
 def _frames(inventories):
@@ -345,6 +356,20 @@ def _model(name, rows):
     ]
 
 
+def _left_out_lights(agreement):
+    """Frames of lights that are not calibrated."""
+    warnings = []
+    for light, rows in agreement.items():
+        reasons = left_out(rows)
+        if reasons:
+            frames, (first, reason) = len({row["frame"] for row in rows}), next(iter(reasons.items()))
+            are = "frame is" if len(reasons) == 1 else "frames are"
+            text = f"Light {light}: {len(reasons)} of {frames} {are} left out, for example {first}: {reason}."
+            remedy = "Copy what cannot be read again; what another flat fits, make a light of its own with that `flat`."
+            warnings.append((text, remedy))
+    return warnings
+
+
 def _disagreements(agreement):
     """Lights and flats known not to belong together; lights with the same doubt in one warning."""
     frames = defaultdict(list)
@@ -372,7 +397,7 @@ def _unknown_optics(agreement):
     """Lights of which nothing says that their flat was taken through the same optics."""
     warnings = []
     for light, rows in agreement.items():
-        known = {row["quantity"]: row["agreement"] for row in rows}
+        known = {row["quantity"]: row["agreement"] for row in rows if row["agreement"] != LEFT_OUT}
         if {known.get(name) or UNKNOWN for name in OPTICS} == {UNKNOWN}:  # tables that were read have None
             warnings.append(
                 (
