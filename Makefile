@@ -59,7 +59,7 @@ init: .venv/installed
 
 handover: .venv/installed
 	@$(SNAKEMAKE) handover
-	@echo 'Files are in for_siril/ and for_pixinsight/ of each set, and for_siril/ of each light; steps: docs/other-programs.md'
+	@echo 'Files are in for_siril/ and for_pixinsight/ of each set, and of each light; steps: docs/other-programs.md'
 
 # Seen from a project, a file named from here is found by its whole path only.
 check: OLD = $(if $(PROJECT),$(shell realpath -m -- "$(FLAT)"),$(FLAT))

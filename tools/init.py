@@ -164,9 +164,10 @@ def ask_turns(proposed):
         if not unknown:
             continue
         names = ", ".join(part.name for part in each.parts)
+        example = " ".join(f"{90 * number % 360}" for number in range(len(each.parts)))
         question = Text(
-            f"{each.name}: by how many degrees was the camera turned in {names} (counter-clockwise, seen from behind)?\n"
-            f"Example: {' '.join(f'{90 * number % 360}' for number in range(len(each.parts)))}. Enter to leave it open: "
+            f"{each.name}: by how many degrees was the camera turned in {names}\n"
+            f"(counter-clockwise, seen from behind)? Example: {example}. Enter to leave it open: "
         )
         while answer := console.input(question).replace(",", " ").split():
             try:

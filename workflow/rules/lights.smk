@@ -4,6 +4,28 @@ The row of a frame in the inventory follows from the frame, its offsets and how 
 so that one light more or less, which changes the table, makes no other light again.
 """
 
+
+rule import_flat:
+    """A master flat of any program as lights need it, and what is known of it, which is little."""
+    input:
+        old=of_light("master"),
+    output:
+        flat="<results>/lights/{light}/flat/flat_cfa.fits",
+        inspected="<results>/lights/{light}/flat/inspected.tsv",
+        noise="<results>/lights/{light}/flat/noise.tsv",
+        tests="<results>/lights/{light}/flat/illumination_tests.tsv",
+        terms="<results>/lights/{light}/flat/illumination.tsv",
+        geometry="<results>/lights/{light}/flat/geometry.tsv",
+    log:
+        "<logs>/lights/{light}/flat.log",
+    wildcard_constraints:
+        light=PLAN.imported,
+    params:
+        options=of_light("importing"),
+    script:
+        "../scripts/import_flat.py"
+
+
 if PLAN.is_linear:
 
     rule apply_flat:

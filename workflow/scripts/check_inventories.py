@@ -22,7 +22,7 @@ def main(sets, lights, left_out, summary, names, flats, excluding, regions, comb
     names : list of str
         Of the sets.
     flats : dict
-        Name of the set whose flat is applied, by light.
+        Name of the set whose flat is applied, or path of a flat that is there, by light.
     excluding : list of str
         Names of these lights.
     regions, combine : dict
@@ -48,9 +48,10 @@ def main(sets, lights, left_out, summary, names, flats, excluding, regions, comb
         rows.append({"kind": "set", "name": name, "frames": len(frames), "used": len(used)})
     lost = {light: {row["frame"] for row in read_table(path)} for light, path in zip(excluding, left_out, strict=True)}
     for (light, flat), path in zip(flats.items(), lights, strict=True):
-        frames, reference = read_frames(path), used_frames(tables[flat])[0]
+        frames = read_frames(path)
         used = [frame for frame in frames if frame.file not in lost.get(light, ())]
-        for frame in used:
+        for frame in used if flat in tables else ():  # flats of other projects: check_light
+            reference = used_frames(tables[flat])[0]
             check_fit(frame.file, frame.shape, frame.cfa, flat, reference.shape, reference.cfa)
         rows.append({"kind": "light", "name": light, "frames": len(frames), "used": len(used)})
     write_table(summary, rows, ["kind", "name", "frames", "used"])

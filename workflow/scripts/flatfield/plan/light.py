@@ -5,6 +5,7 @@ from functools import cached_property
 
 from flatfield.files.names import is_fits
 from flatfield.plan import handover, selection
+from flatfield.plan.finished_set import FinishedSet, ImportedFlat
 from flatfield.plan.flat_set import FlatSet
 from flatfield.plan.offsets import RESULTS, Offsets, reading_of
 from flatfield.plan.tracking import digest_code
@@ -17,7 +18,11 @@ PRODUCTS = {
     "dng": "{frame}.dng",
     "picture": "{frame}.png",
     "siril": f"{handover.FOLDERS['siril']}/pp_{{frame}}.fit",
+    "siril_colour": f"{handover.FOLDERS['siril']}/colour/{{frame}}.fit",
+    "pixinsight_colour": f"{handover.FOLDERS['pixinsight']}/{{frame}}.fit",
 }
+#: Kinds that FITS lights do not have: whether these have colours is known only once they are read.
+OF_RAWS = ("dng", "siril_colour", "pixinsight_colour")
 #: Frames of a light up to which each has figures.
 MOST_SHOWN = 4
 
@@ -37,7 +42,7 @@ class Light:
         Path by the stem that names its products.
     offsets : Offsets
         Its own offset and dark frames.
-    flat : FlatSet
+    flat : FlatSet, FinishedSet or ImportedFlat
         Whose flat is applied.
     is_picture : bool
         Whether the frames are developed pictures, which are diagnosed and not calibrated.
@@ -50,7 +55,7 @@ class Light:
     config: dict
     frames: dict
     offsets: Offsets
-    flat: FlatSet
+    flat: FlatSet | FinishedSet | ImportedFlat
     is_picture: bool
     simulated: bool = False
 
@@ -171,8 +176,8 @@ class Light:
 
     @property
     def kinds(self):
-        """Kinds of products that can be made of it: a DNG of camera raws only."""
-        return [kind for kind in PRODUCTS if not (kind == "dng" and self.is_fits)]
+        """Kinds of products that can be made of it: some of camera raws only."""
+        return [kind for kind in PRODUCTS if not (kind in OF_RAWS and self.is_fits)]
 
     def named(self, kind):
         """Products of a kind, of all frames."""
@@ -185,8 +190,9 @@ class Light:
 
     def handed_over(self, programs):
         """Products for other programs: calibrated frames for Siril, and its script."""
-        asked = self.is_linear and "siril" in programs
-        return [*self.named("siril"), self.path(handover.STACKING)] if asked else []
+        kinds = [kind for kind in self.kinds if kind in handover.kinds_for(programs) and self.is_linear]
+        files = [path for kind in kinds for path in self.named(kind)]
+        return [*files, self.path(handover.STACKING)] if "siril" in kinds else files
 
     @property
     def shown(self):
@@ -246,6 +252,17 @@ class Light:
             "borrowed_bias": bool(self.flat.bias) and not own,
             "has_bias": bool(self.bias),
         }
+
+    @property
+    def master(self):
+        """File of the master of another program that it is divided by."""
+        return self.flat.master
+
+    @property
+    def importing(self):
+        """What reading the master of another program needs."""
+        parts = self.flat.name.rsplit("/", 2)[-2:]
+        return {"file": "/".join(parts), "cfa": self.options["cfa"], "degree": self.config["illumination"]["degree"]}
 
     def label(self, stem):
         """How a frame is found in its table."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flatfield.demo import names as demo
-from flatfield.plan import configuration, handover, selection
+from flatfield.plan import configuration, finished_set, handover, selection
 from flatfield.plan.flat_set import FlatSet
 from flatfield.plan.light import PRODUCTS, Light
 from flatfield.plan.offsets import RESULTS, Offsets, reading_of
@@ -69,7 +69,7 @@ class Plan:
         pictures, lights = selection.find_pictures(frames), {}
         selection.check_stems(frames)
         for name, options in config["lights"].items():
-            flat = sets[options["flat"]]
+            flat = sets.get(options["flat"]) or finished_set.find_flat(name, options["flat"], config, known)
             own = selection.resolve_offsets(name, options, root, known)
             reading = reading_of(flat.options, options["cfa"] or flat.options["cfa"])
             of_light = Offsets(f"lights/{name}/offsets", own, root, reading, config["combine"])
@@ -97,6 +97,17 @@ class Plan:
         return [light for light in self.lights.values() if light.leaves_out]
 
     @property
+    def imported(self):
+        """Lights that are divided by a master which is read, as a regular expression of their names."""
+        found = [light.name for light in self.lights.values() if isinstance(light.flat, finished_set.ImportedFlat)]
+        return configuration.alternatives(found)
+
+    @property
+    def preset_lights(self):
+        """Lights that the preset analyses as well: those whose flat a set makes."""
+        return [light for light in self.raw_lights if light.flat.name in self.sets]
+
+    @property
     def combining_jobs(self):
         """Jobs that combine frames: of subsets, and two masters a set."""
         return sum(len(each.found.subsets) + 2 for each in self.sets.values())
@@ -122,7 +133,7 @@ class Plan:
 
         One job writes what `apply.products` lists, of raws and (without DNG) of FITS lights; others are made on demand.
         """
-        listed = {*self.config["apply"]["products"], *self.config["handover"]}
+        listed = {*self.config["apply"]["products"], *handover.kinds_for(self.config["handover"])}
         found = {}
         for end, of_fits in (("", False), ("_fits", True)):
             lights = [light for light in self.lights.values() if light.is_linear and light.is_fits == of_fits]
@@ -183,9 +194,9 @@ class Plan:
     @property
     def preset_tables(self):
         """Vignetting, causes and statistics under the preset, for each light and its set."""
-        flats = sorted({light.flat.name for light in self.raw_lights})
+        flats = sorted({light.flat.name for light in self.preset_lights})
         names = [
-            f"lights/{light.name}/{table}.tsv" for light in self.raw_lights for table in ("vignetting", "diagnosis")
+            f"lights/{light.name}/{table}.tsv" for light in self.preset_lights for table in ("vignetting", "diagnosis")
         ]
         names += [f"{name}/stats.tsv" for name in flats]
         return [f"{RESULTS}/{self.preset_name}/{name}" for name in names if self.preset]
@@ -193,7 +204,7 @@ class Plan:
     @property
     def preset_plots(self):
         """Figures of lights under the preset."""
-        paths = [path for light in self.raw_lights for path in light.figures]
+        paths = [path for light in self.preset_lights for path in light.figures]
         return [path.replace(RESULTS, f"{RESULTS}/{self.preset_name}", 1) for path in paths if self.preset]
 
     @property
