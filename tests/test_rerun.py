@@ -35,7 +35,7 @@ FIRST_SET = {
     "plot_models": 1,
 }
 #: A light is one job that calibrates and diagnoses it, and one that writes pictures and files of other programs.
-LIGHT = {"apply_flat": 1, "export_light": 1, "collect_vignetting": 1, "collect_diagnosis": 1, "plot_light": 1}
+LIGHT = {"apply_flat": 1, "export_light": 1, "measure_vignetting": 1, "collect_diagnosis": 1, "plot_light": 1}
 PAGE = {"draw_conclusions": 1, "write_report": 1}
 SUMMARY = {"compare_sets": 1, **PAGE}
 
@@ -141,7 +141,7 @@ CHANGES = {
         {
             "check_inventories": 1,
             "measure_flat": 2,
-            **LIGHT,
+            "measure_vignetting": 1,
             **SUMMARY,
         },
     ),

@@ -29,7 +29,7 @@ rule import_flat:
 if PLAN.is_linear:
 
     rule apply_flat:
-        """Calibrated light, its centre/corner ratios, and what explains them."""
+        """Calibrated light, and what explains that it is not even."""
         input:
             frame=of_light("frame", "{frame}"),
             flat=of_light("divisor"),
@@ -44,7 +44,6 @@ if PLAN.is_linear:
             agreement=ancient("<results>/lights/{light}/agreement.tsv"),
         output:
             mosaic="<results>/lights/{light}/{frame}.fits",
-            vignetting="<results>/lights/{light}/vignetting/{frame}.tsv",
             diagnosis="<results>/lights/{light}/diagnosis/{frame}.tsv",
             falloff="<results>/lights/{light}/falloff/{frame}.tsv",
         log:
@@ -156,14 +155,34 @@ if not PLAN.is_linear:
             "../scripts/apply_flat_to_picture.py"
 
 
+rule measure_vignetting:
+    """Centre, corner and ratio of each frame of a light, before, in the flat, and after."""
+    input:
+        mosaics=of_usable_light("mosaics"),
+        flat=of_light("divisor"),
+        model=of_light("model"),
+    output:
+        vignetting="<results>/lights/{light}/vignetting.tsv",
+    log:
+        "<logs>/lights/{light}/vignetting.log",
+    wildcard_constraints:
+        light=PLAN.linear_lights,
+    params:
+        options=of_light("measuring_vignetting"),
+    script:
+        "../scripts/measure_vignetting.py"
+
+
 rule collect_vignetting:
-    """Centre, corner and ratio of each light frame, before, in the flat, and after."""
+    """The same of lights that were developed before the division."""
     input:
         tables=of_usable_light("vignetting_tables"),
     output:
         vignetting="<results>/lights/{light}/vignetting.tsv",
     log:
         "<logs>/lights/{light}/vignetting.log",
+    wildcard_constraints:
+        light=PLAN.developed_lights,
     localrule: True
     script:
         "../scripts/collect_vignetting.py"

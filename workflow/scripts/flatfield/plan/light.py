@@ -184,6 +184,11 @@ class Light:
         return [self.path(PRODUCTS[kind].format(frame=stem)) for stem in self.frames]
 
     @property
+    def mosaics(self):
+        """Calibrated frames."""
+        return self.named("mosaic")
+
+    @property
     def siril_frames(self):
         """Calibrated frames that are handed over to Siril."""
         return self.named("siril")
@@ -275,11 +280,21 @@ class Light:
     def applying(self, stem):
         """What the division of a frame needs."""
         apply, regions = self.config["apply"], self.config["regions"]
-        keys, boxes = ("normalise", "correct", "lowest_flat", "flat_kind"), ("center", "corner")
+        keys = ("normalise", "correct", "lowest_flat", "flat_kind")
+        boxes = ("center",) if self.is_linear else ("center", "corner")
         return {
             **self.reading_frame(stem),
             "apply": {key: apply[key] for key in keys},
             "regions": {name: regions[name] for name in boxes},
+        }
+
+    @property
+    def measuring_vignetting(self):
+        """What the ratios of its frames need."""
+        apply, regions = self.config["apply"], self.config["regions"]
+        return {
+            "apply": {key: apply[key] for key in ("normalise", "correct")},
+            "regions": {name: regions[name] for name in ("center", "corner")},
         }
 
     def plotting(self, stem):
