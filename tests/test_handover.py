@@ -183,12 +183,12 @@ def test_a_colour_light_is_one_picture_in_siril(night, tmp_path):
     """Opened and saved by Siril it is the same; the sky has the colours that Siril gives it from the mosaic."""
     folder = tmp_path / "siril"
     shutil.copytree(night.path("lights/sky/for_siril"), folder)
-    lines = ["cd colour", "load L1", "save ../opened", "cd ..", "convert pp_light -out=process -debayer"]
+    lines = ["cd colour", "load L1", "save opened", "cd ..", "convert pp_light -out=process -debayer"]
     text = run_siril(folder, write_script(folder, *lines))
     assert "3 file(s) created for 3 input file(s)" in text  # pictures in colour are none of the calibrated mosaics
     ours, header = fits.getdata(folder / "colour/L1.fit", header=True)
     assert ours.shape == (3, *SHAPES["RGGB"]) and header["ROWORDER"] == "BOTTOM-UP"
-    np.testing.assert_array_equal(fits.getdata(folder / "opened.fit"), ours)
+    np.testing.assert_array_equal(fits.getdata(folder / "colour/opened.fit"), ours)
     theirs = fits.getdata(folder / "process/pp_light_00002.fit")
     for plane, other in zip(ours, theirs, strict=True):
         assert np.median(plane) == pytest.approx(np.median(other), rel=0.003)

@@ -18,10 +18,10 @@ READ_NOISE = 6.0  # e- at ISO 100
 LIGHT_ISO = 3200
 LIGHT_GAIN = GAIN * 100 / LIGHT_ISO  # e-/DN
 LIGHT_READ_NOISE = 2.5  # e-
-SKY = 400.0  # e- of green at the centre of a light
-STARS = 1800  # in the field of the milky way, and around it
-FAINTEST, BRIGHTEST, SLOPE = 250.0, 12000.0, 1.0  # e- of green; the number of stars falls with this power of the flux
-WIDTH, REACH = 1.3, 7  # of the image of a star, standard deviation and what is drawn of it, pixels
+SKY, DARK_SKY = 400.0, 200.0  # e- of green at the centre of a light: of the plain sky, beside the milky way
+STARS, FEWER = 1400, 20  # in the field of the milky way and around it; on the plain sky so many times fewer
+FAINTEST, BRIGHTEST, SLOPE = 1500.0, 16000.0, 0.8  # e- of green; the number of stars falls with this power of the flux
+WIDTH, REACH = 1.5, 8  # of the image of a star, standard deviation and what is drawn of it, pixels
 MOVES = ((0, 0), (40, -56))  # of the field of the milky way in its frames, rows down and columns to the right, pixels
 PRNU = 0.006  # relative standard deviation of the pixel response
 SENSITIVITY = (0.45, 1.0, 0.55)  # signal of red, green, blue for the same light
@@ -198,9 +198,9 @@ def scene(index, rows, columns, seed):
     plain = index == len(MOVES)
     rng = np.random.default_rng([seed, 100 + plain])
     down, right = (0, 0) if plain else MOVES[index]
-    sky = SKY * np.ones((3, rows, columns)) if plain else SKY * _milky_way(rows, columns, down, right, rng)
+    sky = SKY * np.ones((3, rows, columns)) if plain else DARK_SKY * _milky_way(rows, columns, down, right, rng)
     reach = np.abs(MOVES).max()
-    for _ in range(STARS // 5 if plain else STARS):
+    for _ in range(STARS // FEWER if plain else STARS):
         row, column = rng.uniform(-reach, rows + reach) + down, rng.uniform(-reach, columns + reach) + right
         flux, warmth = FAINTEST * (1 - rng.random()) ** (-1 / SLOPE), rng.normal(0, 0.15)
         _add_star(sky, row, column, min(flux, BRIGHTEST) * np.exp(warmth * np.array([1.0, 0.0, -1.0])))
@@ -216,10 +216,10 @@ def _milky_way(rows, columns, down, right, rng):
     along, across = u * np.cos(0.45) + v * np.sin(0.45), v * np.cos(0.45) - u * np.sin(0.45)
     bright, dark = (_clouds(u, v, rng) for _ in range(2))
     bulge = 1 + 1.3 * np.exp(-(((along - 0.35) / 0.3) ** 2))
-    band = 0.9 * bulge * np.exp(-((across / (0.16 + 0.03 * bulge)) ** 2)) * (1 + 0.35 * bright)
+    band = 1.3 * bulge * np.exp(-((across / (0.16 + 0.03 * bulge)) ** 2)) * (1 + 0.35 * bright)
     lanes = np.exp(-(((across - 0.015 - 0.05 * dark) / 0.05) ** 2)) * (0.45 + 0.45 * bright)
     light = np.maximum(band, 0) * (1 - np.clip(lanes, 0, 0.8))
-    glow, warmth = np.exp(-(y + 0.6) / 0.16), 0.12 * (bulge - 1)
+    glow, warmth = np.exp(-(y + 0.6) / 0.16), 0.18 * (bulge - 1)
     colours = ((1 + warmth, 0.7), (1.0, 0.45), (1 - warmth, 0.25))  # of the band and of the glow, in red, green, blue
     return np.array([1 + of_band * light + of_glow * glow for of_band, of_glow in colours])
 

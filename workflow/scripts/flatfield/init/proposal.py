@@ -210,7 +210,7 @@ def _propose_set(runs):
         runs = [_in_order(runs)]
     elif len(runs) == 1:
         proposal.doubts.append(
-            f"{len(runs[0])} frames taken without a pause: if the camera was turned in between, give the subsets by slices"
+            f"{len(runs[0])} frames taken without a pause: if the camera was turned in between, give subsets by slices"
         )
     for number, run in enumerate(runs):
         named = len(folders) == len(runs) > 1
@@ -261,7 +261,7 @@ def _propose_angles(parts):
         parts[0].rotation = 0.0
         for part in parts[1:]:
             part.doubts.append(
-                "ASK: how was the camera turned? Fill in the angle, 0 if it was not: it is needed to take the lamp out. "
+                "ASK: how was the camera turned? Fill in the angle, 0 if it was not: the lamp is found by it. "
                 "Left at null it is solved for, which is less certain"
             )
 

@@ -12,7 +12,7 @@ BETWEEN = ("Select jobs to execute", "Assuming unrestricted", "Building DAG", "U
 #: Beginning of its line where all results are there, and what is said instead.
 IDLE, IDLE_WORDS = "Nothing to be done", "Nothing to be done: all results are up to date."
 #: Part of the jobs that are left whose rules must have been seen before their time is estimated.
-KNOWN_PART = 0.8
+KNOWN_PART = 0.5
 
 
 class Steps:
