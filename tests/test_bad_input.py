@@ -328,6 +328,20 @@ def test_frames_without_any_metadata_are_unknown_not_zero(project):
     assert {row[key] for key in ("time", "iso", "exposure_s", "aperture", "focal_length_mm", "lens")} == {"unknown"}
 
 
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("raw_root: raws\nsets:\n\ta: {frames: x}\n", "line 3, column 1: found character"),
+        ("raw_root: raws\nsets:\n  a: {frames: x}\n b: 2\n", "line 4, column 2: expected <block end>"),
+    ],
+)
+def test_a_configuration_that_is_no_yaml_is_refused_with_its_line(project, text, place):
+    (project.folder / "config.yaml").write_text(text)
+    done = project.snakemake("--dry-run")
+    last = done.stdout.rstrip().splitlines()[-1]
+    assert done.returncode and last.startswith(f"error: config.yaml, {place}") and "not tabs" in last, done.stdout
+
+
 def test_lights_that_cannot_be_used_are_left_out_and_named(finished, tmp_path):
     """A cut-off file and one of another lens: nothing is made of them, and all of the others."""
     project = finished.copy(tmp_path / "project")
