@@ -89,7 +89,7 @@ def test_a_master_that_does_not_fit_is_refused_in_a_sentence(finished, tmp_path,
     ("name", "apply", "words"),
     [
         ("results/autumn", {}, "results/autumn is not there; name a set, a folder results/<set> of another project"),
-        ("raws", {}, "raws is no folder of a set that has run (it lacks flat_cfa.fits)"),
+        ("./raws", {}, "raws is no folder of a set that has run (it lacks flat_cfa.fits)"),
         ("master.fit", {"flat_part": "model"}, "`apply.flat_part: model` needs models/model.fits of the set"),
     ],
 )

@@ -155,8 +155,8 @@ def test_a_light_before_and_after_is_compared(finished, browser):
     page = browser.open(finished.path("report.html"))
     shown = []
     for value in ("0", "100"):
-        page.locator(".compared input").fill(value)
-        picture = Image.open(io.BytesIO(page.locator(".compared").screenshot())).convert("L")
+        page.locator("#top .compared input").fill(value)
+        picture = Image.open(io.BytesIO(page.locator("#top .compared").screenshot())).convert("L")
         values = np.asarray(picture, float)
         shown.append(values[8:24, 8:24].mean() / values.mean())
     after, before = shown
