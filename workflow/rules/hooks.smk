@@ -1,5 +1,7 @@
 """What happens where a run starts and ends."""
 
+import shutil
+import textwrap
 import time
 
 from flatfield.files import scratch
@@ -22,7 +24,13 @@ def print_summary():
     is_new = page.exists() and (page.stat().st_mtime >= STARTED or not workflow.dag_settings.targets)
     if is_new and story.exists():
         told = conclusions.summarize(configuration.read_yaml(story), results, [light.name for light in PLAN.raw_lights])
-        print("", told, sep="\n", file=sys.stderr)
+        width = shutil.get_terminal_size().columns if sys.stderr.isatty() else len(told)
+        print(
+            "",
+            *(textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False) for line in told.splitlines()),
+            sep="\n",
+            file=sys.stderr,
+        )
     if unclaimed := unclaimed_results(config, Path(RESULTS)):
         names = ", ".join(map(str, unclaimed))
         print(f"Results that no set or light claims (make tidy moves them away): {names}", file=sys.stderr)
