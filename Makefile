@@ -19,6 +19,8 @@
 # make lock                  renew the pinned requirements (needs uv)
 # make clean                 remove results, the demo's frames and Snakemake's records; .venv stays
 #
+# CONFIG=night2.yaml         with all of these up to verify: that configuration, and not config.yaml (its results go to its own
+#                            folder if it says so: pathvars: {results: results_night2})
 # PROJECT=~/nights/new       with each of the above up to verify, and clean: work in that folder, where config.yaml, results and
 #                            records lie, and not here (make init PROJECT=~/nights/ proposes a name)
 
@@ -29,7 +31,10 @@ ARCHIVE ?= flatfield-shared.zip
 PROJECT ?=
 FOLDER := $(or $(patsubst ~/%,$(HOME)/%,$(PROJECT)),.)
 BIN := .venv/bin
-SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) $(if $(PROJECT),--directory "$(FOLDER)")
+# A configuration with another name is named from the folder of the project, as those of all other targets.
+OTHER := $(filter-out config.yaml,$(CONFIG))
+SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) $(if $(PROJECT),--directory "$(FOLDER)") \
+	$(if $(OTHER),--configfile "$(if $(filter /%,$(OTHER)),,$(FOLDER)/)$(OTHER)")
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
 # Tests that together use all libraries.
@@ -45,7 +50,7 @@ help:
 	@sed -n '/^$$/q; s/^# \{0,1\}//p' Makefile
 
 plan: .venv/installed
-	@$(BIN)/python tools/plan.py "$(FOLDER)"
+	@$(BIN)/python tools/plan.py "$(FOLDER)" --config "$(CONFIG)"
 
 init: .venv/installed
 	@test -n "$(FRAMES)" || { echo 'error: give the folder of your frames: make init FRAMES=folder'; exit 1; }
@@ -54,7 +59,7 @@ init: .venv/installed
 
 handover: .venv/installed
 	@$(SNAKEMAKE) handover
-	@echo 'Files are in for_siril/ and for_pixinsight/ of each set, and for_siril/ of each light; steps: docs/other-programs.md'
+	@echo 'Files are in for_siril/ and for_pixinsight/ of each set, and of each light; steps: docs/other-programs.md'
 
 # Seen from a project, a file named from here is found by its whole path only.
 check: OLD = $(if $(PROJECT),$(shell realpath -m -- "$(FLAT)"),$(FLAT))

@@ -9,6 +9,7 @@ import pytest
 import tifffile
 from astropy.io import fits
 from conftest import BLACK, MARGINS, exif, simulate_mosaic, write_flats
+from test_workflow import table
 
 from flatfield.demo.simulation import write_dng
 from flatfield.raw.cfa import ColorFilterArray
@@ -325,3 +326,47 @@ def test_frames_without_any_metadata_are_unknown_not_zero(project):
     header, first, *_ = (line.split("\t") for line in project.path("second/frames.tsv").read_text().splitlines())
     row = dict(zip(header, first, strict=True))
     assert {row[key] for key in ("time", "iso", "exposure_s", "aperture", "focal_length_mm", "lens")} == {"unknown"}
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("raw_root: raws\nsets:\n\ta: {frames: x}\n", "line 3, column 1: found character"),
+        ("raw_root: raws\nsets:\n  a: {frames: x}\n b: 2\n", "line 4, column 2: expected <block end>"),
+    ],
+)
+def test_a_configuration_that_is_no_yaml_is_refused_with_its_line(project, text, place):
+    (project.folder / "config.yaml").write_text(text)
+    done = project.snakemake("--dry-run")
+    last = done.stdout.rstrip().splitlines()[-1]
+    assert done.returncode and last.startswith(f"error: config.yaml, {place}") and "not tabs" in last, done.stdout
+
+
+def test_lights_that_cannot_be_used_are_left_out_and_named(finished, tmp_path):
+    """A cut-off file and one of another lens: nothing is made of them, and all of the others."""
+    project = finished.copy(tmp_path / "project")
+    raws = project.folder / "raws/lights"
+    for index, name in enumerate(("cut", "lens", "more")):
+        mosaic = simulate_mosaic(np.random.default_rng(index), RGGB, level=2000)
+        fields = exif(index, iso=3200) | ({"Exif.Photo.LensModel": "Long 200mm"} if name == "lens" else {})
+        write_dng(raws / f"{name}.dng", mosaic, fields, margins=MARGINS, black=BLACK)
+    whole = (raws / "cut.dng").read_bytes()
+    (raws / "cut.dng").write_bytes(whole[: len(whole) // 2])
+    assert "cut.dng" in project.snakemake("results/lights/night/frames.tsv").stdout
+    project.change_config(lambda config: config["lights"]["night"].update(mismatch="exclude"))
+    project.change_config(lambda config: config.update(handover=["siril"]))
+    project.run()
+    made = {path.stem.partition("_")[0] for path in project.path("lights/night").glob("*_diagnosis.png")}
+    assert made == {"sky", "more"}
+    lost = ("cut", "lens", "pp_cut", "pp_lens")
+    assert not [path for path in project.path("lights").rglob("*") if path.stem in lost]
+    listed = [row["frame"] for row in table(project.path("lights/night/left_out.tsv"))]
+    assert listed == ["lights/cut.dng", "lights/lens.dng"]
+    rows = table(project.path("frames.tsv"))
+    assert [(row["frames"], row["used"]) for row in rows if row["name"] == "night"] == [("4", "2")]
+    (warning,) = [text for text, _ in project.conclusions()["warnings"] if "left out" in text]
+    assert warning.startswith("Light night: 2 of 4 frames are left out, for example lights/cut.dng: ")
+    assert project.planned() == {}
+    (raws / "cut.dng").write_bytes(whole)
+    project.run()
+    assert project.path("lights/night/cut.fits").exists() and not project.path("lights/night/lens.fits").exists()

@@ -138,8 +138,16 @@ def test_make_does_what_it_says(installed):
     """All that is quick: nothing is left to do, a proposal, an archive, and the way back to where one began."""
     done = make(installed, "CORES=2")
     assert done.returncode == 0 and "Nothing to be done" in done.stderr, done.stderr
+    assert done.stderr.rstrip().splitlines()[-2:] == [
+        "Calibrated lights: results/lights/night",
+        "Report: results/report.html",
+    ]
     done = make(installed, "init", "FRAMES=raws/second", "CONFIG=mine.yaml")
-    assert done.returncode == 0 and (installed.folder / "mine.yaml").exists(), done.stderr
+    assert done.returncode == 0 and "Next: make CONFIG=mine.yaml" in done.stdout, done.stderr
+    own = installed.folder / "mine.yaml"
+    own.write_text(own.read_text() + "pathvars: {results: results_mine}\n")
+    assert "not made yet" in make(installed, "plan", "CONFIG=mine.yaml").stdout
+    assert '--configfile "./mine.yaml"' in make(installed, "CONFIG=mine.yaml", "-n").stdout
     assert make(installed, "init").returncode != 0  # no folder
     assert "Nothing to be done" in make(installed, "plan").stdout
     installed.change_config(lambda config: config["sets"]["first"].update(title="new"))

@@ -6,7 +6,7 @@ from campaign import RECORDS
 from PIL import Image
 
 from flatfield.demo.simulation import GAIN, LIGHT_GAIN, LIGHT_READ_NOISE
-from flatfield.files.tables import read_table
+from flatfield.files.tables import number_of, read_table
 
 #: Standard errors by which a number may be off; some dozens are compared.
 ERRORS = 4
@@ -43,7 +43,7 @@ def test_without_its_light_source_a_flat_is_nearer_to_the_lens(demo, found):
 def test_lights_are_the_true_scenes(demo, found):
     """The ratio of centre and corner, within the noise of the photons in the boxes and what the flat leaves."""
     before = [row for row in read_table(demo.path("lights/milkyway/vignetting.tsv")) if row["stage"] == "before"]
-    assert {row["frame"] for row in before} == {"DSC09001", "DSC09002"}
+    assert {row["frame"] for row in before} == {"DSC09001", "DSC09002", "DSC09003"}
     for row in before:
         after = found[row["frame"], row["channel"], "calibrated light, centre / corner"]
         electrons = [LIGHT_GAIN * float(row[box]) for box in ("center", "corner")]
@@ -61,10 +61,20 @@ def test_the_most_even_source_is_named_and_nothing_is_warned_of(demo, found):
     assert demo.path("report.html").exists()
 
 
+def test_stars_that_moved_agree_that_the_flat_is_right(demo):
+    """Two of the frames show the same stars; the flat is right to half a percent (demo.tsv)."""
+    rows = [row for row in read_table(demo.path("lights/milkyway/stars.tsv")) if row["term"] == "corner"]
+    known = [row for row in rows if number_of(row["percent"]) is not None]
+    assert known
+    for row in known:
+        assert row["verdict"] != "over-corrects" and row["verdict"] != "under-corrects"
+        assert abs(float(row["percent"])) < ERRORS * float(row["error"]) + 0.5
+
+
 def test_nothing_runs_off_a_figure(demo):
     """All around there is paper."""
     figures = [path for ends in ("plots/*", "*_diagnosis", "*_channels") for path in demo.path("").rglob(f"{ends}.png")]
-    assert len(figures) == 3 * 6 + 2 * 2 * 2
+    assert len(figures) == 3 * 6 + 2 * 3 * 2
     for path in figures:
         with Image.open(path) as picture:
             ink = np.asarray(picture.convert("L")) < 255

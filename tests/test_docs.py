@@ -24,6 +24,7 @@ OTHER_INPUT = {
     "lights/night/stars.tsv": STAR_COLUMNS,
     "lights/night/stars/sky.tsv": columns_of_stars(("RED", "GREEN", "BLUE")),
     "mono/validity.tsv": VALIDITY_COLUMNS,
+    "lights/night/left_out.tsv": ["frame", "reason"],
 }
 
 

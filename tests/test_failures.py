@@ -1,11 +1,13 @@
 """The terminal of a run that failed ends with what the failed jobs said; Snakemake's own lines are in its log."""
 
+import io
 import logging
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import one_process
@@ -15,6 +17,7 @@ from conftest import REPOSITORY
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from flatfield.report.failures import Failures
+from flatfield.report.steps import Steps
 
 #: Commands of jobs that fail in as many ways, by the name of the rule.
 COMMANDS = {
@@ -35,6 +38,7 @@ import sys
 
 sys.path.insert(0, "{REPOSITORY}/workflow/scripts")
 from flatfield.report.failures import Failures
+from flatfield.report.steps import Steps
 from flatfield.report.steps import Steps
 
 Steps.attach(workflow.logger_manager)
@@ -89,6 +93,32 @@ def test_a_finished_job_is_one_line_and_reasons_are_in_the_plan(folder):
     hidden = ("reason:", "output:", "jobid:", "Select jobs", "Job stats", "Building DAG", "Provided cores", "Host:")
     assert [word for word in hidden if word in done.stdout] == []
     assert "reason: Missing output files: good.out" in log
+
+
+def test_the_time_left_is_estimated_once_the_rules_that_are_left_were_seen():
+    """Two at a time, 4 s each for 20 lights, after a rule of another length."""
+    now, idle, lines = [0.0], [], io.StringIO()
+    steps = Steps(lambda: idle.append(1), lambda: now[0])
+
+    def tell(event, message="", **fields):
+        record = logging.makeLogRecord({"event": event, "levelno": logging.INFO, "msg": message, **fields})
+        with redirect_stderr(lines):
+            return steps.is_shown(record)
+
+    tell("run_info", stats={"combine": 2, "light": 20, "all": 1, "total": 23})
+    for number in range(22):
+        rule = "combine" if number < 2 else "light"
+        tell("job_info", jobid=number, rule_name=rule, wildcards={"n": number})
+        if number % 2:
+            now[0] += 10 if rule == "combine" else 4
+            for job in (number - 1, number):
+                tell("job_finished", job_id=job)
+                tell("progress", done=job + 1, total=23)
+    shown = lines.getvalue().splitlines()
+    assert shown[1] == "1 of 23 steps: combine 0" and "left" not in shown[2]  # nothing is known of lights
+    assert shown[4] == "4 of 23 steps: light 3; about 40 s left"  # 18 of 4 s, two at a time: 36 s
+    assert shown[14].endswith("about 20 s left")  # 8 of 4 s: 16 s
+    assert not tell(None, "Nothing to be done (all requested files are present).") and idle == [1]
 
 
 def test_each_of_several_failures_is_said_once(folder):

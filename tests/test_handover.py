@@ -139,7 +139,8 @@ def test_calibrated_lights_are_those_that_siril_makes_itself(night, tmp_path):
     """Each file is one image, the one of Siril from the raw, in its order of the rows; a sequence of as many images."""
     folder = tmp_path / "siril"
     shutil.copytree(night.path("lights/sky/for_siril"), folder)
-    assert sorted(path.name for path in folder.iterdir()) == ["pp_L0.fit", "pp_L1.fit", "pp_L2.fit", "stack.ssf"]
+    files = sorted(path.name for path in folder.iterdir())
+    assert files == ["colour", "pp_L0.fit", "pp_L1.fit", "pp_L2.fit", "stack.ssf"]
     ours, header = fits.getdata(folder / "pp_L1.fit", header=True)
     raw = tmp_path / "raw"
     (raw / "lights").mkdir(parents=True)
@@ -176,6 +177,29 @@ def test_both_scripts_end_in_the_same_picture(night, tmp_path):
             assert np.ptp(plane) / np.mean(plane) < 0.003 + 8 * noise, name
     ratio = pictures["calibrate"] / pictures["stack"]
     assert np.std(ratio) / np.mean(ratio) < 0.01
+
+
+def test_a_colour_light_is_one_picture_in_siril(night, tmp_path):
+    """Opened and saved by Siril it is the same; the sky has the colours that Siril gives it from the mosaic."""
+    folder = tmp_path / "siril"
+    shutil.copytree(night.path("lights/sky/for_siril"), folder)
+    lines = ["cd colour", "load L1", "save opened", "cd ..", "convert pp_light -out=process -debayer"]
+    text = run_siril(folder, write_script(folder, *lines))
+    assert "3 file(s) created for 3 input file(s)" in text  # pictures in colour are none of the calibrated mosaics
+    ours, header = fits.getdata(folder / "colour/L1.fit", header=True)
+    assert ours.shape == (3, *SHAPES["RGGB"]) and header["ROWORDER"] == "BOTTOM-UP"
+    np.testing.assert_array_equal(fits.getdata(folder / "colour/opened.fit"), ours)
+    theirs = fits.getdata(folder / "process/pp_light_00002.fit")
+    for plane, other in zip(ours, theirs, strict=True):
+        assert np.median(plane) == pytest.approx(np.median(other), rel=0.003)
+        bright = other > np.quantile(other, 0.999)  # stars, which lie unevenly
+        assert np.median(plane[bright]) > 1.5 * np.median(plane)
+    mosaic, cfa = fits.getdata(folder / "pp_L1.fit")[::-1], ColorFilterArray.from_name("RGGB")
+    for channel, plane in enumerate(ours[:, ::-1]):  # what was recorded of a colour is kept
+        np.testing.assert_allclose(cfa.pixels(plane, channel), cfa.pixels(mosaic, channel), rtol=1e-6)
+    for_pixinsight, card = fits.getdata(night.path("lights/sky/for_pixinsight/L1.fit"), header=True)
+    assert card["ROWORDER"] == "TOP-DOWN" and "BAYERPAT" not in card
+    np.testing.assert_array_equal(for_pixinsight[:, ::-1], ours)
 
 
 def test_one_light_without_colours_needs_no_stack(tmp_path):

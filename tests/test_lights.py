@@ -234,8 +234,8 @@ def test_parts_of_the_correction(night, tmp_path):
     project = night.copy(tmp_path / "project")
     for part in ("color", "brightness"):
         project.change_config(lambda config, part=part: config.update(apply={"correct": part}))
-        project.run("results/lights/sky/vignetting/L0.tsv")
-        rows = table(project.path("lights/sky/vignetting/L0.tsv"))
+        project.run("results/lights/sky/vignetting.tsv")
+        rows = [row for row in table(project.path("lights/sky/vignetting.tsv")) if row["frame"] == "L0"]
         ratios = {stage: np.array([float(row["ratio"]) for row in rows if row["stage"] == stage]) for stage in STAGES}
         before, after = ratios["before"], ratios["after"]
         if part == "color":

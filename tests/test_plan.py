@@ -179,7 +179,7 @@ def test_the_demo_needs_no_files(tmp_path, monkeypatch):
     config = configuration.validate(configuration.read_yaml(REPOSITORY / "config.yaml"), SCHEMA)
     made = Plan.make(config)
     assert set(made.sets) == set(names.SETS) and all(each.simulated for each in made.sets.values())
-    assert made.demo_table == ["<results>/demo.tsv"] and len(made.demo_lights) == 2
+    assert made.demo_table == ["<results>/demo.tsv"] and len(made.demo_lights) == 3
     assert next(iter(made.sets.values())).truth.startswith("<resources>/demo/truth/")
 
 
@@ -232,18 +232,24 @@ def test_threads_and_memory():
         Machine(8, 1000).arrays_mb(records[:1], paths, 2)
 
 
+#: Kinds of pictures in colour for other programs.
+COLOUR = ("siril_colour", "pixinsight_colour")
+
+
 def test_files_that_one_job_writes_of_a_light(plan):
-    """What is listed together, the rest one by one; FITS lights have no DNG."""
+    """What is listed together, the rest one by one; FITS lights have no DNG, and no pictures in colour."""
     listed = ["mosaic", "dng", "picture"]
     jobs = {end: (names, sorted(files)) for end, (names, files) in plan(apply__products=listed).exports.items()}
-    alone = {f"_{kind}": ("night", [kind]) for kind in ("rgb", "tiff", "siril")}
+    alone = {f"_{kind}": ("night", [kind]) for kind in ("rgb", "tiff", "siril", *COLOUR)}
     assert jobs == {"": ("night", ["dng", "picture"]), **alone}
     exposed = plan(lights__night__frames="frames/1.fits", apply__products=["mosaic", "dng", "rgb"])
     assert {end: sorted(files) for end, (_, files) in exposed.exports.items()} == {
         **{"_fits": ["rgb"], "_fits_tiff": ["tiff"], "_fits_picture": ["picture"], "_fits_siril": ["siril"]}
     }
-    assert plan(apply__products=["mosaic"]).exports.keys() == {"_rgb", "_tiff", "_dng", "_picture", "_siril"}
-    assert sorted(plan(apply__products=["mosaic"], handover=["siril"]).exports[""][1]) == ["siril"]
+    assert plan(apply__products=["mosaic"]).exports.keys() == {
+        *(f"_{kind}" for kind in ("rgb", "tiff", "dng", "picture", "siril", *COLOUR))
+    }
+    assert sorted(plan(apply__products=["mosaic"], handover=["siril"]).exports[""][1]) == ["siril", "siril_colour"]
     assert plan(apply={"light": "picture"}).exports == {}
 
 
@@ -252,12 +258,12 @@ def test_what_is_handed_over(plan):
     siril = [
         f"<results>/first/for_siril/{name}" for name in ("pp_flat_stacked.fit", "bias_stacked.fit", "calibrate.ssf")
     ]
-    lights = [f"<results>/lights/night/for_siril/{name}" for name in ("pp_sky.fit", "stack.ssf")]
+    lights = [f"<results>/lights/night/for_siril/{name}" for name in ("pp_sky.fit", "colour/sky.fit", "stack.ssf")]
     usual, asked = plan(), plan(handover=["siril"])
     assert not [path for path in usual.products if "/for_" in path]
     assert {path for path in asked.products if "/for_" in path} == set(asked.handed_over)
-    assert {*siril, *lights} < set(asked.handed_over) and len(asked.handed_over) == 8
-    assert set(asked.handed_over) < set(usual.handed_over) and len(usual.handed_over) == 16
+    assert {*siril, *lights} < set(asked.handed_over) and len(asked.handed_over) == 9
+    assert set(asked.handed_over) < set(usual.handed_over) and len(usual.handed_over) == 18
     assert asked.sets["first"].divisor == "<results>/first/response.fits"
     assert plan(apply__flat_kind="flat").sets["first"].divisor == "<results>/first/flat_cfa.fits"
     assert plan(apply__flat_part="model").sets["first"].divisor == "<results>/first/models/model.fits"

@@ -12,7 +12,7 @@ from conftest import Project
 from PIL import Image
 
 #: Figures that a person cannot see, and how far the page is wider than the window.
-LOOK = """() => ({
+LOOK = """() => (document.querySelectorAll("details").forEach((each) => (each.open = true)), {
   images: document.images.length,
   hidden: [...document.images].filter((each) => !each.naturalWidth || each.getBoundingClientRect().width < 200).length,
   overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
@@ -25,14 +25,20 @@ def test_every_figure_is_visible_and_the_page_fits_the_window(finished, browser,
     page = browser.open(finished.path("report.html"), width)
     assert page.evaluate(LOOK) == {"images": 6 + 4 + 2, "hidden": 0, "overflow": 0}
     browser.keep(page, f"report-{width}")
+    page.evaluate("document.querySelectorAll('details').forEach((each) => (each.open = false))")
+    assert page.locator("table.rows:visible").count() == 2  # sets and lights; all else is folded, but for print
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("details:not([open])").count() == 0
 
 
 @needs_browser
 def test_tables_sort_search_and_copy(finished, browser):
     page = browser.open(finished.path("report.html"))
-    table = page.locator("section#set-first .scroll", has=page.locator("th", has_text="cv_rms_percent")).first
+    assert not page.locator("#set-first table").first.is_visible()
+    page.locator("nav a", has_text="first").click()  # a link into what is folded opens it
+    table = page.locator("section#set-first .scroll", has=page.locator("th", has_text="cv rms, %")).first
     heads = table.locator("th").all_text_contents()
-    column = heads.index("cv_rms_percent")
+    column = heads.index("cv rms, %")
 
     def values():
         rows = table.locator("tbody tr:visible").all()
@@ -149,8 +155,8 @@ def test_a_light_before_and_after_is_compared(finished, browser):
     page = browser.open(finished.path("report.html"))
     shown = []
     for value in ("0", "100"):
-        page.locator(".compared input").fill(value)
-        picture = Image.open(io.BytesIO(page.locator(".compared").screenshot())).convert("L")
+        page.locator("#top .compared input").fill(value)
+        picture = Image.open(io.BytesIO(page.locator("#top .compared").screenshot())).convert("L")
         values = np.asarray(picture, float)
         shown.append(values[8:24, 8:24].mean() / values.mean())
     after, before = shown

@@ -35,7 +35,7 @@ FIRST_SET = {
     "plot_models": 1,
 }
 #: A light is one job that calibrates and diagnoses it, and one that writes pictures and files of other programs.
-LIGHT = {"apply_flat": 1, "export_light": 1, "collect_vignetting": 1, "collect_diagnosis": 1, "plot_light": 1}
+LIGHT = {"apply_flat": 1, "export_light": 1, "measure_vignetting": 1, "collect_diagnosis": 1, "plot_light": 1}
 PAGE = {"draw_conclusions": 1, "write_report": 1}
 SUMMARY = {"compare_sets": 1, **PAGE}
 
@@ -141,7 +141,7 @@ CHANGES = {
         {
             "check_inventories": 1,
             "measure_flat": 2,
-            **LIGHT,
+            "measure_vignetting": 1,
             **SUMMARY,
         },
     ),
@@ -301,7 +301,8 @@ def test_every_rule_with_a_script_has_a_script_of_its_name():
     scripts = {path.stem for path in (REPOSITORY / "workflow/scripts").glob("*.py")}
     rules = set()
     for path in (REPOSITORY / "workflow/rules").glob("*.smk"):
-        named = r"^ *rule ?(\w*):.*?(?:name:\s+f\"(\w+?)_?\{\w+\}\".*?)?script:\s+\"\.\./scripts/(\w+)\.py\""
+        named = r"^ *(?:rule|checkpoint) ?(\w*):.*?(?:name:\s+f\"(\w+?)_?\{\w+\}\".*?)?"
+        named += r"script:\s+\"\.\./scripts/(\w+)\.py\""
         found = [(rule or stem, script) for rule, stem, script in re.findall(named, path.read_text(), re.M | re.S)]
         assert all(rule == script for rule, script in found), found
         rules |= {rule for rule, _ in found}

@@ -51,6 +51,9 @@ def main(frames, config, project, overwrite, threads):
     ConfigurationError
         If there is nothing to propose, or `config` must not be replaced.
     """
+    chosen = f" CONFIG={config}" if config != "config.yaml" else ""
+    if not project.endswith("/"):
+        check_free(Path(project, config), overwrite, f"{frames}{f' PROJECT={project}' if project else ''}{chosen}")
     frames = os.path.abspath(frames) if project else frames
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     with Progress(*columns, console=console, transient=True) as progress:
@@ -68,19 +71,24 @@ def main(frames, config, project, overwrite, threads):
         )
     if project.endswith("/"):
         project += proposal.name_of_project(proposed) or "flats"
-    path, chosen = Path(project, config), f" PROJECT={project}" if project else ""
-    if path.exists() and not overwrite and path.read_bytes() != DEMO.read_bytes():
-        again = f"make init FRAMES={frames}{chosen} OVERWRITE=yes"
-        raise ConfigurationError(f"{path} exists and is kept; to replace it: {again}")
+    path, chosen = Path(project, config), (f" PROJECT={project}" if project else "") + chosen
+    check_free(path, overwrite, f"{frames}{chosen}")
     if sys.stdin.isatty():
         ask_turns(proposed)
     text = write_config(proposed, frames, list_files(frames))
     check(yaml.safe_load(text))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text)
-    guesses = text.count("# ?")
+    guesses = sum("# ?" in line for line in text.splitlines()[1:])  # the first explains the mark
     unsure = f" Look at its {guesses} line{'s' * (guesses != 1)} marked `# ?`." if guesses else ""
     console.print(Text(f"Wrote {path}.{unsure} Next: make{chosen}"))
+
+
+def check_free(path, overwrite, arguments):
+    """Refuse to replace a configuration that somebody wrote: `arguments` of `make init`, for the message."""
+    if path.exists() and not overwrite and path.read_bytes() != DEMO.read_bytes():
+        again = f"make init FRAMES={arguments} OVERWRITE=yes"
+        raise ConfigurationError(f"{path} exists and is kept; to replace it: {again}")
 
 
 def show(proposed):
@@ -156,18 +164,21 @@ def ask_turns(proposed):
         if not unknown:
             continue
         names = ", ".join(part.name for part in each.parts)
-        answer = console.input(
-            Text(f"{each.name}: turn of the camera in {names}, counter-clockwise from behind, degrees (0 90 180): ")
+        example = " ".join(f"{90 * number % 360}" for number in range(len(each.parts)))
+        question = Text(
+            f"{each.name}: by how many degrees was the camera turned in {names}\n"
+            f"(counter-clockwise, seen from behind)? Example: {example}. Enter to leave it open: "
         )
-        try:
-            angles = [float(word) for word in answer.replace(",", " ").split()]
-        except ValueError:
-            angles = []
-        if len(angles) == len(each.parts):
-            for part, angle in zip(each.parts, angles, strict=True):
-                part.rotation, part.doubts = angle, []
-        elif answer.strip():
-            console.print(Text(f"{len(each.parts)} numbers are needed; left open, to be filled in"))
+        while answer := console.input(question).replace(",", " ").split():
+            try:
+                angles = [float(word) for word in answer]
+            except ValueError:
+                angles = []
+            if len(angles) == len(each.parts):
+                for part, angle in zip(each.parts, angles, strict=True):
+                    part.rotation, part.doubts = angle, []
+                break
+            console.print(Text(f"{len(each.parts)} numbers are needed, one each for {names}."))
 
 
 def check(config):

@@ -21,13 +21,15 @@ REASONS = (
 CHANGED = re.compile(r"before: (?P<before>.*?) now: (?P<now>.*?)\s*(?:; |$)")
 
 
-def main(project):
+def main(project, config):
     """Print the plan.
 
     Parameters
     ----------
     project : str
         Its folder.
+    config : str
+        Its configuration.
 
     Returns
     -------
@@ -35,6 +37,7 @@ def main(project):
         Exit code of Snakemake, whose words are printed where it fails.
     """
     command = [str(Path(sys.executable).parent / "snakemake"), "--dry-run", "--directory", project]
+    command += ["--configfile", str(Path(project, config))] if config != "config.yaml" else []
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.stderr.write(done.stdout + done.stderr)
@@ -93,4 +96,6 @@ def differences(before, now):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="make plan", description=__doc__)
     parser.add_argument("folder", nargs="?", default=".", help="of the project")
-    sys.exit(main(parser.parse_args().folder))
+    parser.add_argument("--config", default="config.yaml", help="configuration, in that folder")
+    arguments = parser.parse_args()
+    sys.exit(main(arguments.folder, arguments.config))

@@ -3,7 +3,24 @@
 for (const slider of document.querySelectorAll(".compared input")) {
   slider.oninput = () => slider.parentElement.style.setProperty("--cut", `${slider.value}%`);
 }
-for (const box of document.querySelectorAll(".scroll")) {
+// What is folded opens where a link leads into it, and for print.
+const unfold = () => {
+  const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const folded = target && (target.closest("details") || target.querySelector(":scope > details"));
+  if (folded) {
+    folded.open = true;
+    target.scrollIntoView();
+  }
+};
+addEventListener("hashchange", unfold);
+unfold();
+let opened = [];
+addEventListener("beforeprint", () => {
+  opened = [...document.querySelectorAll("details:not([open])")];
+  for (const each of opened) each.open = true;
+});
+addEventListener("afterprint", () => opened.forEach((each) => (each.open = false)));
+for (const box of document.querySelectorAll(".scroll:not(:has(> table.rows))")) {
   const table = box.querySelector("table"), body = table.tBodies[0];
   const rows = [...body.rows];
   const tools = document.createElement("div");
@@ -27,6 +44,7 @@ for (const box of document.querySelectorAll(".scroll")) {
   if (!all) {
     const more = document.createElement("button");
     more.type = "button";
+    more.className = "more";
     more.textContent = `show all ${rows.length} rows`;
     more.onclick = () => {
       all = true;

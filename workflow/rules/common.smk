@@ -2,6 +2,7 @@
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -13,6 +14,7 @@ sys.path.insert(0, str(WORKFLOW / "scripts"))
 from flatfield.demo import names as demo
 from flatfield.files.errors import ConfigurationError
 from flatfield.files.frame_table import read_frames
+from flatfield.files.tables import read_table
 from flatfield.plan import configuration, handover, storage, tracking
 from flatfield.plan.plan import Plan
 from flatfield.plan.resources import Machine
@@ -56,6 +58,25 @@ def of_set(attribute, *patterns):
 
 def of_light(attribute, *patterns):
     return asked(lambda wildcards: PLAN.lights[wildcards.light], attribute, patterns)
+
+
+def usable(light):
+    """A light without the frames that are left out, which is known once they were checked."""
+    if not light.leaves_out:
+        return light
+    table = storage.fetch(workflow, checkpoints.select_frames.get(light=light.name).output.lost)
+    return light.without({row["frame"] for row in read_table(table)})
+
+
+def of_usable_light(attribute):
+    return asked(lambda wildcards: usable(PLAN.lights[wildcards.light]), attribute, ())
+
+
+def of_usable(attribute):
+    """An attribute of the plan without these frames."""
+    return asked(
+        lambda wildcards: replace(PLAN, lights={name: usable(PLAN.lights[name]) for name in PLAN.lights}), attribute, ()
+    )
 
 
 def of_offsets(attribute, *patterns):

@@ -117,11 +117,27 @@ rule check_light:
         "../scripts/check_light.py"
 
 
+checkpoint select_frames:
+    """Frames of a light that are left out (`mismatch: exclude`); what is made of a light is planned anew after it."""
+    input:
+        agreement="<results>/lights/{light}/agreement.tsv",
+    output:
+        lost="<results>/lights/{light}/left_out.tsv",
+    log:
+        "<logs>/lights/{light}/left_out.log",
+    priority: 100
+    localrule: True
+    threads: all_cores
+    script:
+        "../scripts/select_frames.py"
+
+
 rule check_inventories:
     """What went in, a row per set and light, after all checks that can be made before anything is combined."""
     input:
         sets=PLAN.of_sets("frames.tsv"),
         lights=PLAN.light_inventories,
+        left_out=[light.path("left_out.tsv") for light in PLAN.excluding],
     output:
         summary="<results>/frames.tsv",
     log:

@@ -4,10 +4,32 @@ The row of a frame in the inventory follows from the frame, its offsets and how 
 so that one light more or less, which changes the table, makes no other light again.
 """
 
+
+rule import_flat:
+    """A master flat of any program as lights need it, and what is known of it, which is little."""
+    input:
+        old=of_light("master"),
+    output:
+        flat="<results>/lights/{light}/flat/flat_cfa.fits",
+        inspected="<results>/lights/{light}/flat/inspected.tsv",
+        noise="<results>/lights/{light}/flat/noise.tsv",
+        tests="<results>/lights/{light}/flat/illumination_tests.tsv",
+        terms="<results>/lights/{light}/flat/illumination.tsv",
+        geometry="<results>/lights/{light}/flat/geometry.tsv",
+    log:
+        "<logs>/lights/{light}/flat.log",
+    wildcard_constraints:
+        light=PLAN.imported,
+    params:
+        options=of_light("importing"),
+    script:
+        "../scripts/import_flat.py"
+
+
 if PLAN.is_linear:
 
     rule apply_flat:
-        """Calibrated light, its centre/corner ratios, and what explains them."""
+        """Calibrated light, and what explains that it is not even."""
         input:
             frame=of_light("frame", "{frame}"),
             flat=of_light("divisor"),
@@ -22,7 +44,6 @@ if PLAN.is_linear:
             agreement=ancient("<results>/lights/{light}/agreement.tsv"),
         output:
             mosaic="<results>/lights/{light}/{frame}.fits",
-            vignetting="<results>/lights/{light}/vignetting/{frame}.tsv",
             diagnosis="<results>/lights/{light}/diagnosis/{frame}.tsv",
             falloff="<results>/lights/{light}/falloff/{frame}.tsv",
         log:
@@ -66,6 +87,7 @@ for kind, (names, products) in PLAN.exports.items():
 rule write_siril_script:
     """Script with which Siril registers and stacks the calibrated lights that are handed over to it."""
     input:
+        frames=of_usable_light("siril_frames"),
         inventory=of_light("inventory"),
     output:
         script=f"<results>/lights/{{light}}/{handover.STACKING}",
@@ -99,7 +121,7 @@ rule find_stars:
 rule compare_stars:
     """Error of the flat that stars show which came to several places of the sensor, and whether they agree."""
     input:
-        tables=of_light("star_tables"),
+        tables=of_usable_light("star_tables"),
         inventory=of_light("inventory"),
     output:
         stars="<results>/lights/{light}/stars.tsv",
@@ -133,14 +155,34 @@ if not PLAN.is_linear:
             "../scripts/apply_flat_to_picture.py"
 
 
-rule collect_vignetting:
-    """Centre, corner and ratio of each light frame, before, in the flat, and after."""
+rule measure_vignetting:
+    """Centre, corner and ratio of each frame of a light, before, in the flat, and after."""
     input:
-        tables=of_light("vignetting_tables"),
+        mosaics=of_usable_light("mosaics"),
+        flat=of_light("divisor"),
+        model=of_light("model"),
     output:
         vignetting="<results>/lights/{light}/vignetting.tsv",
     log:
         "<logs>/lights/{light}/vignetting.log",
+    wildcard_constraints:
+        light=PLAN.linear_lights,
+    params:
+        options=of_light("measuring_vignetting"),
+    script:
+        "../scripts/measure_vignetting.py"
+
+
+rule collect_vignetting:
+    """The same of lights that were developed before the division."""
+    input:
+        tables=of_usable_light("vignetting_tables"),
+    output:
+        vignetting="<results>/lights/{light}/vignetting.tsv",
+    log:
+        "<logs>/lights/{light}/vignetting.log",
+    wildcard_constraints:
+        light=PLAN.developed_lights,
     localrule: True
     script:
         "../scripts/collect_vignetting.py"
@@ -180,8 +222,8 @@ rule diagnose_light:
 rule collect_diagnosis:
     """Causes and falloff of each frame of a light."""
     input:
-        diagnoses=of_light("diagnosis_tables"),
-        falloffs=of_light("falloff_tables"),
+        diagnoses=of_usable_light("diagnosis_tables"),
+        falloffs=of_usable_light("falloff_tables"),
     output:
         diagnosis="<results>/lights/{light}/diagnosis.tsv",
         falloff="<results>/lights/{light}/falloff.tsv",

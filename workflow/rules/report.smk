@@ -8,7 +8,7 @@ rule draw_conclusions:
     input:
         inventories=PLAN.of_sets("frames.tsv"),
         tables=[*PLAN.tables(*SET_TABLES), *PLAN.validity_tables],
-        light_tables=PLAN.light_tables,
+        light_tables=of_usable("light_tables"),
         preset_tables=PLAN.preset_tables,
         demo=PLAN.demo_table,
         sets="<results>/sets.tsv",
@@ -34,12 +34,12 @@ rule write_report:
         inventories=PLAN.of_sets("frames.tsv"),
         light_inventories=PLAN.light_inventories,
         tables=[*PLAN.tables(*SET_TABLES, "stats", "cross"), *PLAN.validity_tables],
-        light_tables=PLAN.light_tables,
+        light_tables=of_usable("light_tables"),
         preset_tables=PLAN.preset_tables,
         sets="<results>/sets.tsv",
         demo=PLAN.demo_table,
-        plots=PLAN.plots,
-        preset_plots=PLAN.preset_plots,
+        plots=of_usable("plots"),
+        preset_plots=of_usable("preset_plots"),
     output:
         report="<results>/report.html",
         provenance="<results>/provenance.yaml",
@@ -54,7 +54,7 @@ rule write_report:
 rule handover:
     """Masters and calibrated lights for the programs that the key `handover` lists, or for all that there are."""
     input:
-        PLAN.handed_over,
+        of_usable("handed_over"),
 
 
 rule check:

@@ -4,7 +4,7 @@ from functools import partial
 
 from flatfield.files.job import run
 from flatfield.files.tables import read_table, write_table
-from flatfield.measure.calibrated import calibrate_light, compare_stages
+from flatfield.measure.calibrated import calibrate_light
 from flatfield.measure.diagnosis import DIAGNOSIS_COLUMNS, diagnose_tiles
 from flatfield.measure.falloff import FALLOFF_COLUMNS, describe_falloff
 from flatfield.measure.light import MASK_MARKS, read_light
@@ -14,7 +14,7 @@ from flatfield.raw.mosaic import read_mosaic, write_mosaic
 
 
 def main(
-    frame, flat, whole, source, noise, inventory, vignetting, diagnosis, falloff, file, reading, apply, regions,
+    frame, flat, whole, source, noise, inventory, diagnosis, falloff, file, reading, apply, regions,
     mosaic, bias=None, dark=None, dark_inventory=None, model=None,
 ):  # fmt: skip
     """Write the calibrated light.
@@ -30,8 +30,8 @@ def main(
         ``noise.tsv`` of the set; ``frames.tsv`` of the light.
     mosaic : str
         FITS file to write, with error and mask.
-    vignetting, diagnosis, falloff : str
-        Tables to write: centre, corner, ratio; one row per cause; the centre against other places.
+    diagnosis, falloff : str
+        Tables to write: one row per cause; the centre against other places.
     file : str
         Name of the frame in the inventory.
     reading : bool or dict
@@ -46,8 +46,6 @@ def main(
     names = {"bias": bias, "dark": dark, "flat": flat, "model": model}
     result = calibrate_light(light, master, smooth, read_table(noise), apply, regions["center"], names)
     write_mosaic(mosaic, result.mosaic, **MASK_MARKS)
-    rows = compare_stages(light.signal, result.divisor, result.mosaic.value, light.cfa, regions)
-    write_table(vignetting, rows, list(rows[0]))
     whole_flat, response, *lamp = source
     own_source = partial(read_source, whole_flat, response, lamp[0], apply["flat_kind"], cfa=light.cfa)
     undivided = master if flat == whole else read_mosaic(whole)

@@ -1,6 +1,6 @@
 """Compare the stars of a light at the places of the sensor that they came to."""
 
-from flatfield.files.frame_table import read_frames
+from flatfield.files.frame_table import read_frames, used_frames
 from flatfield.files.job import run
 from flatfield.files.tables import read_table, write_table
 from flatfield.measure.star_agreement import STAR_COLUMNS, compare_stars
@@ -20,7 +20,7 @@ def main(tables, inventory, stars):
     stars : str
         Table to write.
     """
-    first = read_frames(inventory)[0]
+    first = used_frames(read_frames(inventory))[0]
     channels = ColorFilterArray.from_name(first.cfa).channels
     frames = [stars_of_rows(read_table(path), channels) for path in tables]
     write_table(stars, compare_stars(frames, first.shape, channels), STAR_COLUMNS)

@@ -3,7 +3,7 @@
 SETS = ("indoors", "outdoors", "outdoors_f4")
 ROTATIONS = (0, 90, 180)  # degrees, of the subsets
 AIMED_SET, AIM = "outdoors", (0.2, 0.0)  # the set with one more subset, at angle 0; half diagonals to the right, down
-LIGHTS = ("DSC09001", "DSC09002")  # a milky way, a plain sky
+LIGHTS = ("DSC09001", "DSC09002", "DSC09003")  # a milky way, the same field moved, a plain sky elsewhere
 
 
 def flat_files(folder, name, frames):

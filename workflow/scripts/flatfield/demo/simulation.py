@@ -18,8 +18,11 @@ READ_NOISE = 6.0  # e- at ISO 100
 LIGHT_ISO = 3200
 LIGHT_GAIN = GAIN * 100 / LIGHT_ISO  # e-/DN
 LIGHT_READ_NOISE = 2.5  # e-
-SKY = 400.0  # e- of green at the centre of a light
-STARS = 500
+SKY, DARK_SKY = 400.0, 200.0  # e- of green at the centre of a light: of the plain sky, beside the milky way
+STARS, FEWER = 1200, 20  # in the field of the milky way and around it; on the plain sky so many times fewer
+FAINTEST, BRIGHTEST, SLOPE = 1500.0, 16000.0, 0.8  # e- of green; the number of stars falls with this power of the flux
+WIDTH, REACH = 1.5, 8  # of the image of a star, standard deviation and what is drawn of it, pixels
+MOVES = ((0, 0), (36, -44))  # of the field of the milky way in its frames, rows down and columns to the right, pixels
 PRNU = 0.006  # relative standard deviation of the pixel response
 SENSITIVITY = (0.45, 1.0, 0.55)  # signal of red, green, blue for the same light
 DRIFT = 0.02  # relative amplitude of the slow drift of the exposure
@@ -187,18 +190,55 @@ def _simulate_subsets(name, size, seed, frames, poses, first):
 
 
 def scene(index, rows, columns, seed):
-    """True scene of a light: sky, a milky way in the first one, stars; photo-electrons of each pixel."""
-    rng = np.random.default_rng([seed, 100 + index])
+    """True scene of a light; photo-electrons of each pixel.
+
+    All but the last show one field of stars with a milky way and a glow above the horizon, moved between the frames;
+    the last shows a plain sky elsewhere, with fewer stars.
+    """
+    plain = index == len(MOVES)
+    rng = np.random.default_rng([seed, 100 + plain])
+    down, right = (0, 0) if plain else MOVES[index]
+    sky = SKY * np.ones((3, rows, columns)) if plain else DARK_SKY * _milky_way(rows, columns, down, right, rng)
+    reach = np.abs(MOVES).max()
+    for _ in range(STARS // FEWER if plain else STARS):
+        row, column = rng.uniform(-reach, rows + reach) + down, rng.uniform(-reach, columns + reach) + right
+        flux, warmth = FAINTEST * (1 - rng.random()) ** (-1 / SLOPE), rng.normal(0, 0.15)
+        _add_star(sky, row, column, min(flux, BRIGHTEST) * np.exp(warmth * np.array([1.0, 0.0, -1.0])))
+    colours = CFA.channel_map((rows, columns))
+    return np.take_along_axis(sky, colours[None], axis=0)[0] * np.array(SENSITIVITY)[colours]
+
+
+def _milky_way(rows, columns, down, right, rng):
+    """A band, brighter and warmer at one end, with clouds and dark lanes, and a glow: planes relative to the sky."""
     x, y = coordinates(rows, columns)
-    row_numbers, column_numbers = np.ogrid[0:rows, 0:columns]
-    sky = np.full((rows, columns), SKY)
-    if index == 0:
-        sky *= 1 + 0.8 * np.exp(-(((y - 0.45 * x - 0.02) / 0.13) ** 2))
-    for _ in range(STARS):
-        row, column, flux = rng.uniform(4, rows - 4), rng.uniform(4, columns - 4), 0.2 * SKY * rng.pareto(1.1)
-        distance = (row_numbers - row) ** 2 + (column_numbers - column) ** 2
-        sky += min(flux, 1000 * SKY) / (2 * np.pi) * np.exp(-distance / 2)
-    return sky * np.array(SENSITIVITY)[CFA.channel_map((rows, columns))]
+    half = np.hypot(rows, columns) / 2
+    u, v = x - right / half, y + down / half  # places in the sky, which moves in the frame
+    along, across = u * np.cos(0.45) + v * np.sin(0.45), v * np.cos(0.45) - u * np.sin(0.45)
+    bright, dark = (_clouds(u, v, rng) for _ in range(2))
+    bulge = 1 + 1.3 * np.exp(-(((along - 0.35) / 0.3) ** 2))
+    band = 1.1 * bulge * np.exp(-((across / (0.16 + 0.03 * bulge)) ** 2)) * (1 + 0.35 * bright)
+    lanes = np.exp(-(((across - 0.015 - 0.05 * dark) / 0.05) ** 2)) * (0.45 + 0.45 * bright)
+    light = np.maximum(band, 0) * (1 - np.clip(lanes, 0, 0.8))
+    glow, warmth = np.exp(-(y + 0.6) / 0.16), 0.18 * (bulge - 1)
+    colours = ((1 + warmth, 0.7), (1.0, 0.45), (1 - warmth, 0.25))  # of the band and of the glow, in red, green, blue
+    return np.array([1 + of_band * light + of_glow * glow for of_band, of_glow in colours])
+
+
+def _clouds(u, v, rng):
+    """Waves of many lengths and directions, which add up to clouds of about 1."""
+    waves = zip(np.geomspace(5, 70, 24), rng.uniform(0, np.pi, 24), rng.uniform(0, 7, 24), strict=True)
+    return (
+        sum(np.sin(k * (u * np.cos(turn) + v * np.sin(turn)) + phase) / (k / 5) ** 0.7 for k, turn, phase in waves) / 2
+    )
+
+
+def _add_star(sky, row, column, fluxes):
+    """Add a star to planes, in the square that its light reaches."""
+    top, left = (max(round(place) - REACH, 0) for place in (row, column))
+    part = sky[:, top : max(round(row) + REACH + 1, 0), left : max(round(column) + REACH + 1, 0)]
+    i, j = np.mgrid[top : top + part.shape[1], left : left + part.shape[2]]
+    shape = np.exp(-((i - row) ** 2 + (j - column) ** 2) / (2 * WIDTH**2)) / (2 * np.pi * WIDTH**2)
+    part += fluxes[:, None, None] * shape
 
 
 def simulate_light(index, size, seed):

@@ -209,7 +209,9 @@ def _propose_set(runs):
         proposal.doubts.append(f"taken in {len(runs)} parts, too irregular for subsets: give the subsets by slices")
         runs = [_in_order(runs)]
     elif len(runs) == 1:
-        proposal.doubts.append("taken without a pause: if the camera was turned, give the subsets by slices")
+        proposal.doubts.append(
+            f"{len(runs[0])} frames taken without a pause: if the camera was turned in between, give subsets by slices"
+        )
     for number, run in enumerate(runs):
         named = len(folders) == len(runs) > 1
         name = Path(run[0].folder).name if named else chr(ord("A") + number)
@@ -259,8 +261,8 @@ def _propose_angles(parts):
         parts[0].rotation = 0.0
         for part in parts[1:]:
             part.doubts.append(
-                "ASK: by how many degrees was the camera turned? 0 if it was not; left at null, the angle is "
-                "solved for, which is less certain"
+                "ASK: how was the camera turned? Fill in the angle, 0 if it was not: the lamp is found by it. "
+                "Left at null it is solved for, which is less certain"
             )
 
 

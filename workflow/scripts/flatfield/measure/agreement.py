@@ -7,6 +7,8 @@ from flatfield.files.names import is_fits
 from flatfield.files.tables import format_value
 
 AGREEMENT_COLUMNS = ["frame", "quantity", "light", "flat", "agreement", "remark"]
+#: What it says of frames that are not calibrated (`mismatch: exclude`).
+LEFT_OUT = "left out"
 #: What a table says of the action of a rule.
 AGREEMENT = {REFUSE: "error", "warn": "warning", NOTE: "differs"}
 
@@ -26,18 +28,41 @@ def compare_light(lights, flats, darks, options, bias=()):
     Returns
     -------
     list of dict
-        frame, quantity, light, flat, agreement (same, differs, warning, error, unknown), remark.
+        frame, quantity, light, flat, agreement (same, differs, warning, error, left out, unknown), remark.
 
     Raises
     ------
     CalibrationError
-        If a division would be wrong, unless ``mismatch`` allows it.
+        If a division would be wrong, unless ``mismatch`` allows it or leaves some of the frames out.
     """
-    rows = [{"frame": light.file, **row} for light in lights for row in compare(light, flats, darks, bias, options)]
-    wrong = next((row for row in rows if row["agreement"] == "error"), None)
-    if wrong and options["mismatch"] == "error":
-        raise CalibrationError(f"light {wrong['frame']}: {_sentence(wrong)}")
+    rows = [
+        {"frame": light.file, **row}
+        for light in lights
+        for row in (compare(light, flats, darks, bias, options) if light.used else [_unread(light)])
+    ]
+    wrong = [row for row in rows if row["agreement"] == "error"]
+    lost = {row["frame"] for row in rows if row["agreement"] in ("error", LEFT_OUT)}
+    intolerable = {"error": bool(wrong), "exclude": len(lost) == len(lights), "allow": False}
+    if wrong and intolerable[options["mismatch"]]:
+        raise CalibrationError(f"light {wrong[0]['frame']}: {_sentence(wrong[0])}")
+    for row in wrong if options["mismatch"] == "exclude" else ():
+        row["agreement"] = LEFT_OUT
     return rows
+
+
+def left_out(rows):
+    """Why frames are left out, by their file, of the rows of ``agreement.tsv``."""
+    reasons = {}
+    for row in rows:
+        if row["agreement"] == LEFT_OUT:
+            values = [format_value(row[name]) for name in ("light", "flat") if row[name] is not None]
+            words = f"{row['quantity']} {' against '.join(values)}: " if values else ""
+            reasons.setdefault(row["frame"], words + row["remark"])
+    return reasons
+
+
+def _unread(light):
+    return _row("file", None, None, LEFT_OUT, light.reason)
 
 
 def _sentence(row):

@@ -1,5 +1,6 @@
 """A light divided by its flat: value, error, mask, header."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,6 +12,23 @@ from flatfield.measure import calibration
 from flatfield.measure.light import describe_light, norms_of_mosaic
 from flatfield.measure.light_noise import describe_noise
 from flatfield.raw.mosaic import Mosaic
+
+
+@dataclass(frozen=True)
+class Divisor:
+    """What a light is divided by.
+
+    Attributes
+    ----------
+    norms : numpy.ndarray, ``(channels,)``, DN
+        What became 1 in each channel.
+    whole, applied : numpy.ndarray, float32, ``(rows, columns)``
+        The normalised flat, and the part of it that is applied: all, its colour or its brightness.
+    """
+
+    norms: np.ndarray
+    whole: np.ndarray
+    applied: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -59,14 +77,8 @@ def calibrate_light(light, flat, model, cameras, apply, center, names):
     """
     cfa, name = light.cfa, names["flat"]
     calibration.check_fit(light.record.file, light.signal.shape, cfa.name, name, flat.shape, flat.cfa.name)
-    norms = norms_of_mosaic(flat, apply["normalise"], center, name)
-    whole = calibration.normalise_mosaic(flat.value, cfa, norms)
-    divisor = whole
-    if apply["correct"] != "both":
-        own = norms_of_mosaic(model, apply["normalise"], center, names["model"])
-        smooth = calibration.normalise_mosaic(model.value, cfa, own)
-        brightness = interpolate_bilinear(smooth, cfa).mean(axis=0)
-        divisor = calibration.part_colors(whole, smooth, brightness, apply["correct"])
+    found = divisor_of(flat, model, apply, center, names)
+    norms, whole, divisor = found.norms, found.whole, found.applied
     value = calibration.divide(light.signal, divisor)
     saturated, levels = light.raise_saturated(value), light.saturated_signals
     level = float(np.nanmin(levels)) if np.isfinite(levels).any() else None
@@ -92,16 +104,61 @@ def calibrate_light(light, flat, model, cameras, apply, center, names):
     return CalibratedLight(Mosaic(value, cfa, header, error, mask), divisor)
 
 
-def compare_stages(before, divisor, after, cfa, regions):
-    """Rows of ``vignetting.tsv``: centre, corner and ratio before, in the flat, and after.
+def divisor_of(flat, model, apply, center, names):
+    """What a light is divided by.
 
     Parameters
     ----------
-    before, divisor, after : numpy.ndarray, float32, ``(rows, columns)``
+    flat : Mosaic
+    model : Mosaic or None
+        Its smooth model, where only colour or brightness is corrected.
+    apply : dict
+        Keys of the configuration: normalise, correct.
+    center : dict
+        Box ``center``.
+    names : dict
+        Paths of flat and model, for messages.
+
+    Returns
+    -------
+    Divisor
+    """
+    cfa, norms = flat.cfa, norms_of_mosaic(flat, apply["normalise"], center, names["flat"])
+    whole = calibration.normalise_mosaic(flat.value, cfa, norms)
+    if apply["correct"] == "both":
+        return Divisor(norms, whole, whole)
+    own = norms_of_mosaic(model, apply["normalise"], center, names["model"])
+    smooth = calibration.normalise_mosaic(model.value, cfa, own)
+    brightness = interpolate_bilinear(smooth, cfa).mean(axis=0)
+    return Divisor(norms, whole, calibration.part_colors(whole, smooth, brightness, apply["correct"]))
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Pixels that are computed where they are asked for."""
+
+    at: Callable
+
+    def __getitem__(self, where):
+        return self.at(where)
+
+
+def compare_stages(after, divisor, cfa, regions):
+    """Rows of ``vignetting.tsv``: centre, corner and ratio before, in the flat, and after.
+
+    Before is the product of the others, so that neither frame nor bias is needed again: a saturated pixel is at least
+    as bright as at saturation, as it is after the division.
+
+    Parameters
+    ----------
+    after : numpy.ndarray, ``(rows, columns)``
+        Read in the boxes only.
+    divisor : numpy.ndarray, float32, ``(rows, columns)``
     cfa : ColorFilterArray
     regions : dict
         Boxes center and corner.
     """
-    stages = {"before": before, "flat": divisor, "after": after}
+    light = Cut(lambda where: after[where].astype(np.float32))
+    stages = {"before": Cut(lambda where: light[where] * divisor[where]), "flat": divisor, "after": light}
     cuts = {stage: partial(interpolate_box, mosaic, cfa) for stage, mosaic in stages.items()}
     return calibration.compare_regions(cuts, cfa.channels, regions, after.shape)

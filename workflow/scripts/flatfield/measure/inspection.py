@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from flatfield.files.errors import FrameError, InventoryError
+from flatfield.files.errors import FrameError
 from flatfield.files.frame_table import FrameRecord
 from flatfield.files.reading import read_content, read_each, state_of
 from flatfield.measure.saturation import count_values, measure_saturation
@@ -36,14 +36,12 @@ def inspect_frames(paths, files, reading=False, offset_of=None, threads=1, scree
     Returns
     -------
     frames : list of FrameRecord
-        One that cannot be read is not used, with the reason.
+        One that cannot be read, or has not the size of its offset, is not used, with the reason.
     statistics : list of flatfield.measure.screening.FrameStatistics
         None for each without `screened`, and for frames that cannot be read.
 
     Raises
     ------
-    InventoryError
-        If a frame has not the size of its offset.
     FrameError
         If a frame changes meanwhile.
     """
@@ -69,7 +67,8 @@ def _inspect(path, file, state, reading, offset_of, screened):
     meta = frame.metadata
     offset = offset_of(meta.exposure) if offset_of and not meta.has_no_offset else None
     if offset is not None and offset.shape != frame.mosaic.shape:
-        raise InventoryError(f"{path} has {_size(frame.mosaic)} pixels, but its bias frames have {_size(offset)}")
+        reason = f"{path} has {_size(frame.mosaic)} pixels, but its bias frames have {_size(offset)}"
+        return FrameRecord(file, used=False, reason=reason), None
     black = black_beside_bias(frame.black, offset is not None, reading)
     level, levels = measure_levels(frame.mosaic, black, frame.cfa, offset)
     values = count_values(frame.mosaic, frame.cfa)

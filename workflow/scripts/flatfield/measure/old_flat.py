@@ -44,15 +44,29 @@ def read_old_flat(path, like):
             f"{path} has the colour pattern {frame.cfa.name} and the new master {like.cfa.name}; give an old master of "
             "the same camera, or correct BAYERPAT and ROWORDER in its header"
         )
-    error = mask = None
-    if str(path).lower().endswith((".fits", ".fit", ".fts")):
-        with fits.open(path, memmap=False) as hdus:
-            error, mask = (_companion(hdus, name, like.shape) for name in ("UNCERT", "MASK"))
-    if frame.metadata.row_order == "BOTTOM-UP":
-        error, mask = (each if each is None else each[::-1] for each in (error, mask))
-    mask = None if mask is None else (mask != 0).astype(np.uint8)
+    error, mask = companions(path, like.shape, frame.metadata.row_order)
     taken = frame.metadata.time
     return Mosaic(value, like.cfa, fits.Header([("DATE-OBS", taken)] if taken else []), error, mask)
+
+
+def companions(path, shape, row_order):
+    """Error and mask (1: bad) beside the image of a master, top row first; None where it has none.
+
+    Parameters
+    ----------
+    path : str
+    shape : tuple of int
+        Of the image.
+    row_order : str or None
+        In which it is stored.
+    """
+    if not str(path).lower().endswith((".fits", ".fit", ".fts")):
+        return None, None
+    with fits.open(path, memmap=False) as hdus:
+        error, mask = (_companion(hdus, name, shape) for name in ("UNCERT", "MASK"))
+    if row_order == "BOTTOM-UP":
+        error, mask = (each if each is None else each[::-1] for each in (error, mask))
+    return error, None if mask is None else (mask != 0).astype(np.uint8)
 
 
 def _companion(hdus, name, shape):

@@ -155,6 +155,9 @@ def read_preset(config, schema):
     if not re.fullmatch(r"\w[\w.-]*", Path(path).stem, re.ASCII):
         raise ConfigurationError(f"key `compare`: results cannot be named after {path}; rename it")
     changed = merge(config, read_yaml(path) | {"compare": None})
+    changed["lights"] = {name: each for name, each in changed["lights"].items() if each["flat"] in changed["sets"]}
+    if not changed["lights"]:
+        return None
     changed.pop("pathvars", None)  # the results of the preset stand beneath those of this configuration
     try:
         changed = validate(changed, schema)
@@ -235,6 +238,8 @@ def _fill(value, schema, root):
 
 def _check_names(config):
     """Check what a schema cannot say: names that collide, and references."""
+    if not config["sets"] and not config["lights"]:
+        raise ConfigurationError("key `sets` is empty and there are no `lights`; give frames of flats, or of lights")
     for name in config["sets"]:
         if name.lower() in RESERVED_NAMES or name.lower().endswith((".tsv", ".html", ".log")):
             raise ConfigurationError(
@@ -243,7 +248,7 @@ def _check_names(config):
     for name, options in config["sets"].items():
         _check_subset_names(name, list(options["subsets"]))
     for name, light in config["lights"].items():
-        if light["flat"] not in config["sets"]:
+        if light["flat"] not in config["sets"] and not ("/" in light["flat"] or is_fits(light["flat"])):
             close = difflib.get_close_matches(light["flat"], config["sets"], n=1)
             hint = f"did you mean '{close[0]}'?" if close else f"sets: {', '.join(config['sets'])}"
             raise ConfigurationError(f"key `lights.{name}.flat` names the unknown set '{light['flat']}'; {hint}")
@@ -276,7 +281,7 @@ def _check_debayering(config):
 
 
 def old_flats(config):
-    """Paths of the old masters that a configuration compares with, each once.
+    """Paths of the masters that a configuration compares with, or divides lights by, and does not make; each once.
 
     Parameters
     ----------
@@ -284,7 +289,15 @@ def old_flats(config):
         Validated, or as it is written.
     """
     named = [config.get("compare_with"), *(each.get("compare_with") for each in config["sets"].values())]
-    return list(dict.fromkeys(path for each in named for path in masters_of(each)))
+    found = [path for each in named for path in masters_of(each)]
+    for flat in [each["flat"] for each in (config.get("lights") or {}).values() if each["flat"] not in config["sets"]]:
+        if os.path.isdir(flat):  # a set that has run: its masters and tables, and how its frames were read
+            folder = Path(flat)
+            found += [str(path) for path in sorted(folder.glob("*")) if path.is_file()]
+            found += [str(path) for path in folder.parent.glob("provenance.yaml")]
+        else:
+            found.append(flat)
+    return list(dict.fromkeys(found))
 
 
 def masters_of(named):

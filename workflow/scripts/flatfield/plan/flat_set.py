@@ -7,8 +7,41 @@ from flatfield.plan import configuration, handover, selection
 from flatfield.plan.offsets import RESULTS, Offsets, reading_of
 
 
+class Divides:
+    """What lights are divided by.
+
+    Attributes
+    ----------
+    config : dict
+        The whole configuration of the lights.
+    """
+
+    config: dict
+
+    def path(self, product):
+        """Path of a product."""
+        raise NotImplementedError
+
+    @property
+    def master(self):
+        """File that has to be read first, if there is one."""
+        return []
+
+    @property
+    def applied_flat(self):
+        """Mosaic that lights are divided by and that is modelled: with or without its light source."""
+        names = {"flat": "flat_cfa.fits", "response": "response.fits"}
+        return self.path(names[self.config["apply"]["flat_kind"]])
+
+    @property
+    def divisor(self):
+        """Mosaic that lights are divided by: all of it, or a part."""
+        part = self.config["apply"]["flat_part"]
+        return self.applied_flat if part == "whole" else self.path(f"models/{part}.fits")
+
+
 @dataclass(frozen=True)
-class FlatSet:
+class FlatSet(Divides):
     """A set of flat frames.
 
     Attributes
@@ -112,18 +145,6 @@ class FlatSet:
     def pair(self, name):
         """Combined mosaics of a pair of subsets."""
         return [self.path(f"subsets/{subset}.fits") for subset in self.pairs[name]]
-
-    @property
-    def applied_flat(self):
-        """Mosaic that lights are divided by and that is modelled: with or without its light source."""
-        names = {"flat": "flat_cfa.fits", "response": "response.fits"}
-        return self.path(names[self.config["apply"]["flat_kind"]])
-
-    @property
-    def divisor(self):
-        """Mosaic that lights are divided by: all of it, or a part."""
-        part = self.config["apply"]["flat_part"]
-        return self.applied_flat if part == "whole" else self.path(f"models/{part}.fits")
 
     @property
     def compare_with(self):

@@ -4,6 +4,8 @@ from flatfield.plan.offsets import RESULTS
 
 #: Folder of a set or light, by program.
 FOLDERS = {"siril": "for_siril", "pixinsight": "for_pixinsight"}
+#: Kinds of products of a light, by program.
+KINDS = {"siril": ("siril", "siril_colour"), "pixinsight": ("pixinsight_colour",)}
 #: Script that goes on from the calibrated lights.
 STACKING = f"{FOLDERS['siril']}/stack.ssf"
 #: Masters of a set: the flat, and what is to be subtracted from lights.
@@ -16,6 +18,11 @@ NAMES = {
         "offset_xisf": "masterBias_{set}.xisf",
     },
 }
+
+
+def kinds_for(programs):
+    """Kinds of products of a light (see `flatfield.plan.light.PRODUCTS`) for some programs."""
+    return [kind for program in programs for kind in KINDS[program]]
 
 
 def masters(program):

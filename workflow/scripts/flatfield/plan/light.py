@@ -1,10 +1,11 @@
 """Light frames that are calibrated with one flat: files, products, and what their rules need."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from flatfield.files.names import is_fits
 from flatfield.plan import handover, selection
+from flatfield.plan.finished_set import FinishedSet, ImportedFlat
 from flatfield.plan.flat_set import FlatSet
 from flatfield.plan.offsets import RESULTS, Offsets, reading_of
 from flatfield.plan.tracking import digest_code
@@ -17,7 +18,11 @@ PRODUCTS = {
     "dng": "{frame}.dng",
     "picture": "{frame}.png",
     "siril": f"{handover.FOLDERS['siril']}/pp_{{frame}}.fit",
+    "siril_colour": f"{handover.FOLDERS['siril']}/colour/{{frame}}.fit",
+    "pixinsight_colour": f"{handover.FOLDERS['pixinsight']}/{{frame}}.fit",
 }
+#: Kinds that FITS lights do not have: whether these have colours is known only once they are read.
+OF_RAWS = ("dng", "siril_colour", "pixinsight_colour")
 #: Frames of a light up to which each has figures.
 MOST_SHOWN = 4
 
@@ -37,7 +42,7 @@ class Light:
         Path by the stem that names its products.
     offsets : Offsets
         Its own offset and dark frames.
-    flat : FlatSet
+    flat : FlatSet, FinishedSet or ImportedFlat
         Whose flat is applied.
     is_picture : bool
         Whether the frames are developed pictures, which are diagnosed and not calibrated.
@@ -50,7 +55,7 @@ class Light:
     config: dict
     frames: dict
     offsets: Offsets
-    flat: FlatSet
+    flat: FlatSet | FinishedSet | ImportedFlat
     is_picture: bool
     simulated: bool = False
 
@@ -62,6 +67,16 @@ class Light:
     def labels(self):
         """Name of each frame in tables, by its path."""
         return selection.label_frames(list(self.frames.values()), self.config["raw_root"])
+
+    @property
+    def leaves_out(self):
+        """Whether frames that cannot be read or do not fit are left out; pictures are not inspected before."""
+        return self.options["mismatch"] == "exclude" and not self.is_picture
+
+    def without(self, files):
+        """The light without frames that are left out, given by their names in tables."""
+        kept = {stem: path for stem, path in self.frames.items() if self.labels[path] not in files}
+        return replace(self, frames=kept)
 
     # Files of rules
 
@@ -161,17 +176,28 @@ class Light:
 
     @property
     def kinds(self):
-        """Kinds of products that can be made of it: a DNG of camera raws only."""
-        return [kind for kind in PRODUCTS if not (kind == "dng" and self.is_fits)]
+        """Kinds of products that can be made of it: some of camera raws only."""
+        return [kind for kind in PRODUCTS if not (kind in OF_RAWS and self.is_fits)]
 
     def named(self, kind):
         """Products of a kind, of all frames."""
         return [self.path(PRODUCTS[kind].format(frame=stem)) for stem in self.frames]
 
+    @property
+    def mosaics(self):
+        """Calibrated frames."""
+        return self.named("mosaic")
+
+    @property
+    def siril_frames(self):
+        """Calibrated frames that are handed over to Siril."""
+        return self.named("siril")
+
     def handed_over(self, programs):
         """Products for other programs: calibrated frames for Siril, and its script."""
-        asked = self.is_linear and "siril" in programs
-        return [*self.named("siril"), self.path(handover.STACKING)] if asked else []
+        kinds = [kind for kind in self.kinds if kind in handover.kinds_for(programs) and self.is_linear]
+        files = [path for kind in kinds for path in self.named(kind)]
+        return [*files, self.path(handover.STACKING)] if "siril" in kinds else files
 
     @property
     def shown(self):
@@ -220,7 +246,7 @@ class Light:
 
     @property
     def selecting(self):
-        return {"files": list(self.labels.values()), "reading": self.reading}
+        return {"files": list(self.labels.values()), "reading": self.reading, "exclude": self.leaves_out}
 
     @property
     def guarding(self):
@@ -231,6 +257,17 @@ class Light:
             "borrowed_bias": bool(self.flat.bias) and not own,
             "has_bias": bool(self.bias),
         }
+
+    @property
+    def master(self):
+        """File of the master of another program that it is divided by."""
+        return self.flat.master
+
+    @property
+    def importing(self):
+        """What reading the master of another program needs."""
+        parts = self.flat.name.rsplit("/", 2)[-2:]
+        return {"file": "/".join(parts), "cfa": self.options["cfa"], "degree": self.config["illumination"]["degree"]}
 
     def label(self, stem):
         """How a frame is found in its table."""
@@ -243,11 +280,21 @@ class Light:
     def applying(self, stem):
         """What the division of a frame needs."""
         apply, regions = self.config["apply"], self.config["regions"]
-        keys, boxes = ("normalise", "correct", "lowest_flat", "flat_kind"), ("center", "corner")
+        keys = ("normalise", "correct", "lowest_flat", "flat_kind")
+        boxes = ("center",) if self.is_linear else ("center", "corner")
         return {
             **self.reading_frame(stem),
             "apply": {key: apply[key] for key in keys},
             "regions": {name: regions[name] for name in boxes},
+        }
+
+    @property
+    def measuring_vignetting(self):
+        """What the ratios of its frames need."""
+        apply, regions = self.config["apply"], self.config["regions"]
+        return {
+            "apply": {key: apply[key] for key in ("normalise", "correct")},
+            "regions": {name: regions[name] for name in ("center", "corner")},
         }
 
     def plotting(self, stem):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flatfield.demo import names as demo
-from flatfield.plan import configuration, handover, selection
+from flatfield.plan import configuration, finished_set, handover, selection
 from flatfield.plan.flat_set import FlatSet
 from flatfield.plan.light import PRODUCTS, Light
 from flatfield.plan.offsets import RESULTS, Offsets, reading_of
@@ -69,7 +69,7 @@ class Plan:
         pictures, lights = selection.find_pictures(frames), {}
         selection.check_stems(frames)
         for name, options in config["lights"].items():
-            flat = sets[options["flat"]]
+            flat = sets.get(options["flat"]) or finished_set.find_flat(name, options["flat"], config, known)
             own = selection.resolve_offsets(name, options, root, known)
             reading = reading_of(flat.options, options["cfa"] or flat.options["cfa"])
             of_light = Offsets(f"lights/{name}/offsets", own, root, reading, config["combine"])
@@ -90,6 +90,22 @@ class Plan:
     def raw_lights(self):
         """Lights that are calibrated."""
         return [light for light in self.lights.values() if not light.is_picture]
+
+    @property
+    def excluding(self):
+        """Lights of which frames may be left out once they are read."""
+        return [light for light in self.lights.values() if light.leaves_out]
+
+    @property
+    def imported(self):
+        """Lights that are divided by a master which is read, as a regular expression of their names."""
+        found = [light.name for light in self.lights.values() if isinstance(light.flat, finished_set.ImportedFlat)]
+        return configuration.alternatives(found)
+
+    @property
+    def preset_lights(self):
+        """Lights that the preset analyses as well: those whose flat a set makes."""
+        return [light for light in self.raw_lights if light.flat.name in self.sets]
 
     @property
     def combining_jobs(self):
@@ -117,7 +133,7 @@ class Plan:
 
         One job writes what `apply.products` lists, of raws and (without DNG) of FITS lights; others are made on demand.
         """
-        listed = {*self.config["apply"]["products"], *self.config["handover"]}
+        listed = {*self.config["apply"]["products"], *handover.kinds_for(self.config["handover"])}
         found = {}
         for end, of_fits in (("", False), ("_fits", True)):
             lights = [light for light in self.lights.values() if light.is_linear and light.is_fits == of_fits]
@@ -178,9 +194,9 @@ class Plan:
     @property
     def preset_tables(self):
         """Vignetting, causes and statistics under the preset, for each light and its set."""
-        flats = sorted({light.flat.name for light in self.raw_lights})
+        flats = sorted({light.flat.name for light in self.preset_lights})
         names = [
-            f"lights/{light.name}/{table}.tsv" for light in self.raw_lights for table in ("vignetting", "diagnosis")
+            f"lights/{light.name}/{table}.tsv" for light in self.preset_lights for table in ("vignetting", "diagnosis")
         ]
         names += [f"{name}/stats.tsv" for name in flats]
         return [f"{RESULTS}/{self.preset_name}/{name}" for name in names if self.preset]
@@ -188,7 +204,7 @@ class Plan:
     @property
     def preset_plots(self):
         """Figures of lights under the preset."""
-        paths = [path for light in self.raw_lights for path in light.figures]
+        paths = [path for light in self.preset_lights for path in light.figures]
         return [path.replace(RESULTS, f"{RESULTS}/{self.preset_name}", 1) for path in paths if self.preset]
 
     @property
@@ -216,6 +232,7 @@ class Plan:
         return {
             "names": list(self.sets),
             "flats": {light.name: light.flat.name for light in self.raw_lights},
+            "excluding": [light.name for light in self.excluding],
             "regions": self.config["regions"],
             "combine": self.config["combine"],
             "step": self.config["debayer"]["step"],

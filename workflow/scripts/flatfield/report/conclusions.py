@@ -5,9 +5,10 @@ from collections import defaultdict
 from statistics import median
 
 from flatfield.files.tables import UNKNOWN, number_of
+from flatfield.measure.agreement import LEFT_OUT, left_out
 from flatfield.report.camera_sentences import describe_camera, warn_of_camera
 from flatfield.report.lamp_sentences import describe_hidden, describe_light, describe_verdicts, warn_of_light
-from flatfield.report.many_lights import describe_frames, is_long, summarize_frames
+from flatfield.report.many_lights import describe_frames, frames_of, is_long, summarize_frames
 from flatfield.report.star_sentences import describe_stars
 from flatfield.report.validity_sentences import describe_old_flats
 
@@ -20,10 +21,14 @@ BANDED = "the lamp flickers"
 #: In the reason of frames that are too bright, see there.
 SATURATED = "saturated: "
 LESS_LIGHT = "Take flats with less light: full pixels do not show how bright they were, and the flat is wrong there."
+#: Errors of a pixel beyond the wanted one by this factor are worth a warning.
+TOO_NOISY = 1.5
 #: Exposures up to this, s, show how the shutter runs.
 SHORT_EXPOSURE = 1 / 1000
 #: Warnings that a run ends with; all are in the report.
 SHOWN_WARNINGS = 6
+#: Findings, and folders of lights, that it names.
+SHOWN_FINDINGS, SHOWN_LIGHTS = 3, 3
 
 
 def conclude(sets, inventories, tables, light_tables, preset, demo):
@@ -49,7 +54,7 @@ def conclude(sets, inventories, tables, light_tables, preset, demo):
         Sentences: frames, verdict, unknown, findings (what needs no action), lights, preset and truth, each a list;
         flats, a list by set; warnings, a list of pairs of what is wrong and what to do about it.
     """
-    name, of_preset = preset
+    _, of_preset = preset
     by_set = {row["set"]: row for row in sets}
     illumination, drift, noise = tables["illumination_tests"], tables["drift"], tables["noise"]
     old_flats, failed_flats = describe_old_flats(tables["validity"])
@@ -58,19 +63,19 @@ def conclude(sets, inventories, tables, light_tables, preset, demo):
         "verdict": [*describe_verdicts(sets), *_best_set(sets)],
         "flats": {
             each: [
-                *_noise(each, noise[each]),
+                *_noise(noise[each]),
                 *_evenness(each, tables["uniformity"][each], illumination[each], by_set.get(each)),
-                *_model(each, tables["models"][each]),
+                *_model(tables["models"][each]),
             ]
             for each in inventories
         },
         "findings": [*describe_camera(tables["camera"]), *old_flats, *_gradients(light_tables["diagnosis"])],
         "unknown": describe_hidden(illumination),
         "lights": [
-            *_lights("", light_tables),
+            *_lights(light_tables),
             *[line for each, rows in light_tables["stars"].items() for line in describe_stars(each, rows)],
         ],
-        "preset": _lights(f"Preset {name}, ", of_preset),
+        "preset": _lights(of_preset),
         "truth": _demo(demo),
         "warnings": [
             list(pair)
@@ -86,6 +91,7 @@ def conclude(sets, inventories, tables, light_tables, preset, demo):
                 *_drifts(drift),
                 *failed_flats,
                 *[warning for each, rows in noise.items() for warning in _too_few(each, rows)],
+                *_left_out_lights(light_tables["agreement"]),
                 *_disagreements(light_tables["agreement"]),
                 *_unknown_optics(light_tables["agreement"]),
                 *_bad_corrections(light_tables["diagnosis"]),
@@ -94,15 +100,17 @@ def conclude(sets, inventories, tables, light_tables, preset, demo):
     }
 
 
-def summarize(story, report):
-    """The few lines that a run ends with: frames, the best set, warnings, where the report is.
+def summarize(story, results, lights=()):
+    """The few lines that a run ends with: frames, the best set, findings, warnings, where results are.
 
     Parameters
     ----------
     story : dict
         What `conclude` returns.
-    report : str
-        Path of the report.
+    results : pathlib.Path
+        Folder of the results.
+    lights : sequence of str
+        Names of the lights that are calibrated.
 
     Returns
     -------
@@ -110,11 +118,18 @@ def summarize(story, report):
     """
     warnings = [f"Beware: {warning} {remedy}" for warning, remedy in story["warnings"]]
     more = [f"... and {len(warnings) - SHOWN_WARNINGS} more warnings."] * (len(warnings) > SHOWN_WARNINGS)
-    return "\n".join([*story["frames"], *story["verdict"], *warnings[:SHOWN_WARNINGS], *more, f"Report: {report}"])
+    places = [f"Calibrated lights: {results / 'lights' / name}" for name in lights[:SHOWN_LIGHTS]]
+    places += [f"... and of {len(lights) - SHOWN_LIGHTS} more lights"] * (len(lights) > SHOWN_LIGHTS)
+    found = [f"Found: {sentence}" for sentence in story["findings"][:SHOWN_FINDINGS]]
+    told = [*story["frames"], *story["verdict"], *found, *warnings[:SHOWN_WARNINGS], *more]
+    told += [] if warnings else ["Nothing needs your attention."]
+    return "\n".join([*told, *places, f"Report: {results / 'report.html'}"])
 
 
 def _frames(inventories):
     frames = [frame for frames in inventories.values() for frame in frames]
+    if not inventories:
+        return "No flats of its own: lights are divided by flats that were there."
     unused = sum(not frame.used for frame in frames)
     sets = f"{len(inventories)} {'set' if len(inventories) == 1 else 'sets'}"
     verb = "is" if unused == 1 else "are"
@@ -138,20 +153,22 @@ def _left_out(name, frames):
             )
         )
     if unused:
-        are = "frame is" if len(unused) == 1 else "frames are"
+        are = "is" if len(unused) == 1 else "are"
         warnings.append(
             (
-                f"In {name} {len(unused)} {are} not used, for example {unused[0].file}: {unused[0].reason}.",
+                f"{len(unused)} of {len(frames)} flats of {name} {are} left out, for example {unused[0].file}: "
+                f"{unused[0].reason}.",
                 LESS_LIGHT
                 if SATURATED in unused[0].reason
-                else "Look at them; if they are good, raise the threshold in `frame_tests`.",
+                else "Open them; if they look fine, raise the threshold in `frame_tests`.",
             )
         )
     if kept:
-        are = "frame failed a test and is" if len(kept) == 1 else "frames failed a test and are"
+        are = "failed a test and is" if len(kept) == 1 else "failed a test and are"
         warnings.append(
             (
-                f"In {name} {len(kept)} {are} used nevertheless, for example {kept[0].file}: {kept[0].reason}.",
+                f"{len(kept)} of {len(frames)} flats of {name} {are} used nevertheless, for example {kept[0].file}: "
+                f"{kept[0].reason}.",
                 LESS_LIGHT
                 if SATURATED in kept[0].reason
                 else "Take more good frames, or lower `min_frames` to leave these out.",
@@ -265,24 +282,21 @@ def _evenness(name, rows, tests, compared):
     ]
 
 
-def _noise(name, rows):
-    """How good the flat of a set is."""
+def _noise(rows):
+    """How good the flat of a set is, in its worst channel."""
     masters = [number_of(row["snr_master"]) for row in rows]
     known = [100 / snr for snr in masters if snr]
     if not known:
         reasons = [text for text in rows[0]["reason"].split("; ") if not text.startswith("saturation")]
-        return [f"The quality of the flat of {name} is not known: {'; '.join(reasons) or 'its noise is not known'}."]
-    sentence = f"The standard error of a pixel of the flat of {name} is {_span(known, '.2g')} % at the centre"
-    needed = [number_of(row["frames_needed"]) for row in rows]
+        return [f"How noisy this flat is is not known: {'; '.join(reasons) or 'its noise is not known'}."]
+    sentence = f"A pixel of this flat is uncertain by {max(known):.2g} %"
+    needed, wanted = [number_of(row["frames_needed"]) for row in rows], float(rows[0]["wanted_error_percent"])
     if all(needed):
-        wanted = float(rows[0]["wanted_error_percent"])
-        sentence += f"; {max(needed):.0f} frames suffice for {wanted:g} % in all channels"
+        enough = "would be enough" if max(known) < wanted else "are needed"
+        sentence += f" ({max(needed):.0f} frames {enough} for {wanted:g} %)"
     added = [number_of(row["adds_to_light_percent"]) for row in rows]
     if all(value is not None for value in added):
-        sentence += f"; it adds {max(added):.2g} % to the noise of a light as bright as one flat"
-    gains = [number_of(row["gain_e_per_dn"]) for row in rows]
-    if all(gains):
-        sentence += f". Gain: {_span(gains, '.3g')} e-/DN"
+        sentence += f". It makes a light as bright as one flat {max(added):.1g} % noisier"
     return [sentence + "."]
 
 
@@ -293,7 +307,7 @@ def _best_set(sets):
     others = [row for row in sets if row is not best and row["rms_percent"]]
     listed = ", ".join(f"{row['set']} by {float(row['rms_percent']):.2g} %" for row in others)
     rms = f"{float(best['rms_percent']):.2g}"
-    return [f"The most uniform set is {best['set']}: its subsets differ by {rms} % rms, those of {listed}."]
+    return [f"The most uniform light was that of {best['set']}: its subsets differ by {rms} % rms ({listed})."]
 
 
 def _drifts(drift):
@@ -317,32 +331,45 @@ def _drifts(drift):
 def _too_few(name, rows):
     """Sets with fewer frames than the wanted error needs."""
     short = [row for row in rows if number_of(row["frames_needed"]) and number_of(row["snr_master"])]
-    short = [row for row in short if 100 / float(row["snr_master"]) > float(row["wanted_error_percent"])]
+    short = [row for row in short if 100 / float(row["snr_master"]) > TOO_NOISY * float(row["wanted_error_percent"])]
     if not short:
         return []
     needed = max(float(row["frames_needed"]) for row in short)
-    errors = _span([100 / float(row["snr_master"]) for row in short], ".2g")
+    error = max(100 / float(row["snr_master"]) for row in short)
     return [
         (
-            f"The flat of {name} has an error of {errors} % a pixel at the centre, "
-            f"more than the wanted {float(short[0]['wanted_error_percent']):g} %.",
+            f"A pixel of the flat of {name} is uncertain by {error:.2g} %, more than the "
+            f"{float(short[0]['wanted_error_percent']):g} % wanted.",
             f"Take {needed:.0f} frames, or change `noise: wanted_error_percent`.",
         )
     ]
 
 
-def _model(name, rows):
+def _model(rows):
     """Which model was chosen, by how it predicts."""
     best = [row for row in rows if row["chosen"] == "yes"]
     if not best:
         described = any(row["remark"].startswith("no model describes") for row in rows)
         return ["No model describes the flat: `models/model.fits` is the flat itself."] if described else []
-    predicts = _span([float(row["cv_rms_percent"]) for row in best], ".2g")
-    noise = _span([float(row["noise_percent"]) for row in best], ".2g")
+    predicts, noise = (max(float(row[name]) for row in best) for name in ("cv_rms_percent", "noise_percent"))
     return [
-        f"The simplest model of the flat that predicts as well as any is a {best[0]['model']} "
-        f"(error of blocks left out: {predicts} %, noise {noise} %)."
+        f"The simplest good model of it is a {best[0]['model']}: it predicts blocks that it was not fitted to within "
+        f"{predicts:.2g} % (noise {noise:.2g} %)."
     ]
+
+
+def _left_out_lights(agreement):
+    """Frames of lights that are not calibrated."""
+    warnings = []
+    for light, rows in agreement.items():
+        reasons = left_out(rows)
+        if reasons:
+            frames, (first, reason) = len({row["frame"] for row in rows}), next(iter(reasons.items()))
+            are = "frame is" if len(reasons) == 1 else "frames are"
+            text = f"Light {light}: {len(reasons)} of {frames} {are} left out, for example {first}: {reason}."
+            remedy = "Copy what cannot be read again; what another flat fits, make a light of its own with that `flat`."
+            warnings.append((text, remedy))
+    return warnings
 
 
 def _disagreements(agreement):
@@ -372,7 +399,7 @@ def _unknown_optics(agreement):
     """Lights of which nothing says that their flat was taken through the same optics."""
     warnings = []
     for light, rows in agreement.items():
-        known = {row["quantity"]: row["agreement"] for row in rows}
+        known = {row["quantity"]: row["agreement"] for row in rows if row["agreement"] != LEFT_OUT}
         if {known.get(name) or UNKNOWN for name in OPTICS} == {UNKNOWN}:  # tables that were read have None
             warnings.append(
                 (
@@ -387,7 +414,7 @@ def _unknown_optics(agreement):
 #: What to do about a cause of a wrong correction.
 REMEDIES = {
     "encoded": "Give the raw file of the light, not a developed picture.",
-    "pedestal": "Give offset frames (`bias`) of the light, or look for stray light in it or in the flats.",
+    "pedestal": "Check that its `bias` or `dark` frames fit, or give some; look for stray light, in the flats too.",
     "flat not flat": "Apply the response (`apply: {flat_kind: response}`), and take subsets with the camera turned.",
     "wrong flat": "Take flats with the lens, focus, aperture and filters of the light; switch off lens corrections.",
 }
@@ -429,28 +456,18 @@ def _bad_corrections(diagnoses):
     return warnings
 
 
-def _lights(prefix, tables):
+def _lights(tables):
     """A sentence for each frame, or on many of them: its ratios, and why they are so."""
     sentences = []
     for light, causes in tables["diagnosis"].items():
         if is_long(causes):
             rows = summarize_frames(tables["vignetting"].get(light, []), causes)
-            sentences += [f"{prefix}{light}: {sentence}" for sentence in describe_frames(rows, EVEN_PERCENT)]
+            sentences += [f"{light}: {sentence}" for sentence in describe_frames(rows, EVEN_PERCENT)]
             continue
-        ratios = defaultdict(lambda: defaultdict(list))
-        for row in tables["vignetting"].get(light, []):
-            if row["ratio"]:
-                ratios[row["frame"]][row["stage"]].append(float(row["ratio"]))
-        for frame in dict.fromkeys(row["frame"] for row in causes):
-            stages, words = ratios[frame], ""
-            if stages["before"] and stages["after"]:
-                words = (
-                    f"centre over corner is {_span(stages['before'], '.2f')} before and "
-                    f"{_span(stages['after'], '.2f')} after: {_judge(stages['after'])}. "
-                )
-            sentences.append(
-                f"{prefix}{light}, {frame}: {words}{_causes([row for row in causes if row['frame'] == frame])}"
-            )
+        by_frame = frames_of(causes)
+        for row in sorted(summarize_frames(tables["vignetting"].get(light, []), causes), key=lambda row: row["frame"]):
+            words = _causes(by_frame[row["frame"]])
+            sentences.append(f"{light}, {row['frame']}: {_describe_corner(row)}{words}")
     return sentences
 
 
@@ -462,25 +479,27 @@ def _causes(rows):
     supported = [f"{row['meaning']} ({row['evidence'].split(';')[0]})" for row in by_verdict["supported"]]
     open_ = [row["cause"] for row in by_verdict[UNDECIDED]]
     small = [f"{row['cause']} ({row['evidence'].split(';')[0]})" for row in by_verdict["there, but small"]]
-    parts = [f"Supported by its tiles: {'; '.join(supported)}"] if supported else []
+    parts = [f"What explains it: {'; '.join(supported)}."] if supported else []
     if small:
-        parts.append(f"{'there' if parts else 'There'}, but small: {'; '.join(small)}")
+        parts.append(f"There, but small: {'; '.join(small)}.")
     if not parts and not open_:
-        parts.append("None of the tested causes of a wrong correction applies")
+        parts.append(f"None of the {len(rows)} causes of a wrong correction that are tested applies.")
     if open_:
-        parts.append(f"{'not' if parts else 'Not'} identifiable from these data: {', '.join(open_)}")
-    return "; ".join(parts) + "."
+        parts.append(f"This frame cannot tell whether these play a part: {', '.join(open_)}.")
+    return " ".join(parts)
 
 
-def _judge(ratios):
-    """What centre over corner of a corrected light means; the sky itself need not be even."""
-    deviations = [100 * (1 / ratio - 1) for ratio in ratios]
-    if max(map(abs, deviations)) <= EVEN_PERCENT:
-        return f"even within {EVEN_PERCENT:g} %"
-    mean = sum(deviations) / len(deviations)
-    if mean > 0:
-        return f"the corner is {mean:.0f} % brighter than the centre, hence over-corrected unless the sky is like that"
-    return f"the corner is {-mean:.0f} % darker than the centre, hence under-corrected unless the sky is like that"
+def _describe_corner(row):
+    """The light of the corner before and after the division, and what it means; the sky itself need not be even."""
+    if row["before"] is None or row["after"] is None:
+        return ""
+    before, after = (f"{100 + row[name]:.0f} %" for name in ("before", "after"))
+    words = f"before, the corner had {before} of the light of the centre; now it has {after}: "
+    if abs(row["after"]) <= EVEN_PERCENT:
+        return f"{words}even within {EVEN_PERCENT:g} %. "
+    if row["after"] > 0:
+        return f"{words}either the sky is brighter there, or the flat corrects too much. "
+    return f"{words}either the sky is darker there, or the flat corrects too little. "
 
 
 def _demo(demo):
@@ -491,8 +510,8 @@ def _demo(demo):
             errors[row["quantity"]].append(abs(float(row["error_percent"])))
     if not errors:
         return []
-    parts = [f"{quantity} at most {max(values):.2g} %" for quantity, values in errors.items()]
-    return [f"Errors against the truth of the demo: {'; '.join(parts)}."]
+    parts = [f"{quantity}: {max(values):.2g} %" for quantity, values in errors.items()]
+    return [f"The truth of the demo is known. Largest errors: {'; '.join(parts)}."]
 
 
 def _span(values, form):

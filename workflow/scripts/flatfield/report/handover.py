@@ -14,10 +14,11 @@ import numpy as np
 import rawpy
 from astropy.io import fits
 
+from flatfield.combine.demosaicing import interpolate_bilinear
 from flatfield.files.fits import describe_mosaic, image_hdu, write_fits
 from flatfield.files.names import is_fits
 from flatfield.raw.fits_image import read_image_header
-from flatfield.raw.mosaic import Mosaic
+from flatfield.raw.mosaic import Mosaic, header_of_planes
 
 #: What 1 is in these programs, DN.
 FULL_SCALE_DN = 65535
@@ -130,3 +131,20 @@ def write_image(path, image, order="TOP-DOWN"):
     else:
         header["ROWORDER"] = (order, "row that is stored first")
     write_fits(path, [image_hdu(image.value[::-1] if order == "BOTTOM-UP" else image.value, header, unit="")])
+
+
+def write_colour_image(path, image, order="TOP-DOWN"):
+    """Write an image with its colours interpolated, as three planes (one without colours) of one FITS image.
+
+    Parameters
+    ----------
+    path : str
+    image : Mosaic
+        First row at the top.
+    order : str
+        Order in which its rows are stored: ``TOP-DOWN`` or ``BOTTOM-UP``.
+    """
+    planes, header = interpolate_bilinear(image.value, image.cfa), header_of_planes(image)
+    header["ROWORDER"] = (order, "row that is stored first")
+    planes = planes[:, ::-1] if order == "BOTTOM-UP" else planes
+    write_fits(path, [image_hdu(planes if len(planes) > 1 else planes[0], header, unit="")])

@@ -28,17 +28,13 @@ def describe_light(name, tests, compared):
     size = _measured(shown, "")
     uneven = tests["light source uneven"]["verdict"] == "yes"
     if hidden:
-        size = f"at least {float(shown['percent']):.2g} % rms, what its subsets show ({size})"
+        size = f"at least {float(shown['percent']):.2g} %, which is what its subsets show ({size})"
         size += f"; the part they hide is {'' if by else 'unknown, '}of the order of {hidden:.1g} %{by}"
-    else:
-        size += " rms"
-    sentence = (
-        f"The light source of {name} was {'uneven by ' + size if uneven else 'even as far as it shows: ' + size}."
-    )
+    sentence = f"Its light source was {'uneven by ' + size if uneven else 'even as far as it shows: ' + size}."
     error = number_of(compared["response_error_percent"])
     if tests["divided out"]["verdict"] == "yes":
-        without = f"{name}/response.fits is the flat without it"
-        return [f"{sentence} {without}, accurate to {error:.2g} % rms on large scales."]
+        without = f"This was divided out: {name}/response.fits is the flat without it"
+        return [f"{sentence} {without}, right to {error:.2g} % rms on large scales."]
     return [f"{sentence} Nothing was divided out: {name}/response.fits is the flat, wrong by about {error:.2g} % rms."]
 
 
@@ -50,8 +46,8 @@ def describe_hidden(illumination):
         if "cannot be seen" in tests and tests["cannot be seen"]["evidence"]:
             sets[tests["cannot be seen"]["evidence"]].append(name)
     return [
-        f"In {', '.join(names)} the light source cannot be separated from the lens in {evidence}. "
-        "One more subset with the camera aimed 0.1 to 0.3 half diagonals aside (`aim`) shows it."
+        f"What the subsets of {', '.join(names)} cannot show looks exactly like vignetting and stays in the flat: "
+        f"{evidence}. One more subset with the camera aimed 0.1 to 0.3 half diagonals aside (`aim`) shows it."
         for evidence, names in sets.items()
     ]
 
@@ -66,7 +62,7 @@ LIGHT_WARNINGS = {
     "solvable": (
         ("yes",),
         "The light source of {name} cannot be separated from the lens: {evidence}.",
-        "Take subsets with the camera turned, ideally by 90 and 180 degrees; see docs/shooting.md.",
+        "If you turned the camera, fill in `rotation`; else take subsets with it turned, by 90 and 180 degrees.",
     ),
     "left over": (
         ("noise", "more than noise"),
@@ -136,7 +132,7 @@ def describe_verdicts(sets):
             listed = "; ".join(f"{row['set']}: {row['reason']}" for row in members)
             sentences.append(f"Which set to use{of} is not known ({listed}).")
         elif len(sets) > 1 and members[0]["verdict"] == "only":
-            sentences.append(f"{members[0]['set']} is the only set{of}: {_quality(members[0])}.")
+            sentences.append(f"Use {members[0]['set']}{of}, the only set: {_quality(members[0])}.")
         elif len(sets) == 1:
             sentences.append(f"The flat of {members[0]['set']}: {_quality(members[0])}.")
         sentences += _closures(members)
@@ -170,17 +166,10 @@ def _quality(row):
     """Figures of a set."""
     parts, error, hidden = [], number_of(row["response_error_percent"]), number_of(row["hidden_percent"])
     if error is not None:
-        parts.append(f"its response is accurate to {error:.2g} % rms on large scales")
-    if number_of(row["uneven_percent"]) is not None:
-        least = "at least " if hidden else ""
-        size = f"{float(row['uneven_percent']):.2g} %" if hidden else _measured(row, "uneven")
-        parts.append(f"its light source is uneven by {least}{size} rms")
-    if hidden:
-        parts.append(f"the part it hides is of the order of {hidden:.1g} %")
+        hides = f" ({hidden:.1g} % may be what its light source hides)" if hidden else ""
+        parts.append(f"its response is right to {error:.2g} % rms on large scales{hides}")
     if number_of(row["noise_percent"]) is not None:
-        parts.append(f"the error of a pixel of its flat is {float(row['noise_percent']):.2g} %")
-    if number_of(row["repeat_percent"]) is not None:
-        parts.append(f"its subsets repeat within {max(float(row['repeat_percent']), float(row['repeat_error'])):.1g} %")
+        parts.append(f"a pixel is uncertain by {float(row['noise_percent']):.2g} %")
     if float(row["saturated_percent"]) > 0:
         parts.append(f"{float(row['saturated_percent']):.2g} % of the pixels are saturated")
     return ", ".join(parts)

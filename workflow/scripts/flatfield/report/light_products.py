@@ -7,7 +7,7 @@ from flatfield.files.fits import write_planes
 from flatfield.measure.blocks import average_channels
 from flatfield.raw.dng import write_calibrated
 from flatfield.raw.mosaic import header_of_planes
-from flatfield.report.handover import scale_image, write_image
+from flatfield.report.handover import scale_image, write_colour_image, write_image
 from flatfield.report.pictures import (
     COMPARED_COLUMNS,
     PICTURE_COLUMNS,
@@ -25,8 +25,8 @@ def write_products(paths, mosaic, frame, source, order):
     Parameters
     ----------
     paths : dict
-        Files to write, by kind: rgb (FITS), tiff (16 bit, linear), dng (mosaic), picture (PNG), siril (mosaic alone);
-        None: not.
+        Files to write, by kind: rgb (FITS), tiff (16 bit, linear), dng (mosaic), picture (PNG), siril (mosaic alone),
+        siril_colour, pixinsight_colour (three planes in one FITS image); None: not.
     mosaic : Mosaic
         The calibrated light, DN above black.
     frame : flatfield.raw.decode.Frame
@@ -47,6 +47,9 @@ def write_products(paths, mosaic, frame, source, order):
         write_calibrated(paths["dng"], mosaic, frame, source)
     if paths.get("siril"):
         write_image(paths["siril"], scale_image(mosaic, "Light Frame"), order)
+    for kind, rows in (("siril_colour", order), ("pixinsight_colour", "TOP-DOWN")):
+        if paths.get(kind):
+            write_colour_image(paths[kind], scale_image(mosaic, "Light Frame"), rows)
     if paths.get("picture"):
         small = shrink_mosaic(mosaic.value, mosaic.cfa, PICTURE_COLUMNS)
         balance = frame.white_balance[: len(small)]

@@ -7,6 +7,7 @@ import os
 import platform
 import re
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path
 
 import yaml
@@ -15,10 +16,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from PIL import Image
 
-from flatfield.files.tables import UNKNOWN
+from flatfield.files.tables import UNKNOWN, number_of
 from flatfield.files.version import VERSION
 from flatfield.report.many_lights import count_values, is_long, join_agreement, summarize_frames
-from flatfield.report.tables import show_noise, summarize_inventory
+from flatfield.report.tables import round_number, show_noise, show_table, summarize_inventory
 
 #: Packages that products depend on.
 PACKAGES = (
@@ -46,17 +47,6 @@ def cite(path):
     return f"{names}: {citation['title']}, version {VERSION}."
 
 
-def round_number(text):
-    """A number of a table with 4 significant digits or as a whole; other text as it is, unknown where there is none."""
-    if text is None:
-        return "unknown"
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return f"{number:.0f}" if 1000 <= abs(number) < 1e9 else f"{number:.4g}"
-
-
 def coded(sentence):
     """A sentence as HTML; what stands in backquotes is code.
 
@@ -78,13 +68,15 @@ def figures_of(plots, light):
     return {stem: data for stem, data in select(plots, f"lights/{light}/").items() if not stem.endswith(COMPARISON)}
 
 
-def first_comparison(plots, lights):
-    """The first picture before and after, for the front page: of which light, and data; None without one."""
-    pictures = ((name, stem, data) for name in lights for stem, data in select(plots, f"lights/{name}/").items())
-    for name, stem, data in pictures:
-        if stem.endswith(COMPARISON):
-            return {"name": f"{name} {stem.removesuffix(COMPARISON)}", **data_of_halves(data)}
-    return None
+def comparisons(plots, lights):
+    """Pictures before and after, by light and frame: data, size of a half, and a name for the style sheet."""
+    found, numbers = {}, count()
+    for light in lights:
+        for stem, data in select(plots, f"lights/{light}/").items():
+            if stem.endswith(COMPARISON):
+                name = f"picture-{next(numbers)}"
+                found.setdefault(light, {})[stem.removesuffix(COMPARISON)] = {"name": name, **data_of_halves(data)}
+    return found
 
 
 def data_of_halves(data):
@@ -206,12 +198,12 @@ class Page:
     def add_tables(self, tables, of_lights, of_preset):
         """Add tables by the stem of their name and by set or light; those of the preset begin with ``preset_``."""
         diagnosis, vignetting = of_lights.get("diagnosis", {}), of_lights.get("vignetting", {})
-        many = {
-            name: summarize_frames(vignetting.get(name, []), rows) for name, rows in diagnosis.items() if is_long(rows)
-        }
+        summed = {name: summarize_frames(vignetting.get(name, []), rows) for name, rows in diagnosis.items()}
+        many = {name: rows for name, rows in summed.items() if is_long(diagnosis[name])}
         joined = {name: join_agreement(rows) for name, rows in of_lights.get("agreement", {}).items() if name in many}
         self.add(**tables, **of_lights, **{f"preset_{name}": rows for name, rows in of_preset.items()})
-        self.add(many=many, counted={name: count_values(rows, "after") for name, rows in many.items()})
+        self.add(counted={name: count_values(rows, "after") for name, rows in many.items()})
+        self.add(light_rows=summed, many=many)
         self.add(agreement={**of_lights.get("agreement", {}), **joined})
         self.add(noise={name: show_noise(rows) for name, rows in tables["noise"].items()})
 
@@ -220,7 +212,7 @@ class Page:
         sets, lights, name = config["sets"], config["lights"], preset and preset["name"]
         self.add(
             set_plots={each: select(plots, f"{each}/plots/") for each in sets},
-            compared=first_comparison(plots, lights),
+            compared=comparisons(plots, lights),
             light_plots={each: figures_of(plots, each) for each in lights},
             preset_plots={each: select(plots, f"{name}/lights/{each}/") for each in lights},
         )
@@ -233,6 +225,8 @@ class Page:
         environment.filters |= {
             "coded": coded,
             "number": round_number,
+            "shown": show_table,
+            "positive": lambda text: (number_of(text) or 0) > 0,
             "zip": lambda ours, others: zip(ours, others, strict=True),
         }
         content = {name: {} for name in OPTIONAL} | self.content
