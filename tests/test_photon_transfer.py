@@ -1,10 +1,9 @@
-"""Gain, pixel response and black level from frames with what real cameras have: the truth is within the errors."""
+"""Gain and pixel response from frames with what real cameras have: the truth is within the errors."""
 
 import numpy as np
 import pytest
 from scipy.ndimage import convolve
 
-from flatfield.measure.black_level import describe_black, measure_black
 from flatfield.measure.center_box import divide_planes
 from flatfield.measure.common_noise import find_common_noise, join_tiles
 from flatfield.measure.line_noise import level_lines
@@ -207,37 +206,3 @@ def test_the_light_of_each_subset_is_brought_to_the_mean():
     flat = divide_planes(frames, [k // 5 for k in range(20)], terms)
     assert (flat.std(axis=0, ddof=1) / flat.mean(axis=0)).mean() == pytest.approx(0.01, rel=0.03)
     assert (frames.std(axis=0, ddof=1) / frames.mean(axis=0)).mean() > 0.012
-
-
-BLACKS = {"right": (0, 0), "50 DN left": (50, 0), "20 DN too much": (-20, 0), "not linear": (0, 0.02)}
-
-
-@pytest.mark.parametrize("levels", [(1, 0.6, 1.1), (1, 1, 1)])
-@pytest.mark.parametrize("name", BLACKS)
-def test_what_is_left_of_the_black_level_is_told_by_frames_of_unequal_level(name, levels):
-    """Lamp that turns, uneven by 1 %; exposures that scatter by 2 %."""
-    (pedestal, bent), rng = BLACKS[name], np.random.default_rng(4)
-    y, x = np.mgrid[:44, :66]
-    u, v = (x - 32.5) / 40, (y - 21.5) / 40
-    maps, owners = [], []
-    for index in range(30):
-        turn = index // 10
-        across, down = ((u, v), (v, -u), (-u, -v))[turn]
-        level = 7500 * levels[turn] * (1 + 0.02 * rng.standard_normal())
-        light = level / (1 + 0.8 * (u * u + v * v)) ** 2 * np.exp(0.02 * across + 0.012 * down - 0.01 * across**2)
-        signal = light + np.sqrt(light / GAIN / 1000) * rng.standard_normal(u.shape)
-        maps.append([signal * (1 - bent * signal / FULL) + pedestal])
-        owners.append("ABC"[turn])
-    ((found, error),) = measure_black(np.array(maps), owners)
-    if bent:
-        assert levels == (1, 1, 1) or "or the sensor were not linear" in describe_black((found, error))
-        return
-    assert abs(found - pedestal) < 4 * error < 30
-    assert bool(describe_black((found, error))) == (abs(pedestal) > 4 * error)
-    assert not pedestal or levels == (1, 1, 1) or describe_black((found, error))
-
-
-def test_equal_levels_tell_no_black():
-    maps = np.full((12, 1, 20, 30), 5000.0) * (1 + 1e-4 * np.random.default_rng(1).standard_normal((12, 1, 20, 30)))
-    assert measure_black(maps, ["A"] * 12) == [None]  # nor does light that does not fall off
-    assert measure_black(maps[:4], ["A"] * 4) == [None]

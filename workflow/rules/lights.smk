@@ -18,6 +18,7 @@ if PLAN.is_linear:
             bias=of_light("bias"),
             dark=of_light("dark"),
             dark_inventory=of_light("dark_inventory"),
+            linearity=of_light("linearity"),
             inventory=ancient("<results>/lights/{light}/frames.tsv"),
             agreement=ancient("<results>/lights/{light}/agreement.tsv"),
         output:

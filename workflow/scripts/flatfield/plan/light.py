@@ -105,6 +105,11 @@ class Light:
         return self.flat.path("noise.tsv")
 
     @property
+    def linearity(self):
+        """How linear the sensor is, where that is to be corrected."""
+        return self.flat.path("linearity.tsv") if self.config["apply"]["linearity"] == "correct" else []
+
+    @property
     def divisor(self):
         """Mosaic that the light is divided by."""
         return self.flat.divisor
