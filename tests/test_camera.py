@@ -221,6 +221,7 @@ def half_of(values):
 NUMBERS = {
     "gain 1.2": (lambda v: np.rint(np.rint(v) * 1.2), {"missing codes"}, 100 / 6),
     "gain 1.05": (lambda v: np.rint(np.rint(v) * 1.05), {"missing codes"}, 100 / 21),
+    "gain 3.2": (lambda v: np.rint(np.rint(v / 3.2) * 3.2), {"missing codes"}, 100 * (1 - 1 / 3.2)),
     "gain 0.8": (lambda v: np.rint(np.rint(v) * 0.8), {"overfull codes"}, None),
     "12 bits in 14": (lambda v: 4 * np.rint(v / 4), {"digital steps"}, 4),
     "10 bits in 14": (lambda v: 16 * np.rint(v / 16), {"digital steps"}, 16),

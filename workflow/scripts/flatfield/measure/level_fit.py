@@ -15,8 +15,12 @@ ENOUGH = 30
 REPEATABLE = 1e-4
 #: Errors from which a wrong black level is significant, and the largest useful error, relative to the highest level.
 SIGNIFICANT, USELESS = 4.0, 0.05
+#: Saturated pixels (hot ones, stars) of a channel, percent, that change no mean.
+FEW_SATURATED = 1e-3
 #: Rounds of the fit, which is not quite linear.
 ROUNDS = 4
+#: Black level left and curvature about which the fit is expanded: relative to the level, and at the highest level.
+PLAUSIBLE = 0.02, 0.05
 #: Frames that are fitted at most, taken evenly: more add little.
 MOST_FRAMES = 120
 
@@ -77,7 +81,8 @@ def measure_levels(maps, frames, channels, aimed=()):
     maps : numpy.ndarray, ``(frames, channels, rows, columns)``
         Mean signal in blocks, DN above black.
     frames : list of FrameRecord
-        With their subset; those of none are one. Channels that saturate in one of them are left out.
+        With their subset; those of none are one. Channels that saturate in one of them, but for a few pixels, are left
+        out.
     channels : sequence of str
     aimed : collection of str
         Subsets with an aim of their own, in which the light source has another shape: compared within themselves only.
@@ -100,7 +105,12 @@ def measure_levels(maps, frames, channels, aimed=()):
     channel, q that of all channels, as they have one amplifier and converter. A light source that turns does not
     change a ring within the inscribed circle.
     """
-    clipped = {channel for frame in frames for channel in frame.saturations_dn}
+    clipped = {
+        channel
+        for frame in frames
+        for channel in frame.saturations_dn
+        if not (frame.saturated_percent.get(channel) or 100.0) < FEW_SATURATED
+    }
     step = max(-(-len(maps) // MOST_FRAMES), 1)
     maps, owners = maps[::step], [frame.subset for frame in frames[::step]]
     rings = _rings(maps.shape[2:])
@@ -160,12 +170,11 @@ def _fit(means, sizes, owners, aimed):
         light = straighten(np.maximum(signal - solution[0], signal * 1e-3), solution[1])
         if not np.isfinite(light).all() or (light <= 0).any():
             return None
-        # frames times rings of their subset, without the noise of a frame, which would correlate with itself
-        free = np.hstack([dummies[0], dummies[2]])
-        smooth = np.exp(np.log(light) - _residual(free, np.log(light), weight))
+        # frames times rings: noise, or rings of one subset, would correlate with themselves
+        smooth = np.exp(np.log(light) - _residual(np.hstack(dummies[:2]), np.log(light), weight))
         wanted = np.column_stack([1 / smooth, -smooth])
         # within subsets alone, whose rings are free: the size of the noise
-        rest = _residual(np.hstack([free, wanted]), np.log(light), weight)
+        rest = _residual(np.hstack([dummies[0], dummies[2], wanted]), np.log(light), weight)
         kappa = max(float((weight * rest**2).sum()) / freedom, 1e-18)
         scale = np.array([light.mean(), 1 / light.mean()])
         whole = np.hstack([nuisances, wanted * scale])
@@ -178,16 +187,17 @@ def _fit(means, sizes, owners, aimed):
         matrix = own - cross.T @ both[:, :2]
         matrix = (matrix + matrix.T) / 2 / np.outer(scale, scale)
         matrix = matrix + np.diag([1e-12 * matrix[0, 0] + 1e-30, 1e-12 * matrix[1, 1] + 1e-30])
-        step = np.linalg.solve(matrix, (right[-2:] - cross.T @ both[:, 2]) / scale)
-        limits = 0.05 * light.mean(), 0.1 / light.max()  # a step at most
-        solution = solution + np.clip(step, [-limits[0], -limits[1]], limits)
+        found = solution + np.linalg.solve(matrix, (right[-2:] - cross.T @ both[:, 2]) / scale)
+        # about what to expand next: what is hardly determined stays near 0
+        usual = np.diag([(PLAUSIBLE[0] * light.mean()) ** -2, (PLAUSIBLE[1] / light.max()) ** -2])
+        solution = np.linalg.solve(matrix + usual, matrix @ found)
         fitted = np.linalg.solve(normal + np.diag(1e-12 * np.diag(normal)), right)
         free_cells = max((subsets - 1) * (rings - 1) - 2, 1)
         apart = max(REPEATABLE, float(np.sqrt((fitted[cells][together] ** 2).sum() / free_cells)))
     rest = np.log(light) - whole @ fitted
     chi2 = float((weight / kappa * rest**2).sum() + (held * fitted[:-2] ** 2).sum())
     expected = len(signal) - frames - rings + 1 - 2
-    return solution, matrix / max(chi2 / max(expected, 1), 1.0)
+    return found, matrix / max(chi2 / max(expected, 1), 1.0)
 
 
 def _residual(terms, values, weight):
