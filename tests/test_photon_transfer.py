@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import LONG
 from scipy.ndimage import convolve
 
 from flatfield.measure.center_box import divide_planes
@@ -206,3 +207,25 @@ def test_the_light_of_each_subset_is_brought_to_the_mean():
     flat = divide_planes(frames, [k // 5 for k in range(20)], terms)
     assert (flat.std(axis=0, ddof=1) / flat.mean(axis=0)).mean() == pytest.approx(0.01, rel=0.03)
     assert (frames.std(axis=0, ddof=1) / frames.mean(axis=0)).mean() > 0.012
+
+
+def test_stars_that_moved_between_the_frames_are_no_shared_noise():
+    """As in twilights: some tiles hold stars in one frame of a pair and not in the other; the gain stays right."""
+    cfa, pulls = PATTERNS["MONO"], []
+    for seed in range(20 if LONG else 4):
+        rng, light, tiles = np.random.default_rng(seed), vignetted(PATTERNS["MONO"], [7500]), []
+        y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+        for _ in range(4):
+            frames = []
+            for _ in range(2):
+                stars = np.zeros(SHAPE)
+                for row, column in zip(rng.uniform(0, SHAPE[0], 12), rng.uniform(0, SHAPE[1], 12), strict=True):
+                    stars += 200 * np.exp(-((y - row) ** 2 + (x - column) ** 2) / 8)
+                frames.append(record(light + stars, rng))
+            tiles.append(measure_tiles(*frames, np.ones((2, 1)), cfa))
+        common = find_common_noise(tiles, [FULL], 1)
+        level, variance, count, covariance = join_tiles(tiles, 0)
+        fit, _ = fit_photon_transfer(level, variance + covariance[:, common.distances].sum(axis=1), count, FULL)
+        values, _ = gain_and_read_noise(fit)
+        pulls.append((values["gain_e_per_dn"] - GAIN) / np.hypot(values["gain_error"], GAIN * common.hidden))
+    assert np.abs(pulls).max() < 4
