@@ -69,6 +69,7 @@ def judge(
     """``camera.tsv`` by effect and channel."""
     rng = np.random.default_rng(seed)
     light, tiles, lines, codes = light_of(cfa, shape, rng, level, lamp=lamp), [], [], CodeCounts()
+    steps = StepCounts()
     for index in range(pairs):
         exposures = levels[index % len(levels)] * (1 + drift * rng.standard_normal(2))
         mosaics = [record(light * each, rng, **camera) for each in exposures]
@@ -78,7 +79,9 @@ def judge(
         tiles.append(measure_tiles(*signals, factors, cfa))
         lines.append(profile_lines(*signals, factors, cfa, np.sqrt(max(v.max() for v in tiles[-1].variance))))
         codes.add(mosaics[0], cfa)
-    evidence = gather_evidence(tiles, lines, codes.counts, Mosaic(light, cfa, None))
+        steps.add(mosaics[0], mosaics[1], cfa)
+    found = [measure_steps(counts) for counts in steps.of_channels(len(cfa.channels))]
+    evidence = gather_evidence(tiles, lines, codes.counts, Mosaic(light, cfa, None), steps=found)
     full = [WHITE - BLACK] * len(cfa.channels)
     rows, _ = tabulate_camera(CameraEvidence(evidence, cfa, full, tiles=evidence.tiles))
     return {(row["effect"], row["channel"]): row for row in rows}

@@ -8,8 +8,11 @@ from test_workflow import table
 
 from flatfield.demo.simulation import coordinates, write_dng
 from flatfield.files.frame_table import FrameRecord
-from flatfield.measure.level_fit import describe_black, measure_levels, solve_blacks
+from flatfield.measure.level_fit import LevelEvidence, describe_black, measure_levels, solve_blacks
+from flatfield.measure.linearity import CameraEvidence, gather_sets, judge_linearity
+from flatfield.measure.pair_evidence import PairEvidence
 from flatfield.measure.straightening import straighten
+from flatfield.measure.tile_noise import DISTANCES
 from flatfield.raw.cfa import CHANNELS, ColorFilterArray
 
 GAIN, BLACK, WHITE = 4.0, 512, 16383
@@ -112,6 +115,57 @@ def test_sets_of_one_camera_show_more_together():
         apart = (first + biased.without_black(1.0)).solve()
         assert alone[1][-1] > apart[1][-1] and abs(apart[0][-1] * FULL - 0.02) < 4 * apart[1][-1] * FULL
     assert np.abs(np.mean(pulls, axis=0)).max() < 0.15 + 4 / np.sqrt(len(pulls)) and np.median(errors) < 0.7
+
+
+def test_which_sets_are_asked_together():
+    """Those of one camera, ISO and zero level that show the same; for shadings, of the same optics as well."""
+    own = {"camera": "A7", "iso": 100, "lens": "14 mm", "cfa": "RGGB", "zero_level": "metadata", "black_dn": (512,) * 4}
+    others = {
+        "own": {},
+        "same": {},
+        "lens": {"lens": "35 mm"},
+        "iso": {"iso": 200},
+        "black": {"black_dn": (511,) * 4},
+        "body": {"body": "2"},
+        "bent": {},
+    }
+    frames = {name: [FrameRecord("a", level_dn=4000.0, white_dn=WHITE, **own | more)] for name, more in others.items()}
+
+    def read(name):
+        levels, _ = measure_levels(*blocks_of(len(name), percent=4.0 if name == "bent" else 0.0), CHANNELS)
+        tiles = np.full((2, 3 + len(DISTANCES), 3, 4, 6), 100.0)
+        none = np.zeros((0, 1))
+        return PairEvidence(tiles, 16, (96, 144), none, none, np.zeros(2), pairs=4, levels=levels)
+
+    found = gather_sets("own", frames, read)
+    assert found.sets == ["own", "same", "lens"] and len(found.tiles) == 4
+    assert found.levels.solve()[1][-1] < 0.7 * read("own").levels.solve()[1][-1]
+    assert found.full == [FULL] * 3 and found.has_black
+    assert gather_sets("body", frames, read).sets == ["body"]
+    for frame in frames["own"] + frames["same"]:
+        frame.camera = None  # of which nobody knows whether it is one
+    assert gather_sets("own", frames, read).sets == ["own"]
+
+
+def judged(value, error, noise):
+    """Verdict on a curvature (percent) that levels and noise show."""
+    information = np.diag([1e6, 1e6, 1e6, (error / 100 / FULL) ** -2])
+    levels = LevelEvidence(information, information @ [0, 0, 0, -value / 100 / FULL], 1000.0, 9000.0)
+    empty = np.zeros((0, 1))
+    pairs = PairEvidence(np.zeros((0, 11, 3, 1, 1)), 16, (96, 144), empty, empty, np.zeros(2))
+    camera = CameraEvidence(pairs, ColorFilterArray.from_name("RGGB"), [FULL] * 3, levels=levels, sets=["a"])
+    row = judge_linearity(camera, noise)
+    assert row["meaning"] and (row["percent"] - value) ** 2 < 1e-6
+    return row["verdict"]
+
+
+def test_two_witnesses_are_needed_to_correct():
+    assert judged(-2.0, 0.1, (-1.8, 0.2)) == "found"
+    assert judged(-2.0, 0.1, None) == "not told"  # nobody else saw it
+    assert judged(-2.0, 0.1, (-1.8, 1.5)) == "not told"
+    assert judged(-2.0, 0.1, (0.2, 0.2)) == "not told"  # the noise denies it
+    assert judged(-2.0, 0.5, (-1.8, 0.2)) == "not told"
+    assert judged(0.1, 0.1, (0.2, 0.2)) == "excluded"
 
 
 def test_what_levels_do_not_show():
