@@ -108,8 +108,9 @@ def measure_steps(counts):
     if not pixels.sum():
         return None
     u = (np.arange(RINGS) + 0.5) / RINGS
-    waves = np.fft.rfft(counts, axis=1).real  # sums of cos(2 pi d f)
-    low = _lowest_frequency(waves, pixels)
+    waves = np.fft.rfft(counts, axis=1)
+    low = _lowest_frequency(np.abs(waves) ** 2 / np.maximum(pixels, 1)[:, None])
+    waves = waves.real  # sums of cos(2 pi d f)
     common = waves.sum(axis=0) / pixels.sum()
     size = (waves - pixels[:, None] * common) / np.sqrt(np.maximum(pixels, 1) / 2)[:, None]
     thirds = slice(0, RINGS // 3), slice(-(RINGS // 3), None)
@@ -131,13 +132,11 @@ def measure_steps(counts):
     return Steps(float(best[top]), percent, error, float(min(sure)) if sure else None, bool(shared.any()))
 
 
-def _lowest_frequency(waves, pixels):
-    """Frequency from which on unrounded noise has no wave: in all rings it has come down to chance, and stays there."""
-    mean = np.abs(waves.sum(axis=0)) / np.sqrt(pixels.sum() / 2)
-    below = np.flatnonzero(mean < 4)
-    first = int(below[0]) if len(below) else len(mean)
-    # the wave of a normal distribution falls as exp(-c f^2): somewhat further it is below `SMOOTH`
-    return 1.5 * first / FOLD
+def _lowest_frequency(power):
+    """Frequency from which on unrounded noise has no wave, from the power in each ring, 1 for chance."""
+    below = np.flatnonzero(power.mean(axis=0) < 1 + SHARED / np.sqrt(RINGS))
+    # the power of a normal distribution falls as exp(-c f^2): somewhat further it is gone
+    return 1.5 * (below[0] if len(below) else power.shape[1]) / FOLD
 
 
 def _seen(frequency):
