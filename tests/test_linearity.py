@@ -128,20 +128,24 @@ def test_which_sets_are_asked_together():
         "black": {"black_dn": (511,) * 4},
         "body": {"body": "2"},
         "bent": {},
+        "few": {},
     }
     frames = {name: [FrameRecord("a", level_dn=4000.0, white_dn=WHITE, **own | more)] for name, more in others.items()}
 
     def read(name):
-        levels, _ = measure_levels(*blocks_of(len(name), percent=4.0 if name == "bent" else 0.0), CHANNELS)
+        few = {"levels": (1.0,), "jitter": 0.002} if name == "few" else {}
+        levels, _ = measure_levels(*blocks_of(len(name), percent=4.0 if name == "bent" else 0.0, **few), CHANNELS)
         tiles = np.full((2, 3 + len(DISTANCES), 3, 4, 6), 100.0)
         none = np.zeros((0, 1))
         return PairEvidence(tiles, 16, (96, 144), none, none, np.zeros(2), pairs=4, levels=levels)
 
     found = gather_sets("own", frames, read)
-    assert found.sets == ["own", "same", "lens"] and len(found.tiles) == 4
+    assert found.sets == ["own", "same", "lens", "few"] and len(found.tiles) == 6
     assert found.levels.solve()[1][-1] < 0.7 * read("own").levels.solve()[1][-1]
     assert found.full == [FULL] * 3 and found.has_black
     assert gather_sets("body", frames, read).sets == ["body"]
+    # one that shows little agrees with all, but these do not with each other
+    assert gather_sets("few", frames, read).sets == ["few"]
     for frame in frames["own"] + frames["same"]:
         frame.camera = None  # of which nobody knows whether it is one
     assert gather_sets("own", frames, read).sets == ["own"]

@@ -108,9 +108,9 @@ def measure_steps(counts):
     if not pixels.sum():
         return None
     u = (np.arange(RINGS) + 0.5) / RINGS
-    waves = np.fft.rfft(counts, axis=1)
-    low = _lowest_frequency(np.abs(waves) ** 2 / np.maximum(pixels, 1)[:, None])
-    waves = waves.real  # sums of cos(2 pi d f)
+    spectrum = np.fft.rfft(counts, axis=1)
+    low = _lowest_frequency(np.abs(spectrum) ** 2 / np.maximum(pixels, 1)[:, None])
+    waves = spectrum.real  # sums of cos(2 pi d f)
     common = waves.sum(axis=0) / pixels.sum()
     size = (waves - pixels[:, None] * common) / np.sqrt(np.maximum(pixels, 1) / 2)[:, None]
     thirds = slice(0, RINGS // 3), slice(-(RINGS // 3), None)

@@ -1,6 +1,7 @@
 """Is the sensor linear? Two witnesses: levels of frames against each other, and their noise."""
 
 from dataclasses import dataclass, field
+from itertools import combinations
 
 import numpy as np
 
@@ -106,24 +107,22 @@ def gather_sets(name, frames, read_evidence):
     Returns
     -------
     CameraEvidence
-        Without sets of the same camera whose curvature is another one.
+        Without sets of the same camera whose curvature is another one; without any where these contradict each other.
     """
     own, evidence = frames[name], read_evidence(name)
     cfa = ColorFilterArray.from_name(own[0].cfa)
     by_file = {frame.file: frame for frame in own}
-    tiles, levels, sets = [evidence.tiles], evidence.levels, [name]
-    for other in frames:
-        if other == name or not is_of_camera(own[0], frames[other][0]):
-            continue
-        more = read_evidence(other)
-        if not agree(evidence.levels, more.levels):
-            continue
-        sets.append(other)
+    peers = [other for other in frames if other != name and is_of_camera(own[0], frames[other][0])]
+    further = {other: more for other in peers if agree(evidence.levels, (more := read_evidence(other)).levels)}
+    if not all(agree(a.levels, b.levels) for a, b in combinations(further.values(), 2)):
+        further = {}
+    tiles, levels = [evidence.tiles], evidence.levels
+    for other, more in further.items():
         if more.levels:
             # sets with offset frames of their own have black levels of their own
             apart = own[0].zero_level == "bias"
-            further = more.levels.without_black(BLACK_LEFT_DN) if apart else more.levels
-            levels = levels + further if levels else further
+            found = more.levels.without_black(BLACK_LEFT_DN) if apart else more.levels
+            levels = levels + found if levels else found
         if evidence.pairs and more.pairs and is_of_optics(own[0], frames[other][0]):
             tiles.append(more.tiles)
     known = [frame.level_dn for frame in own if frame.level_dn]
@@ -136,7 +135,7 @@ def gather_sets(name, frames, read_evidence):
         float(np.std(known) / np.mean(known)) if known else 0.0,
         np.concatenate(tiles),
         levels,
-        sets,
+        [name, *further],
     )
 
 
