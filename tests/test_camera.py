@@ -10,7 +10,10 @@ from test_workflow import table
 from flatfield.demo.simulation import write_dng
 from flatfield.measure.camera import tabulate_camera
 from flatfield.measure.code_counts import CodeCounts, measure_codes
+from flatfield.measure.code_steps import FOUND, StepCounts, Steps, measure_steps
+from flatfield.measure.level_fit import LevelEvidence
 from flatfield.measure.line_noise import profile_lines
+from flatfield.measure.linearity import CameraEvidence
 from flatfield.measure.pair_evidence import gather_evidence, read_evidence, write_evidence
 from flatfield.measure.shading import measure_shading
 from flatfield.measure.tile_noise import measure_tiles
@@ -66,6 +69,7 @@ def judge(
     """``camera.tsv`` by effect and channel."""
     rng = np.random.default_rng(seed)
     light, tiles, lines, codes = light_of(cfa, shape, rng, level, lamp=lamp), [], [], CodeCounts()
+    steps = StepCounts()
     for index in range(pairs):
         exposures = levels[index % len(levels)] * (1 + drift * rng.standard_normal(2))
         mosaics = [record(light * each, rng, **camera) for each in exposures]
@@ -75,9 +79,11 @@ def judge(
         tiles.append(measure_tiles(*signals, factors, cfa))
         lines.append(profile_lines(*signals, factors, cfa, np.sqrt(max(v.max() for v in tiles[-1].variance))))
         codes.add(mosaics[0], cfa)
-    evidence = gather_evidence(tiles, lines, codes.counts, Mosaic(light, cfa, None))
-    noise = [{"channel": channel, "black_left_dn": None, "black_left_error": None} for channel in cfa.channels]
-    rows = tabulate_camera(evidence, [WHITE - BLACK] * len(cfa.channels), noise, cfa.channels, cfa.period)
+        steps.add(mosaics[0], mosaics[1], cfa)
+    found = [measure_steps(counts) for counts in steps.of_channels(len(cfa.channels))]
+    evidence = gather_evidence(tiles, lines, codes.counts, Mosaic(light, cfa, None), steps=found)
+    full = [WHITE - BLACK] * len(cfa.channels)
+    rows, _ = tabulate_camera(CameraEvidence(evidence, cfa, full, tiles=evidence.tiles))
     return {(row["effect"], row["channel"]): row for row in rows}
 
 
@@ -218,6 +224,7 @@ def half_of(values):
 NUMBERS = {
     "gain 1.2": (lambda v: np.rint(np.rint(v) * 1.2), {"missing codes"}, 100 / 6),
     "gain 1.05": (lambda v: np.rint(np.rint(v) * 1.05), {"missing codes"}, 100 / 21),
+    "gain 3.2": (lambda v: np.rint(np.rint(v / 3.2) * 3.2), {"missing codes"}, 100 * (1 - 1 / 3.2)),
     "gain 0.8": (lambda v: np.rint(np.rint(v) * 0.8), {"overfull codes"}, None),
     "12 bits in 14": (lambda v: 4 * np.rint(v / 4), {"digital steps"}, 4),
     "10 bits in 14": (lambda v: 16 * np.rint(v / 16), {"digital steps"}, 16),
@@ -251,12 +258,18 @@ def test_evidence_survives_the_disk(tmp_path):
         CodeCounts(),
     )
     codes.add(mosaics[0], cfa)
-    evidence = gather_evidence([tiles], [lines], codes.counts, Mosaic(light, cfa, None), [(6.0, 0.1, None)] * 3)
+    levels = LevelEvidence(np.eye(4) + 0.5, np.arange(4.0), 100.0, 9000.0), "few"
+    steps = [Steps(8.0, 40.0, 4.0, 20.0), Steps(1.0, 0.0, 4.0, None, True), None]
+    mosaic = Mosaic(light, cfa, None)
+    evidence = gather_evidence([tiles], [lines], codes.counts, mosaic, [(6.0, 0.1, None)] * 3, levels, steps)
     write_evidence(tmp_path / "pairs.fits", evidence)
     again = read_evidence(tmp_path / "pairs.fits")
     for name in ("tiles", "rows", "columns", "expected"):
         np.testing.assert_allclose(getattr(again, name), getattr(evidence, name), rtol=1e-6)
     assert again.offsets == evidence.offsets and (again.side, again.shape, again.pairs) == (evidence.side, shape, 1)
+    assert again.steps == steps and (again.levels.lowest, again.levels.highest) == (100, 9000)
+    np.testing.assert_array_equal(again.levels.information, levels[0].information)
+    np.testing.assert_array_equal(again.levels.weighted, levels[0].weighted)
     for color, counts in evidence.codes.items():
         np.testing.assert_array_equal(np.trim_zeros(again.codes[color]), np.trim_zeros(counts))
 
@@ -317,3 +330,45 @@ def test_the_report_says_whether_the_raws_are_raw():
     assert describe_camera({"a": shaded}) == []
     texts = [text for text, _ in warn_of_camera({"a": shaded})]
     assert texts == ["In a, all channels: the camera multiplied.", "In a, BLUE: gaps."]
+
+
+def steps_of(seed, corner, shape=(360, 540), center=(0, 0), number=np.rint, pairs=4, level=7500.0, pattern="RGGB"):
+    """Rows of the steps of frames that the camera multiplied by a factor 1 + corner radius^2, before rounding again."""
+    rng, cfa = np.random.default_rng(seed), PATTERNS[pattern]
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    x, y = x + 0.5 - shape[1] / 2 - center[0], y + 0.5 - shape[0] / 2 - center[1]
+    factor = 1 + corner * (x**2 + y**2) / (np.hypot(*shape) / 2) ** 2
+    light, counts = light_of(cfa, shape, rng, level), StepCounts()
+
+    def multiplied(values):
+        return number(np.rint(values - BLACK) * factor) + BLACK
+
+    for _ in range(pairs):
+        first, second = (record(light, rng, number=multiplied) for _ in range(2))
+        counts.add(first, second, cfa)
+    return [measure_steps(each) for each in counts.of_channels(len(cfa.channels))]
+
+
+@pytest.mark.parametrize(("corner", "center"), [(0.4, (0, 0)), (0.4, (2, -1)), (0.8, (0, 0))])
+def test_steps_of_a_rounded_correction_are_found(corner, center):
+    """In each colour, with the factor at the corners; the centre need not be known to the pixel."""
+    for seed in range(20 if LONG else 2):
+        for steps in steps_of(seed, corner, center=center):
+            assert steps.sigma > FOUND and not steps.shared
+            assert abs(steps.percent - 100 * corner) < 3 * steps.error < 40 * corner + 20
+
+
+@pytest.mark.parametrize("kind", ["clean", "X-Trans", "dim", "gain 1.2", "12 bits in 14"])
+def test_no_steps_are_found_where_there_are_none(kind):
+    world = {
+        "X-Trans": {"pattern": "XTRANS"},
+        "dim": {"level": 300},
+        "gain 1.2": {"number": lambda v: np.rint(np.rint(v) * 1.2)},
+        "12 bits in 14": {"number": lambda v: 4 * np.rint(v / 4)},
+    }.get(kind, {})
+    for seed in range(200 if LONG else 3):
+        for steps in steps_of(seed, 0.0, shape=(180, 240), **world):
+            assert steps.sigma < FOUND or steps.shared
+            assert kind != "12 bits in 14" or steps.shared
+    # of four pairs of 0.2 megapixels, factors from a third on are excluded
+    assert kind != "clean" or all(20 < steps.least < 45 for steps in steps_of(1, 0.0))

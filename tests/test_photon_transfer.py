@@ -1,10 +1,10 @@
-"""Gain, pixel response and black level from frames with what real cameras have: the truth is within the errors."""
+"""Gain and pixel response from frames with what real cameras have: the truth is within the errors."""
 
 import numpy as np
 import pytest
+from conftest import LONG
 from scipy.ndimage import convolve
 
-from flatfield.measure.black_level import describe_black, measure_black
 from flatfield.measure.center_box import divide_planes
 from flatfield.measure.common_noise import find_common_noise, join_tiles
 from flatfield.measure.line_noise import level_lines
@@ -209,35 +209,23 @@ def test_the_light_of_each_subset_is_brought_to_the_mean():
     assert (frames.std(axis=0, ddof=1) / frames.mean(axis=0)).mean() > 0.012
 
 
-BLACKS = {"right": (0, 0), "50 DN left": (50, 0), "20 DN too much": (-20, 0), "not linear": (0, 0.02)}
-
-
-@pytest.mark.parametrize("levels", [(1, 0.6, 1.1), (1, 1, 1)])
-@pytest.mark.parametrize("name", BLACKS)
-def test_what_is_left_of_the_black_level_is_told_by_frames_of_unequal_level(name, levels):
-    """Lamp that turns, uneven by 1 %; exposures that scatter by 2 %."""
-    (pedestal, bent), rng = BLACKS[name], np.random.default_rng(4)
-    y, x = np.mgrid[:44, :66]
-    u, v = (x - 32.5) / 40, (y - 21.5) / 40
-    maps, owners = [], []
-    for index in range(30):
-        turn = index // 10
-        across, down = ((u, v), (v, -u), (-u, -v))[turn]
-        level = 7500 * levels[turn] * (1 + 0.02 * rng.standard_normal())
-        light = level / (1 + 0.8 * (u * u + v * v)) ** 2 * np.exp(0.02 * across + 0.012 * down - 0.01 * across**2)
-        signal = light + np.sqrt(light / GAIN / 1000) * rng.standard_normal(u.shape)
-        maps.append([signal * (1 - bent * signal / FULL) + pedestal])
-        owners.append("ABC"[turn])
-    ((found, error),) = measure_black(np.array(maps), owners)
-    if bent:
-        assert levels == (1, 1, 1) or "or the sensor were not linear" in describe_black((found, error))
-        return
-    assert abs(found - pedestal) < 4 * error < 30
-    assert bool(describe_black((found, error))) == (abs(pedestal) > 4 * error)
-    assert not pedestal or levels == (1, 1, 1) or describe_black((found, error))
-
-
-def test_equal_levels_tell_no_black():
-    maps = np.full((12, 1, 20, 30), 5000.0) * (1 + 1e-4 * np.random.default_rng(1).standard_normal((12, 1, 20, 30)))
-    assert measure_black(maps, ["A"] * 12) == [None]  # nor does light that does not fall off
-    assert measure_black(maps[:4], ["A"] * 4) == [None]
+def test_stars_that_moved_between_the_frames_are_no_shared_noise():
+    """As in twilights: some tiles hold stars in one frame of a pair and not in the other; the gain stays right."""
+    cfa, pulls = PATTERNS["MONO"], []
+    for seed in range(20 if LONG else 4):
+        rng, light, tiles = np.random.default_rng(seed), vignetted(PATTERNS["MONO"], [7500]), []
+        y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+        for _ in range(4):
+            frames = []
+            for _ in range(2):
+                stars = np.zeros(SHAPE)
+                for row, column in zip(rng.uniform(0, SHAPE[0], 12), rng.uniform(0, SHAPE[1], 12), strict=True):
+                    stars += 200 * np.exp(-((y - row) ** 2 + (x - column) ** 2) / 8)
+                frames.append(record(light + stars, rng))
+            tiles.append(measure_tiles(*frames, np.ones((2, 1)), cfa))
+        common = find_common_noise(tiles, [FULL], 1)
+        level, variance, count, covariance = join_tiles(tiles, 0)
+        fit, _ = fit_photon_transfer(level, variance + covariance[:, common.distances].sum(axis=1), count, FULL)
+        values, _ = gain_and_read_noise(fit)
+        pulls.append((values["gain_e_per_dn"] - GAIN) / np.hypot(values["gain_error"], GAIN * common.hidden))
+    assert np.abs(pulls).max() < 4

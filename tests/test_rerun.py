@@ -98,7 +98,8 @@ def add_light(project):
 
 CHANGES = {
     "nothing": (lambda project: None, {}),
-    "one raw frame": (change_frame, FIRST_SET | LIGHT | {"check_light": 1} | SUMMARY),
+    # whether a camera is linear is asked of all its sets
+    "one raw frame": (change_frame, FIRST_SET | LIGHT | {"check_light": 1, "measure_camera": 2} | SUMMARY),
     "all raw frames touched": (touch("raws/*/*.dng"), {}),
     "all code touched": (touch("workflow/**/*"), {}),
     "memory": (config(memory_mb=2000), {"write_report": 1}),
@@ -109,7 +110,10 @@ CHANGES = {
             **{"plot_models": 1, "plot_interactive": 1, "write_report": 1},
         },
     ),
-    "mismatch of a set": (config(sets__first__mismatch="exclude"), FIRST_SET | LIGHT | {"check_light": 1} | SUMMARY),
+    "mismatch of a set": (
+        config(sets__first__mismatch="exclude"),
+        FIRST_SET | LIGHT | {"check_light": 1, "measure_camera": 2} | SUMMARY,
+    ),
     "a rotation": (
         config(sets__first__subsets__B__rotation=91),
         {
@@ -130,7 +134,7 @@ CHANGES = {
             config(sets__first__subsets__B__slice="3:5")(project),
             config(sets__first__subsets__C__slice="5:10")(project),
         ),
-        FIRST_SET | LIGHT | {"check_light": 1} | SUMMARY,
+        FIRST_SET | LIGHT | {"check_light": 1, "measure_camera": 2} | SUMMARY,
     ),
     "a new region": (
         config(regions__edge={"row": 0, "column": "center", "size": 8}),
@@ -273,6 +277,7 @@ CHANGES = {
         },
     ),
     "a verdict": (change_of_code("flatfield/measure/verdict"), SUMMARY),
+    "linearity corrected": (config(apply__linearity="correct"), {**LIGHT, **PAGE}),
     "the sentences of the report": (change_of_code("flatfield/report/conclusions"), PAGE),
 }
 

@@ -40,6 +40,7 @@ if PLAN.is_linear:
             bias=of_light("bias"),
             dark=of_light("dark"),
             dark_inventory=of_light("dark_inventory"),
+            linearity=of_light("linearity"),
             inventory=ancient("<results>/lights/{light}/frames.tsv"),
             agreement=ancient("<results>/lights/{light}/agreement.tsv"),
         output:
@@ -160,7 +161,9 @@ rule measure_vignetting:
     input:
         mosaics=of_usable_light("mosaics"),
         flat=of_light("divisor"),
+        recorded=of_light("recorded"),
         model=of_light("model"),
+        linearity=of_light("linearity"),
     output:
         vignetting="<results>/lights/{light}/vignetting.tsv",
     log:

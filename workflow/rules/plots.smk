@@ -170,6 +170,7 @@ if PLAN.is_linear:
             bias=of_light("bias"),
             dark=of_light("dark"),
             dark_inventory=of_light("dark_inventory"),
+            linearity=of_light("linearity"),
         output:
             channels_plot=report(
                 "<results>/lights/{light}/{frame}_channels.png",

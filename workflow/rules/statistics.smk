@@ -48,17 +48,19 @@ rule measure_noise:
 
 
 rule measure_camera:
-    """Whether the camera left its raws alone: shading, filters, steps and gaps of the numbers; found, excluded, not told."""
+    """Whether the camera left its raws alone, and is linear, from its sets: effects found, excluded, or not told."""
     input:
-        inspected="<results>/{set}/inspected.tsv",
-        pairs="<results>/{set}/pairs.fits",
-        noise="<results>/{set}/noise.tsv",
+        inspected=PLAN.of_sets("inspected.tsv"),
+        pairs=PLAN.of_sets("pairs.fits"),
     output:
         camera="<results>/{set}/camera.tsv",
+        linearity="<results>/{set}/linearity.tsv",
     log:
         "<logs>/{set}/camera.log",
     group:
         "numbers"
+    params:
+        options=of_set("named_among_all"),
     script:
         "../scripts/measure_camera.py"
 

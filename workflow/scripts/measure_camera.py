@@ -2,31 +2,31 @@
 
 from flatfield.files.frame_table import read_frames, used_frames
 from flatfield.files.job import run
-from flatfield.files.tables import mark_undetermined, read_table, write_table
+from flatfield.files.tables import mark_undetermined, write_table
 from flatfield.measure.camera import CAMERA_COLUMNS, tabulate_camera
-from flatfield.measure.noise_table import full_signal
+from flatfield.measure.linearity import LINEARITY_COLUMNS, gather_sets
 from flatfield.measure.pair_evidence import read_evidence
-from flatfield.raw.cfa import ColorFilterArray
 
 
-def main(inspected, pairs, noise, camera):
-    """Write ``camera.tsv``: a row an effect and channel.
+def main(inspected, pairs, camera, linearity, names, name):
+    """Write ``camera.tsv``, a row an effect and channel, and ``linearity.tsv``, one row.
 
     Parameters
     ----------
-    inspected, noise : str
-        Tables of the frames and of their noise.
-    pairs : str
-        What pairs of frames show, see `measure_noise.main`.
-    camera : str
-        Table to write.
+    inspected, pairs : list of str
+        Of all sets: tables of the frames, and what pairs of frames show, see `measure_noise.main`.
+    camera, linearity : str
+        Tables to write.
+    names : list of str
+        Of all sets.
+    name : str
+        Of the set that they are of; others count where they are of the same camera.
     """
-    frames = {frame.file: frame for frame in used_frames(read_frames(inspected))}
-    cfa = ColorFilterArray.from_name(next(iter(frames.values())).cfa)
-    full = [full_signal(frames, channel) for channel in cfa.channels]
-    has_black = any(next(iter(frames.values())).black_dn)
-    rows = tabulate_camera(read_evidence(pairs), full, read_table(noise), cfa.channels, cfa.period, has_black)
+    frames = {each: used_frames(read_frames(path)) for each, path in zip(names, inspected, strict=True)}
+    paths = dict(zip(names, pairs, strict=True))
+    rows, line = tabulate_camera(gather_sets(name, frames, lambda each: read_evidence(paths[each])))
     write_table(camera, [mark_undetermined(row) for row in rows], CAMERA_COLUMNS)
+    write_table(linearity, [mark_undetermined(line)], LINEARITY_COLUMNS)
 
 
 if "snakemake" in globals():

@@ -3,8 +3,9 @@
 from flatfield.files.frame_table import check_unchanged, read_frames, used_frames
 from flatfield.files.job import run
 from flatfield.files.tables import write_table
-from flatfield.measure.black_level import measure_black
+from flatfield.measure.code_steps import measure_steps
 from flatfield.measure.frame_maps import read_maps
+from flatfield.measure.level_fit import measure_levels
 from flatfield.measure.noise_table import DEPTH_COLUMNS, NOISE_COLUMNS, TRANSFER_COLUMNS, tabulate_noise
 from flatfield.measure.pair_evidence import gather_evidence, write_evidence
 from flatfield.measure.pairs import measure_offsets, measure_pairs
@@ -12,7 +13,7 @@ from flatfield.raw.mosaic import read_mosaic
 
 
 def main(
-    frames, inspected, maps, flat, noise, transfer, depth, pairs, files, subsets, bias_files, options, threads,
+    frames, inspected, maps, flat, noise, transfer, depth, pairs, files, subsets, aimed, bias_files, options, threads,
     bias_frames=(), bias_inventory=None, bias=None,
 ):  # fmt: skip
     """Write what frames show of the camera's noise.
@@ -29,8 +30,8 @@ def main(
         ``flat_cfa.fits``, and the master of the offset frames.
     noise, transfer, depth, pairs : str
         To write: a row per channel; variance against level; noise against the number of frames; ``pairs.fits``.
-    files, bias_files, subsets : list of str
-        Names of the frames in the tables, and the subset of each flat.
+    files, bias_files, subsets, aimed : list of str
+        Names of the frames in the tables, the subset of each flat, and subsets with an aim of their own.
     options : dict
         combine (section of the configuration), center (box), wanted_error_percent, reading.
     threads : int
@@ -47,12 +48,13 @@ def main(
     offsets = dict(zip(bias_files, bias_frames, strict=True))
     of_bias = measure_offsets(bias_inventory, offsets, master.cfa, options["reading"], threads)
     coarse = read_maps(maps)[0][[record.used for record in listed]]
-    blacks = measure_black(coarse, [owners[file] for file in records], list(records.values()), master.cfa.channels)
-    tables = tabulate_noise(records, seen, of_bias, master, offset, blacks, options)
+    levels = measure_levels(coarse, list(records.values()), master.cfa.channels, aimed)
+    tables = tabulate_noise(records, seen, of_bias, master, offset, levels[0], options)
     headers = NOISE_COLUMNS, TRANSFER_COLUMNS, DEPTH_COLUMNS
     for path, rows, columns in zip((noise, transfer, depth), tables, headers, strict=True):
         write_table(path, rows, columns)
-    write_evidence(pairs, gather_evidence(seen.tiles, seen.lines, seen.codes.counts, master, of_bias[0]))
+    steps = [measure_steps(counts) for counts in seen.steps.of_channels(len(master.cfa.channels))]
+    write_evidence(pairs, gather_evidence(seen.tiles, seen.lines, seen.codes.counts, master, of_bias[0], levels, steps))
 
 
 if "snakemake" in globals():

@@ -7,26 +7,27 @@ from astropy.io import fits
 from flatfield.files.job import run
 from flatfield.files.tables import write_table
 from flatfield.measure.calibrated import compare_stages, divisor_of
-from flatfield.raw.mosaic import read_mosaic
+from flatfield.measure.straightening import Linearity
 
 
-def main(mosaics, flat, vignetting, apply, regions, model=None):
+def main(mosaics, flat, recorded, vignetting, apply, regions, model=None, linearity=None):
     """Write ``vignetting.tsv``: one row per frame, channel and stage.
 
     Parameters
     ----------
     mosaics : list of str
         Calibrated lights.
-    flat : str
-        Mosaic that they were divided by.
+    flat, recorded : str
+        Mosaic that they were divided by, and ``flat_cfa.fits``.
     vignetting : str
         Table to write.
     apply, regions : dict
         Keys of the configuration.
-    model : str, optional
-        Smooth model of the flat, where only colour or brightness was corrected.
+    model, linearity : str, optional
+        Smooth model of the flat, where only colour or brightness was corrected; ``linearity.tsv`` to correct them.
     """
-    master, smooth = read_mosaic(flat), read_mosaic(model) if model else None
+    line = Linearity.read(linearity, recorded)
+    master, smooth = line.read_flat(flat), line.read_flat(model) if model else None
     divisor = divisor_of(master, smooth, apply, regions["center"], {"flat": flat, "model": model})
     rows = []
     for path in mosaics:

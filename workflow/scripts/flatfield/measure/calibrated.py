@@ -84,7 +84,7 @@ def calibrate_light(light, flat, model, cameras, apply, center, names):
     level = float(np.nanmin(levels)) if np.isfinite(levels).any() else None
     mask = calibration.mask_light(value, whole, saturated, apply["lowest_flat"])
     header = describe_light(
-        light.record, names["bias"], names["dark"], name, apply["normalise"], apply["correct"], level
+        light.record, names["bias"], names["dark"], name, apply["normalise"], apply["correct"], level, light.linearity
     )
     camera = describe_noise(cameras, flat.header.get("ISOSPEED"), light)
     error = None
@@ -101,6 +101,9 @@ def calibrate_light(light, flat, model, cameras, apply, center, names):
         error = calibration.light_error(
             light.signal, divisor, flat_error, cfa, camera["gains"], camera["read_noises"], light.offset_error
         )
+        if light.linearity.is_found:
+            norm = flat.value / np.where(whole > 0, whole, np.nan)
+            error = np.hypot(error, value * light.linearity.relative_error(light.signal, flat.value, norm))
     return CalibratedLight(Mosaic(value, cfa, header, error, mask), divisor)
 
 

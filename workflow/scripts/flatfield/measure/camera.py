@@ -2,9 +2,12 @@
 
 import numpy as np
 
-from flatfield.files.tables import number_of
 from flatfield.measure.code_counts import measure_codes
+from flatfield.measure.code_steps import FOUND as FOUND_STEPS
+from flatfield.measure.code_steps import SURE
+from flatfield.measure.level_fit import solve_blacks
 from flatfield.measure.line_noise import find_bands_of_reading, measure_lines
+from flatfield.measure.linearity import judge_linearity
 from flatfield.measure.shading import OUTLIER, TERMS, measure_shading
 from flatfield.measure.tile_noise import DISTANCES
 from flatfield.raw.cfa import CHANNEL_OF_COLOR
@@ -22,40 +25,50 @@ FEWEST_WRONG, WRONG_CODES = 3, 0.5
 #: Steps that the noise of a pixel must be for single codes to be judged.
 NOISE_IN_STEPS = 3.0
 TOO_FEW_LINES = "fewer than 64 lines"
+OF_NOISE = "linearity of noise"
 ALL = "all"
 
 
-def tabulate_camera(evidence, full, noise, channels, period, has_black=True):
-    """Rows of ``camera.tsv``.
+def tabulate_camera(camera):
+    """Rows of ``camera.tsv``, and that of ``linearity.tsv``.
 
     Parameters
     ----------
-    evidence : flatfield.measure.pair_evidence.PairEvidence
-    full : list of float or None
-        Signal at saturation of each channel, DN above black.
-    noise : list of dict
-        ``noise.tsv``.
-    channels : sequence of str
-    period : int
-        Of the colour pattern.
-    has_black : bool
-        Whether the black level is known.
+    camera : flatfield.measure.linearity.CameraEvidence
 
     Returns
     -------
-    list of dict
+    rows : list of dict
         effect, channel (or all), value, error, verdict, meaning.
+    linearity : dict
     """
-    lines = _lines(evidence, period)
+    evidence, channels = camera.pairs, camera.cfa.channels
+    lines = _lines(evidence, camera.cfa.period)
     along = [axis for axis, row in enumerate(lines[:2]) if row["verdict"] == "found"]
     shared, distances = _shared(evidence, along)
-    return [
-        *_shading(evidence, full, channels, distances, has_black),
-        *(_black(row, evidence, index) for index, row in enumerate(noise)),
+    *shading, of_noise = _shading(camera, distances)
+    noise = (of_noise["value"], of_noise["error"]) if of_noise["value"] is not None else None
+    linearity = judge_linearity(camera, noise)
+    blacks = solve_blacks(camera.levels, camera.full)
+    rows = [
+        *shading,
+        _of_levels(linearity, of_noise["channel"]),
+        of_noise,
+        *(_black(camera.levels, *each) for each in zip(channels, blacks, strict=True)),
         shared,
         *lines,
         *_codes(evidence, channels),
+        *(_rings(channel, each) for channel, each in zip(channels, evidence.steps or [None] * 3, strict=False)),
     ]
+    return rows, linearity
+
+
+def _of_levels(linearity, channel):
+    """The row of ``linearity.tsv`` as an effect."""
+    verdict, meaning = linearity["verdict"], linearity["meaning"]
+    if verdict == "found":
+        meaning = f"{meaning}; `apply: {{linearity: correct}}` takes it out of lights and their flat"
+    return _row("linearity of levels", channel, linearity["percent"], linearity["error"], verdict, meaning)
 
 
 def _row(effect, channel, value, error, verdict, meaning):
@@ -76,29 +89,30 @@ def _untold(effect, channel, why):
     return _row(effect, channel, None, None, "not told", why)
 
 
-def _totals(evidence, distances):
+def _totals(tiles, distances):
     """Level, variance (with what neighbours share at these distances) and number of pixels of tiles."""
-    level, variance, count = (evidence.tiles[:, part] for part in range(3))
-    return level, variance + sum(evidence.tiles[:, 3 + DISTANCES.index(each)] for each in distances), count
+    level, variance, count = (tiles[:, part] for part in range(3))
+    return level, variance + sum(tiles[:, 3 + DISTANCES.index(each)] for each in distances), count
 
 
-def _shading(evidence, full, channels, distances, has_black):
-    """Shading, amplifiers and linearity, of all channels together and of each."""
+def _shading(camera, distances):
+    """Shading and amplifiers, of all channels together and of each, and linearity of all together."""
+    evidence, channels = camera.pairs, camera.cfa.channels
     alone = [(name, [index]) for index, name in enumerate(channels)]
     groups = [(ALL, list(range(len(channels)))), *alone] if len(channels) > 1 else alone
     found, linearity = [[] for _ in TERMS], []
     for name, members in groups:
         result, why = None, "no two consecutive frames of a subset are at one level"
         if evidence.pairs:
-            level, variance, count = (each[:, members] for each in _totals(evidence, distances))
+            level, variance, count = (each[:, members] for each in _totals(camera.tiles, distances))
             offsets = np.mean([evidence.offsets[index] for index in members], axis=0) if evidence.offsets else None
-            limits = [full[index] for index in members]
+            limits = [camera.full[index] for index in members]
             where = evidence.positions, evidence.shape
-            result, why = measure_shading(level, variance, count, where[0], where[1], limits, offsets, has_black)
+            result, why = measure_shading(level, variance, count, where[0], where[1], limits, offsets, camera.has_black)
         for term, effect in enumerate(TERMS):
             found[term].append(_of_term(effect, name, term, result) if result else _untold(effect, name, why))
         if name == groups[0][0]:
-            linearity.append(_linearity(name, result) if result else _untold("linearity", name, why))
+            linearity.append(_linearity(name, result) if result else _untold(OF_NOISE, name, why))
     return [row for rows in found for row in rows] + linearity
 
 
@@ -130,24 +144,24 @@ def _linearity(channel, result):
     value, error = result.nonlinearity, result.nonlinearity_error
     size = f"{value:+.2g} +- {error:.2g} %"
     return _judge(
-        "linearity", channel, value, error, LINEAR_LIMIT, "% at saturation",
+        OF_NOISE, channel, value, error, LINEAR_LIMIT, "% at saturation",
         f"the signal is {size} off a straight line at saturation, as the noise has it (or charge spreads): take flats "
         "and lights at like levels",
         f"{size} at saturation: flats of two levels (one half as bright) show it better",
     )  # fmt: skip
 
 
-def _black(row, evidence, index):
-    """What bright and faint frames show of the black level, from ``noise.tsv``."""
-    effect, value, error = "black level or linearity", *(number_of(row[f"black_left_{e}"]) for e in ("dn", "error"))
-    if value is None:
-        why = "needs five frames or more of unequal levels, and light that falls off from the centre"
-        return _untold(effect, row["channel"], why)
-    level = float(np.median(evidence.tiles[:, 0, index])) if evidence.pairs else 0.0
+def _black(levels, channel, found):
+    """What bright and faint frames show of the black level."""
+    effect = "black level"
+    if found is None:
+        why = "needs frames of unequal levels, and light that falls off from the centre"
+        return _untold(effect, channel, why)
+    value, error = found
     return _judge(
-        effect, row["channel"], value, error, BLACK_LIMIT * level, "DN",
-        f"bright and faint frames differ in shape, as with {value:+.3g} +- {error:.2g} DN left of the black level, or "
-        "a sensor that is not linear: give the set bias frames",
+        effect, channel, value, error, BLACK_LIMIT * levels.highest, "DN",
+        f"bright and faint frames differ in shape, as with {value:+.3g} +- {error:.2g} DN left of the black level: "
+        "give the set bias frames",
         f"{value:+.3g} +- {error:.2g} DN: frames whose levels differ more show it better",
     )  # fmt: skip
 
@@ -260,6 +274,27 @@ def _codes(evidence, channels):
             counted = [each[part] for each in measured if each[part] and noise >= NOISE_IN_STEPS * step]
             rows.append(_wrong_codes(effect, channel, counted, found))
     return [*steps, *missing, *overfull]
+
+
+def _rings(channel, steps):
+    """Whole steps of a correction that changes with the radius."""
+    effect = "steps against radius"
+    if steps is None:
+        return _untold(effect, channel, "no pair of frames of whole numbers was measured")
+    if steps.shared:
+        return _untold(effect, channel, "the numbers have steps that are the same everywhere, which hide others")
+    if steps.sigma > FOUND_STEPS:
+        factors = 1 + steps.percent / 100, 1 / (1 + steps.percent / 100)
+        meaning = (
+            "numbers were multiplied and rounded: steps that grow with the radius, as of a factor that reaches "
+            f"{factors[0]:.3g} +- {steps.error / 100:.2g} in the corners (or {factors[1]:.2g}, which has like steps); "
+            "they show as coloured rings in what is stretched"
+        )
+        return _row(effect, channel, steps.percent, steps.error, "found", meaning)
+    if steps.least is None:
+        return _untold(effect, channel, "too few pixels in pairs, or too little noise, to show any")
+    meaning = f"less than those of a factor that grows by {steps.least:.2g} % to the corners"
+    return _row(effect, channel, 0.0, steps.least / (FOUND_STEPS + SURE), "excluded", meaning)
 
 
 def _step(channel, step, noise):

@@ -77,20 +77,34 @@ def measure_codes(counts):
         return None, None, None
     start = int(np.bincount(np.arange(len(inside)) % step, inside).argmax())
     kept = inside[start::step].astype(np.float64)
+    missing, present = _compare(kept, lambda seen, usual, _: (seen < MISSING * usual, usual))
+    # codes beside missing ones are no fuller than others
+    overfull, _ = _compare(present, lambda seen, _, least: (seen > _most(least), least))
+    return step, missing, overfull
+
+
+def _most(least):
+    return np.maximum(OVERFULL * least, least + SIGMAS * np.sqrt(least))
+
+
+def _compare(kept, judge):
+    """How many codes are wrong, and of how many this can be said (None of too few); and the counts of the others.
+
+    `judge` takes the pixels of the codes, the mean of their neighbours, and their median, of the side that counts; it
+    returns which codes are wrong, and what is expected of each.
+    """
     if len(kept) < 2 * BESIDE + 1:
-        return step, None, None
+        return None, kept
     seen = kept[BESIDE:-BESIDE]
     left, right = (np.lib.stride_tricks.sliding_window_view(part, BESIDE) for part in (kept[:-1], kept[1:]))
     left, right = left[: len(seen)], right[BESIDE : BESIDE + len(seen)]
     usual = np.minimum(left.mean(axis=1), right.mean(axis=1))
     least = np.maximum(np.median(left[:, -NEXT:], axis=1), np.median(right[:, :NEXT], axis=1))
-    limit = np.maximum(OVERFULL * least, least + SIGMAS * np.sqrt(least))
     mean = (left.sum(axis=1) + seen + right.sum(axis=1)) / (2 * BESIDE + 1)  # the same of a code and its neighbours
-    found = []
-    for wrong, expected in ((seen < MISSING * usual, usual), (seen > limit, least)):
-        enough = (mean >= EXPECTED) & (expected >= EXPECTED / 2)
-        found.append((int(wrong[enough].sum()), int(enough.sum())) if enough.sum() >= FEWEST_CODES else None)
-    return step, *found
+    wrong, expected = judge(seen, usual, least)
+    enough = (mean >= EXPECTED) & (expected >= EXPECTED / 2)
+    others = np.concatenate([kept[:BESIDE], seen[~(wrong & enough)], kept[-BESIDE:]])
+    return (int(wrong[enough].sum()), int(enough.sum())) if enough.sum() >= FEWEST_CODES else None, others
 
 
 def _step_of(inside):

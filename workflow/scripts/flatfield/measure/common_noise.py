@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from flatfield.measure.photon_transfer import LINEAR_PART, fit_photon_transfer
-from flatfield.measure.tile_noise import DISTANCES
+from flatfield.measure.tile_noise import DISTANCES, OUTLIER
+from flatfield.raw.robust import SIGMA_PER_MAD
 
 #: Standard errors from which on the covariance at a distance is significant.
 SHARED = 4.0
@@ -81,7 +82,8 @@ def find_common_noise(tiles, full, period):
     error *= np.sqrt(twice[found].max(initial=1.0))
     sentence = (
         f"neighbouring pixels share {100 * mean:.2g} +- {100 * error:.1g} % of their noise (rows x columns apart: "
-        f"{listed}), as where charge spreads or noise was filtered, which the gain takes into account"
+        f"{listed}), as where charge spreads, noise was filtered, or the frames hold stars, which the gain takes into "
+        "account"
     )
     percents, errors = ([100 * float(pair[part]) for pair in each] for part in (0, 1))
     return CommonNoise(percents, errors, found, sums, hidden, sentence if found else "")
@@ -96,6 +98,16 @@ def _mean_and_error(values, weights):
 
 
 def join_tiles(tiles, index):
-    """Level, variance, count and covariances of the tiles of one channel in all pairs."""
+    """Level, variance, count and covariances of the tiles of one channel in all pairs, without those that hold stars.
+
+    What stands in one frame and not in the other (stars of a twilight, clouds) makes neighbours differ alike: tiles
+    with covariances more than `OUTLIER` standard deviations off those of the others hold more than noise.
+    """
     names = ("level", "variance", "count", "covariance")
-    return tuple(np.concatenate([getattr(each, name)[index] for each in tiles]) for name in names)
+    joined = tuple(np.concatenate([getattr(each, name)[index] for each in tiles]) for name in names)
+    variance, covariance = joined[1], joined[3]
+    ratios = covariance / np.where(variance > 0, variance, np.inf)[:, None]
+    rest = np.abs(ratios - np.median(ratios, axis=0))
+    usual = SIGMA_PER_MAD * np.median(rest, axis=0)
+    kept = (rest <= OUTLIER * usual).all(axis=1)
+    return tuple(each[kept] for each in joined) if kept.any() else joined

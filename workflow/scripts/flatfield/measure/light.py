@@ -12,6 +12,7 @@ from flatfield.files.frame_table import FrameRecord, check_unchanged, find_frame
 from flatfield.measure import calibration
 from flatfield.measure.boxes import locate_box
 from flatfield.measure.light_noise import frame_variances
+from flatfield.measure.straightening import AS_RECORDED, Linearity
 from flatfield.raw.cfa import CHANNEL_OF_COLOR
 from flatfield.raw.decode import Frame, black_beside_bias, signal
 from flatfield.raw.decoded import read_again
@@ -40,6 +41,8 @@ class LightFrame:
         What was subtracted instead of the black level of the metadata, and its standard error, DN.
     read_variances : list of float, or None
         Noise of one of the offset frames for each channel, DN^2, where they are of the ISO of the light.
+    linearity : flatfield.measure.straightening.Linearity
+        By which the signal was corrected, if at all.
     """
 
     frame: Frame
@@ -48,6 +51,7 @@ class LightFrame:
     offset: np.ndarray | None
     offset_error: np.ndarray | None
     read_variances: list | None = None
+    linearity: Linearity = AS_RECORDED
 
     @property
     def cfa(self):
@@ -70,7 +74,8 @@ class LightFrame:
     def saturated_signals(self):
         """The same above black; NaN where it is not known."""
         zero = np.mean(self.frame.black) if self.offset is None else np.median(self.offset)
-        return np.array([np.nan if level is None else level - zero for level in self.saturations], np.float32)
+        levels = np.array([np.nan if level is None else level - zero for level in self.saturations], np.float32)
+        return self.linearity.straighten(levels)
 
     def raise_saturated(self, value):
         """Set saturated pixels of a calibrated light to at least the signal at saturation, and return which they are.
@@ -95,7 +100,7 @@ class LightFrame:
         return saturated
 
 
-def read_light(path, file, inventory, offset, reading):
+def read_light(path, file, inventory, offset, reading, linearity=AS_RECORDED):
     """Read a light frame, which must be the file that was inspected.
 
     Parameters
@@ -108,6 +113,8 @@ def read_light(path, file, inventory, offset, reading):
     offset : flatfield.measure.offset.Offset
     reading : bool or dict
         How frames are read, see `flatfield.raw.decode.Reading`.
+    linearity : flatfield.measure.straightening.Linearity, optional
+        By which the signal is corrected.
 
     Returns
     -------
@@ -124,7 +131,8 @@ def read_light(path, file, inventory, offset, reading):
     value, error = (None, None) if frame.metadata.has_no_offset else offset.at(frame.metadata.exposure)
     black = black_beside_bias(frame.black, value is not None, reading)
     recorded = signal(frame.mosaic[None], black[None], frame.cfa, value)[0]
-    return LightFrame(frame, record, recorded, value, error, noise_of_offset(offset, frame.metadata.iso))
+    recorded = linearity.straighten(recorded)
+    return LightFrame(frame, record, recorded, value, error, noise_of_offset(offset, frame.metadata.iso), linearity)
 
 
 def noise_of_offset(offset, iso):
@@ -179,7 +187,7 @@ def norms_of_mosaic(mosaic, normalise, center, name):
     return calibration.measure_norms(planes, mosaic.cfa.channels, normalise, name)
 
 
-def describe_light(record, bias, dark, flat, normalise, correct, level):
+def describe_light(record, bias, dark, flat, normalise, correct, level, linearity):
     """Header of the products of a light.
 
     Parameters
@@ -193,6 +201,7 @@ def describe_light(record, bias, dark, flat, normalise, correct, level):
         Keys of the section ``apply``.
     level : float or None
         Signal at saturation, DN.
+    linearity : flatfield.measure.straightening.Linearity
     """
     header = describe_frames([record])
     header["IMAGETYP"] = "Light Frame"
@@ -204,4 +213,10 @@ def describe_light(record, bias, dark, flat, normalise, correct, level):
     header["CORRECT"] = (correct, "what of the flat was divided by")
     if level is not None:
         header["SATURATE"] = (level, "[DN] saturated pixels are at least this")
+    if linearity.meaning is not None:
+        header["LINEAR"] = ("corrected" if linearity.is_found else "as recorded", "light and flat, for linearity")
+    if linearity.is_found:
+        header["LINCURV"] = (linearity.curvature, "[1/DN] q: x - q x^2 was recorded of light x")
+        header["LINERROR"] = (linearity.error, "[1/DN] standard error of q, which is in UNCERT")
+        header["LINRANGE"] = (linearity.highest, "[DN] highest level that was compared")
     return header

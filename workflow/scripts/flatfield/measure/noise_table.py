@@ -4,10 +4,10 @@ import numpy as np
 
 from flatfield.files.names import is_fits
 from flatfield.files.tables import mark_undetermined
-from flatfield.measure.black_level import describe_black
 from flatfield.measure.boxes import locate_box
 from flatfield.measure.center_box import CenterBox, measure_frames, tabulate_depth
 from flatfield.measure.common_noise import find_common_noise, join_tiles
+from flatfield.measure.level_fit import describe_black, solve_blacks
 from flatfield.measure.pairs import cut_channels
 from flatfield.measure.photon_transfer import BENT, fit_photon_transfer, gain_and_read_noise
 from flatfield.measure.pixel_response import mark_dust, measure_response
@@ -30,7 +30,7 @@ DEPTH_COLUMNS = [
 ]
 
 
-def tabulate_noise(frames, seen, of_bias, flat, bias, blacks, options):
+def tabulate_noise(frames, seen, of_bias, flat, bias, levels, options):
     """Rows of ``noise.tsv``, ``photon_transfer.tsv`` and ``depth.tsv``.
 
     Parameters
@@ -44,8 +44,8 @@ def tabulate_noise(frames, seen, of_bias, flat, bias, blacks, options):
         ``flat_cfa.fits``, with mask.
     bias : Mosaic or None
         Master of the offset frames, with error.
-    blacks : list of tuple of float, or None
-        What is left of the black level in each channel, see `flatfield.measure.black_level.measure_black`.
+    levels : flatfield.measure.level_fit.LevelEvidence or None
+        What frames of unequal level show of the black level.
     options : dict
         combine (section of the configuration), center (box), wanted_error_percent, reading.
 
@@ -60,9 +60,8 @@ def tabulate_noise(frames, seen, of_bias, flat, bias, blacks, options):
     shared = None if bias is None else bias.error.astype(np.float32) ** 2
     where = locate_box("center", options["center"], flat.shape)
     offsets = [0.0] * 3 if shared is None else [each.mean() for each in cut_channels(shared, flat.cfa, where)]
-    common = find_common_noise(
-        seen.tiles, [full_signal(frames, channel) for channel in flat.cfa.channels], flat.cfa.period
-    )
+    full = [full_signal(frames, channel) for channel in flat.cfa.channels]
+    common, blacks = find_common_noise(seen.tiles, full, flat.cfa.period), solve_blacks(levels, full)
     clean = flat.good & ~mark_dust(seen.halves, flat.good, flat.cfa) if seen.halves else flat.good
     table, transfer, depth = [], [], []
     for index, channel in enumerate(flat.cfa.channels):

@@ -10,6 +10,7 @@ from flatfield.files.reading import read_each
 from flatfield.measure import noise
 from flatfield.measure.boxes import locate_box
 from flatfield.measure.code_counts import CodeCounts
+from flatfield.measure.code_steps import StepCounts
 from flatfield.measure.line_noise import level_lines, profile_lines
 from flatfield.measure.photon_transfer import EQUAL_LEVEL
 from flatfield.measure.screening import COPY
@@ -43,6 +44,8 @@ class PairStatistics:
         Of those pairs.
     codes : flatfield.measure.code_counts.CodeCounts
         Of the first frame of each of those pairs.
+    steps : flatfield.measure.code_steps.StepCounts
+        Of those pairs.
     """
 
     boxes: dict = field(default_factory=dict)
@@ -51,6 +54,7 @@ class PairStatistics:
     halves: tuple | None = None
     lines: list = field(default_factory=list)
     codes: CodeCounts = field(default_factory=CodeCounts)
+    steps: StepCounts = field(default_factory=StepCounts)
 
 
 class _Half:
@@ -107,7 +111,7 @@ def measure_pairs(frames, paths, cfa, master, options, threads):
 
     def work(index):
         pair = pairs[index]
-        signals = []
+        signals, recorded = [], []
         for position, file in enumerate(pair):
             frame = read_again(paths[file], frames[file].sha256, options["reading"])
             black = black_beside_bias(frame.black, master is not None, options["reading"])
@@ -119,10 +123,12 @@ def measure_pairs(frames, paths, cfa, master, options, threads):
                 half.add(file, frame.mosaic, black)
             if pair in measured:
                 signals.append(signal(frame.mosaic[None], black[None], cfa, master)[0])
+                recorded.append(frame.mosaic)
                 if position == 0:
                     seen.codes.add(frame.mosaic, cfa)
         if pair not in measured:
             return None
+        seen.steps.add(recorded[0], recorded[1], cfa)
         levels = np.array([channel_levels(frames[file], cfa) for file in pair])
         factors = levels.mean(axis=0) / levels
         boxes = [

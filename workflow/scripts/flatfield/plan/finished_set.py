@@ -133,6 +133,7 @@ def find_flat(light, flat, config, stored=()):
         "flat_part": apply["flat_part"] != "whole" and f"models/{apply['flat_part']}.fits",
         "correct": apply["correct"] != "both" and "models/model.fits",
         "light": apply["light"] != "linear" and "response_rgb.fits",
+        "linearity": apply["linearity"] == "correct" and "linearity.tsv",
     }
     for option, product in asked.items():
         if product and not (place.is_dir() and (place / product).is_file()):

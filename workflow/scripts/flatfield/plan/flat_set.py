@@ -271,7 +271,12 @@ class FlatSet(Divides):
             "reading": self.reading,
         }
         files = {"files": self.labels, "bias_files": self.offsets.labels("bias")}
-        return {**files, "subsets": self.owners, "options": options}
+        aimed = [name for name, aim in zip(self.subset_names, self.aims, strict=True) if aim != self.aims[0]]
+        return {**files, "subsets": self.owners, "aimed": aimed, "options": options}
+
+    @property
+    def named_among_all(self):
+        return {"name": self.name, "names": list(self.config["sets"])}
 
     @property
     def titled(self):

@@ -120,6 +120,16 @@ class Light:
         return self.flat.path("noise.tsv")
 
     @property
+    def linearity(self):
+        """How linear the sensor is, where that is to be corrected."""
+        return self.flat.path("linearity.tsv") if self.config["apply"]["linearity"] == "correct" else []
+
+    @property
+    def recorded(self):
+        """The flat with the levels at which it was taken."""
+        return self.flat.path("flat_cfa.fits")
+
+    @property
     def divisor(self):
         """Mosaic that the light is divided by."""
         return self.flat.divisor

@@ -14,6 +14,7 @@ DONE = {
     "missing codes": "codes",
     "overfull codes": "codes",
     "digital steps": None,
+    "steps against radius": "shading",
     "noise shared": None,
     "amplifiers": None,
 }
@@ -33,13 +34,14 @@ def describe_camera(tables):
     -------
     list of str
     """
-    alike, further = {}, []
+    alike, further = {}, {}
     for name, rows in tables.items():
         begin, end = _describe(rows)
         alike.setdefault((begin, end), []).append(name)
-        further += [f"In {name}, {_channels(rows)}: {rows[0]['meaning']}." for rows in _further(rows)]
+        for found in _further(rows):
+            further.setdefault(f"{_channels(found)}: {found[0]['meaning']}", []).append(name)
     sentences = [f"{begin} {_joined(names)} {end}." for (begin, end), names in alike.items() if begin]
-    return sentences + further
+    return sentences + [f"In {_joined(names)}, {text}." for text, names in further.items()]
 
 
 def warn_of_camera(tables):

@@ -69,7 +69,12 @@ def conclude(sets, inventories, tables, light_tables, preset, demo):
             ]
             for each in inventories
         },
-        "findings": [*describe_camera(tables["camera"]), *old_flats, *_gradients(light_tables["diagnosis"])],
+        "findings": [
+            *describe_camera(tables["camera"]),
+            *old_flats,
+            *_gradients(light_tables["diagnosis"]),
+            *_straightened(light_tables["diagnosis"]),
+        ],
         "unknown": describe_hidden(illumination),
         "lights": [
             *_lights(light_tables),
@@ -95,6 +100,7 @@ def conclude(sets, inventories, tables, light_tables, preset, demo):
                 *_disagreements(light_tables["agreement"]),
                 *_unknown_optics(light_tables["agreement"]),
                 *_bad_corrections(light_tables["diagnosis"]),
+                *_not_straightened(light_tables["diagnosis"]),
             )
         ],
     }
@@ -424,27 +430,48 @@ REMEDIES = {
 UNDECIDED = "not identifiable from these data"
 
 
-def _supported(diagnoses, causes):
-    """Sentences on supported causes, frames of a light together, with the cause of each."""
+def _supported(diagnoses, causes, verdicts=("supported",)):
+    """Sentences on supported causes (or those with other verdicts), frames of a light together; cause and verdict."""
     frames = defaultdict(list)
     for light, rows in diagnoses.items():
         for row in rows:
-            if row["verdict"] == "supported" and row["cause"] in causes:
-                frames[light, row["cause"]].append(row)
-    for (light, cause), rows in frames.items():
+            if row["verdict"] in verdicts and row["cause"] in causes:
+                frames[light, row["cause"], row["verdict"]].append(row)
+    for (light, *kind), rows in frames.items():
         shown = rows[0]["frame"] if len(rows) == 1 else f"{len(rows)} frames, for example {rows[0]['frame']}"
-        yield f"Light {light}, {shown}: {rows[0]['meaning']} ({rows[0]['evidence'].split(';')[0]}).", cause
+        yield f"Light {light}, {shown}: {rows[0]['meaning']} ({rows[0]['evidence'].split(';')[0]}).", *kind
+
+
+#: What to do where a light was to be corrected for a sensor that is not linear, and was not, by the verdict.
+LINEARITY_REMEDIES = {
+    "not corrected": (
+        "Take flats of a quarter, a half, and all of the light in one set, which show it; or leave out "
+        "`apply: {linearity: correct}`."
+    ),
+    "corrected in part": "Take flats as bright as the light, some of them at least.",
+}
+
+
+def _straightened(diagnoses):
+    """Lights that are corrected for a sensor that is not linear, or need no such correction."""
+    return [sentence for sentence, *_ in _supported(diagnoses, ("not linear",), ("corrected", "excluded"))]
+
+
+def _not_straightened(diagnoses):
+    """Lights that were to be, and are not, or not all of them."""
+    found = _supported(diagnoses, ("not linear",), LINEARITY_REMEDIES)
+    return [(sentence, LINEARITY_REMEDIES[verdict]) for sentence, _, verdict in found]
 
 
 def _gradients(diagnoses):
     """What the sky has of its own, which is no fault of the flat."""
     found = _supported(diagnoses, ("sky gradient",))
-    return [f"{sentence} This is the sky: remove it after the division, if at all." for sentence, _ in found]
+    return [f"{sentence} This is the sky: remove it after the division, if at all." for sentence, *_ in found]
 
 
 def _bad_corrections(diagnoses):
     """Supported causes of a wrong correction."""
-    warnings = [(sentence, REMEDIES[cause]) for sentence, cause in _supported(diagnoses, REMEDIES)]
+    warnings = [(sentence, REMEDIES[cause]) for sentence, cause, _ in _supported(diagnoses, REMEDIES)]
     for light, rows in diagnoses.items():
         open_ = {(row["frame"], row["cause"]): row for row in rows if row["verdict"] == UNDECIDED}
         exposed = [
