@@ -147,19 +147,13 @@ def _fit(means, sizes, owners, aimed):
     freedom = (frames - len(names)) * (rings - 1) - 2
     if freedom < ENOUGH:
         return None
-    frame, ring = (each.ravel() for each in np.indices(means.shape))
-    subset = np.array([names.index(owner) for owner in owners])[frame]
-    order = np.array([owners[:k].count(owner) / max(owners.count(owner) - 1, 1) for k, owner in enumerate(owners)])
-    time = 2 * order[frame] - 1
-    cell = subset * rings + ring
-    dummies = [
-        (frame[:, None] == np.arange(frames)).astype(float),
-        (ring[:, None] == np.arange(rings)).astype(float),
-        (cell[:, None] == np.arange(len(names) * rings)).astype(float),
-    ]
-    nuisances = np.hstack([*dummies, dummies[2] * time[:, None]])
+    of_frame, of_ring, of_cell, time = _indicators(means.shape, owners, names)
+    nuisances = np.hstack([of_frame, of_ring, of_cell, of_cell * time[:, None]])
     together = np.repeat([name not in aimed for name in names], rings)
-    cells, subsets = slice(frames + rings, frames + rings + len(together)), together.sum() // rings
+    cells, free_cells = (
+        slice(frames + rings, frames + rings + len(together)),
+        (together.sum() // rings - 1) * (rings - 1) - 2,
+    )
     held = np.full(nuisances.shape[1], REPEATABLE**-2.0)
     held[: frames + rings] = 1e-9
     signal, weight = means.ravel(), (means * sizes).ravel()
@@ -170,34 +164,44 @@ def _fit(means, sizes, owners, aimed):
         light = straighten(np.maximum(signal - solution[0], signal * 1e-3), solution[1])
         if not np.isfinite(light).all() or (light <= 0).any():
             return None
+        values = np.log(light)
         # frames times rings: noise, or rings of one subset, would correlate with themselves
-        smooth = np.exp(np.log(light) - _residual(np.hstack(dummies[:2]), np.log(light), weight))
+        smooth = np.exp(values - _residual(np.hstack([of_frame, of_ring]), values, weight))
         wanted = np.column_stack([1 / smooth, -smooth])
         # within subsets alone, whose rings are free: the size of the noise
-        rest = _residual(np.hstack([dummies[0], dummies[2], wanted]), np.log(light), weight)
+        rest = _residual(np.hstack([of_frame, of_cell, wanted]), values, weight)
         kappa = max(float((weight * rest**2).sum()) / freedom, 1e-18)
-        scale = np.array([light.mean(), 1 / light.mean()])
-        whole = np.hstack([nuisances, wanted * scale])
-        normal = (whole.T * (weight / kappa)) @ whole
-        normal[np.arange(len(held)), np.arange(len(held))] += held
-        right = (whole.T * (weight / kappa)) @ np.log(light)
-        inner, cross, own = normal[:-2, :-2], normal[:-2, -2:], normal[-2:, -2:]
-        inner = inner + np.diag(1e-12 * np.diag(inner))
-        both = np.linalg.solve(inner, np.column_stack([cross, right[:-2]]))
-        matrix = own - cross.T @ both[:, :2]
-        matrix = (matrix + matrix.T) / 2 / np.outer(scale, scale)
-        matrix = matrix + np.diag([1e-12 * matrix[0, 0] + 1e-30, 1e-12 * matrix[1, 1] + 1e-30])
-        found = solution + np.linalg.solve(matrix, (right[-2:] - cross.T @ both[:, 2]) / scale)
+        scale = np.array([light.mean(), 1 / light.mean()])  # of pedestal and curvature, whose units differ
+        terms = np.hstack([nuisances, wanted * scale])
+        fitted, matrix = _solve(terms, held, values, weight / kappa)
+        matrix, found = matrix / np.outer(scale, scale), solution + fitted[-2:] * scale
         # about what to expand next: what is hardly determined stays near 0
         usual = np.diag([(PLAUSIBLE[0] * light.mean()) ** -2, (PLAUSIBLE[1] / light.max()) ** -2])
         solution = np.linalg.solve(matrix + usual, matrix @ found)
-        fitted = np.linalg.solve(normal + np.diag(1e-12 * np.diag(normal)), right)
-        free_cells = max((subsets - 1) * (rings - 1) - 2, 1)
-        apart = max(REPEATABLE, float(np.sqrt((fitted[cells][together] ** 2).sum() / free_cells)))
-    rest = np.log(light) - whole @ fitted
+        apart = max(REPEATABLE, float(np.sqrt((fitted[cells][together] ** 2).sum() / max(free_cells, 1))))
+    rest = values - terms @ fitted
     chi2 = float((weight / kappa * rest**2).sum() + (held * fitted[:-2] ** 2).sum())
-    expected = len(signal) - frames - rings + 1 - 2
-    return found, matrix / max(chi2 / max(expected, 1), 1.0)
+    return found, matrix / max(chi2 / max(len(signal) - frames - rings - 1, 1), 1.0)
+
+
+def _indicators(shape, owners, names):
+    """1 where a value is of a frame, of a ring, of a ring of a subset; and time in its subset, -1 to 1."""
+    frame, ring = (each.ravel() for each in np.indices(shape))
+    cell = np.array([names.index(owner) for owner in owners])[frame] * shape[1] + ring
+    order = [owners[:k].count(owner) / max(owners.count(owner) - 1, 1) for k, owner in enumerate(owners)]
+    counts = (frame, shape[0]), (ring, shape[1]), (cell, len(names) * shape[1])
+    indicators = [(index[:, None] == np.arange(count)).astype(float) for index, count in counts]
+    return *indicators, 2 * np.array(order)[frame] - 1
+
+
+def _solve(terms, held, values, weight):
+    """Coefficients by least squares, all but the last two held near 0 by `held`; information of the last two alone."""
+    normal = (terms.T * weight) @ terms
+    normal[np.arange(len(held)), np.arange(len(held))] += held
+    normal += 1e-12 * np.diag(np.diag(normal))
+    inner, cross = normal[:-2, :-2], normal[:-2, -2:]
+    matrix = normal[-2:, -2:] - cross.T @ np.linalg.solve(inner, cross)
+    return np.linalg.solve(normal, (terms.T * weight) @ values), (matrix + matrix.T) / 2
 
 
 def _residual(terms, values, weight):
