@@ -245,7 +245,8 @@ def test_turns_that_nothing_tells_are_asked_for(tmp_path, monkeypatch, answer, t
     monkeypatch.syspath_prepend(REPOSITORY / "tools")
     import init as tool
 
-    monkeypatch.setattr(tool.console, "input", lambda question: answer)
+    answers = iter([answer, ""])  # an answer that does not fit is asked for again, until it is left open
+    monkeypatch.setattr(tool.console, "input", lambda question: next(answers))
     proposed = propose(catalogue(str(tmp_path), 1))
     tool.ask_turns(proposed)
     assert [part.rotation for part in proposed.sets[0].parts] == turns
