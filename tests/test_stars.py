@@ -6,6 +6,7 @@ import pytest
 from flatfield.measure.pixel_area import fit_pixel_area
 from flatfield.measure.star_agreement import compare_stars
 from flatfield.measure.star_fit import TERMS
+from flatfield.measure.star_matching import match_frames
 from flatfield.measure.stars import Stars, columns_of_stars, find_stars, rows_of_stars, stars_of_rows
 from flatfield.raw.cfa import ColorFilterArray
 from flatfield.raw.mosaic import Mosaic
@@ -126,6 +127,16 @@ def test_where_stars_do_not_tell_the_reason_stands(options, why):
             assert row["verdict"] == "not told"
             assert row["meaning"].startswith("not told: ")
             assert why in row["meaning"]
+
+
+@pytest.mark.parametrize("place", [0, 3, 6])
+def test_a_richer_frame_of_another_field_hides_nothing(place):
+    rng = np.random.default_rng(4)
+    field = rng.uniform(0, 1000, (150, 2))
+    frames = [field[rng.permutation(150)[:60]] + rng.uniform(-60, 60, 2) for _ in range(6)]
+    frames.insert(place, rng.uniform(0, 1000, (90, 2)))
+    matched = [np.count_nonzero(numbers >= 0) for numbers in match_frames(frames)]
+    assert matched.pop(place) == 0 and min(matched) > 10
 
 
 def test_undersampled_stars_have_larger_errors():

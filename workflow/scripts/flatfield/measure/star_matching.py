@@ -15,6 +15,8 @@ TOLERANCES = ((12.0, 1), (5.0, 2), (2.5, 3))
 FEWEST, SHARED = 8, 0.4
 #: Pixels within which a spot stays at its place, and the part of the frames in which it does: a hot pixel.
 STAYS, STAYING = 1.0, 0.8
+#: Frames with the most stars that are tried to begin with, until most of the frames match: one may be of another field.
+STARTS = 4
 #: Frames, evenly chosen, that tell what stays.
 COMPARED = 20
 
@@ -22,8 +24,9 @@ COMPARED = 20
 def match_frames(frames):
     """Give the stars of all frames one number each.
 
-    Frames are matched in their order, each with all stars found so far. What stays at its place of the sensor while
-    the frames go by (hot pixels; all stars, where nothing moved) does not count.
+    Frames are matched in their order from the one with the most stars on, each with all stars found so far; from
+    another one, if few frames show the field of that. What stays at its place of the sensor while the frames go by (hot
+    pixels; all stars, where nothing moved) does not count.
 
     Parameters
     ----------
@@ -35,14 +38,24 @@ def match_frames(frames):
     list of numpy.ndarray of int, ``(stars,)``
         Number of each star; -1 where it does not count or its frame could not be matched.
     """
-    numbers = [np.full(len(each), -1) for each in frames]
     counting = [np.flatnonzero(~stays) for stays in find_staying(frames)]
-    first = int(np.argmax([len(own) for own in counting])) if frames else 0
-    if not frames or len(counting[first]) < FEWEST:
-        return numbers
+    richest = sorted((k for k in range(len(frames)) if len(counting[k]) >= FEWEST), key=lambda k: -len(counting[k]))
+    best, most = [np.full(len(each), -1) for each in frames], 0
+    for first in richest[:STARTS]:
+        numbers = _match_from(first, frames, counting)
+        matched = sum((each >= 0).any() for each in numbers)
+        if matched > most:
+            best, most = numbers, matched
+        if 2 * matched > len(frames):
+            break
+    return best
+
+
+def _match_from(first, frames, counting):
+    """The same, from one frame forth and back; then once more those that did not fit."""
+    numbers = [np.full(len(each), -1) for each in frames]
     numbers[first][counting[first]] = np.arange(len(counting[first]))
     known = frames[first][counting[first]]
-    # forth and back from the frame with the most stars; then once more those that did not fit
     runs = [range(first + 1, len(frames)), range(first - 1, -1, -1), range(len(frames))]
     for run in runs:
         last, rotation = frames[first][counting[first]], (np.eye(2), np.zeros(2))
