@@ -46,7 +46,7 @@ This page is written by
 
 ```sh
 make flatbench                            # python benchmarks/flatbench.py
-FLATBENCH_BASICPY=path make flatbench     # with BaSiCPy too: path of a Python that has it, rawpy, astropy and pyyaml
+make flatbench FLATBENCH_BASICPY=path     # with BaSiCPy too: path of a Python that has it, rawpy, astropy and pyyaml
 ```
 
 on {machine}, {day}.

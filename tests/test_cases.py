@@ -247,7 +247,7 @@ def told(tmp_path_factory):
     [("full_at_a_plateau", "MONO"), ("hot_pixels_above_the_plateau", "GREEN"), ("one_channel_is_full", "RED")],
 )
 def test_a_full_channel_is_on_the_front_page_with_what_to_do(told, case, channel):
-    found = [each for each in told.conclusions()["warnings"] if f"In {case} " in each[0] and "saturated" in each[0]]
+    found = [each for each in told.conclusions()["warnings"] if f" of {case} " in each[0] and "saturated" in each[0]]
     assert len(found) == 1 and f"% of {channel}." in found[0][0] and "less light" in found[0][1]
     assert sum(f"% of {each}" in found[0][0] for each in ("RED", "GREEN", "BLUE", "MONO")) == 1
     mask = fits.getdata(told.path(f"{case}/flat_cfa.fits"), "MASK")
