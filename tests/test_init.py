@@ -1,5 +1,6 @@
 """A memory card goes in, a configuration that runs comes out: what is found, what is guessed, what is refused."""
 
+import io
 import subprocess
 import sys
 from datetime import datetime, timedelta
@@ -245,8 +246,8 @@ def test_turns_that_nothing_tells_are_asked_for(tmp_path, monkeypatch, answer, t
     monkeypatch.syspath_prepend(REPOSITORY / "tools")
     import init as tool
 
-    answers = iter([answer, ""])  # an answer that does not fit is asked for again, until it is left open
-    monkeypatch.setattr(tool.console, "input", lambda question: next(answers))
+    # an answer that does not fit is asked for again, until it is left open: here where the input ends
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{answer}\n"))
     proposed = propose(catalogue(str(tmp_path), 1))
     tool.ask_turns(proposed)
     assert [part.rotation for part in proposed.sets[0].parts] == turns

@@ -157,6 +157,14 @@ def show_unusable(unusable):
         console.print(Text(f"not used: {', '.join(paths[:SHOWN])}{more}: {reason}"), soft_wrap=True)
 
 
+def ask(question):
+    """Words of an answer; none where the input ends."""
+    try:
+        return console.input(question).replace(",", " ").split()
+    except EOFError:
+        return []
+
+
 def ask_turns(proposed):
     """Ask the person at the terminal for the turns of the camera that nothing gives; Enter leaves them open."""
     for each in proposed.sets:
@@ -169,7 +177,7 @@ def ask_turns(proposed):
             f"{each.name}: by how many degrees was the camera turned in {names}\n"
             f"(counter-clockwise, seen from behind)? Example: {example}. Enter to leave it open: "
         )
-        while answer := console.input(question).replace(",", " ").split():
+        while answer := ask(question):
             try:
                 angles = [float(word) for word in answer]
             except ValueError:
