@@ -32,8 +32,9 @@ and 4.6 % are beyond 2 errors, 0.3 % beyond 3. A mean above 0.5 or a standard de
 #: What the figures of a row mean; those without are right, or speak for themselves.
 READINGS = {
     "UNCERT of the model": "that of a model of its flat: one that is bent or on a pedestal is off by more",
-    "aims found": "too large where nothing is wrong: priors, and a lens that may sag",
-    "angles found": "the same",
+    "aims found": "too large where nothing is wrong: priors, and a lens that may sag; far too small in few sets whose "
+    "aims are wrong, but whose light source hardly shows it: they are taken to be as given",
+    "angles found": "too large: the same priors",
     "gain": "holds a sensor 1 % off linear, so too large for linear ones",
     "read noise": "goes with the gain",
     "size of a cause: pedestal": "holds what the light source is expected to hide in the flat",
@@ -45,6 +46,7 @@ READINGS = {
     "response": "what a light source may hide is an expectation, on the large side",
     "response, hidden part aside": "not in it: sensors that are not linear, bands in all frames",
     "what the light source hides": "an expectation, on the large side",
+    "a channel saturates": "missed: sensors that are not linear as well",
     "a channel saturates (softly)": "missed: fewer full pixels of a channel than 64 in the brightest frames",
     "cause: flat not flat": "what is hidden has no form of its own: it stays open",
     "cause: flat not flat, flat with imperfections": "the same",
