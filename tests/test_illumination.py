@@ -288,6 +288,18 @@ def test_two_subsets_that_are_alike_stay_alike(seed):
     assert (logs[1] - logs[0] - seen[1] + seen[0]).std() < 1.1 * noise
 
 
+def test_aims_that_hardly_show_are_not_taken_to_be_as_given():
+    """A source of 0.2 to 0.6 % tells aims to a fraction of their prior, and no better."""
+    pulls = []
+    for seed in range(12):
+        aims = [(0, 0), *np.random.default_rng(seed).normal(0, 0.015, (2, 2))]
+        weak = {term: 0.1 * (seed % 3 + 1) * value for term, value in SOURCE.items()}
+        solution, _ = solve(QUARTERS, seed, given_aims=[(0, 0)] * 3, aims=aims, terms=weak)
+        wrong = solution.poses.aims[1:] - np.array(aims[1:])
+        pulls.append(wrong / solution.pose_errors[1:, 1:])
+    assert np.sqrt(np.mean(np.square(pulls))) < 1.5 and np.abs(pulls).max() < 4
+
+
 def test_channels_of_one_source_agree_and_of_two_do_not():
     chances = []
     for seed in range(12):

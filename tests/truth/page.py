@@ -32,8 +32,7 @@ and 4.6 % are beyond 2 errors, 0.3 % beyond 3. A mean above 0.5 or a standard de
 #: What the figures of a row mean; those without are right, or speak for themselves.
 READINGS = {
     "UNCERT of the model": "that of a model of its flat: one that is bent or on a pedestal is off by more",
-    "aims found": "too large where nothing is wrong: priors, and a lens that may sag; far too small in few sets whose "
-    "aims are wrong, but whose light source hardly shows it: they are taken to be as given",
+    "aims found": "too large where nothing is wrong: priors, and a lens that may sag",
     "angles found": "too large: the same priors",
     "gain": "holds a sensor 1 % off linear, so too large for linear ones",
     "read noise": "goes with the gain",

@@ -39,8 +39,8 @@ FINE = [{"finer": 1e-3, "light": 1e-5, "vignetting": SMALLEST, "angles": 1.0, "a
 KEPT = 3
 #: Angles and aims that the subsets show to be as given are so to this part of their priors at best.
 SURE = 0.02
-#: Gain in -2 ln of the likelihood from which on the subsets show it.
-SHOWN = 2.0
+#: Larger parts: taken is the largest one with a -2 ln of the likelihood that is not above the best by more than this.
+LOOSER, SHOWN = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.12, 0.09, 0.06, 0.045, 0.03), 2.0
 #: Gain from which on the source has finer structure, and structure that is finer still.
 STRUCTURE = 20.0
 #: Difference of -2 ln of the likelihood below which the errors are the larger ones of two solutions.
@@ -214,9 +214,9 @@ def _iterate(blocks, model, first):
         sizes, likelihood = fit_sizes(normal, apply_sizes(base, groups, kept), fitted, starts, bounds)
         sizes |= kept
         for name in bounds:  # only what the subsets show
-            loose = sizes | {name: 1.0}
-            if value_of(normal, base, groups, loose) - value_of(normal, base, groups, sizes) < SHOWN:
-                sizes = loose
+            at_best = value_of(normal, base, groups, sizes)
+            looser = (sizes | {name: size} for size in LOOSER if size > sizes[name])
+            sizes = next((each for each in looser if value_of(normal, base, groups, each) - at_best < SHOWN), sizes)
         wider = widen_sizes(normal, base, groups, sizes, dict.fromkeys(bounds, 1.0))
         whole = apply_sizes(base, groups, wider)
         found = estimate(normal, whole, sizes["noise"])
