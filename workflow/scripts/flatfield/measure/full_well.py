@@ -19,7 +19,7 @@ FEWEST, LEAST_PART = 64, 5e-4
 LARGEST_PART, DARKER = 0.25, (0.3, 0.6)
 #: Part of their variance below which pixels no longer follow the light, and from which on they do.
 FULL, FOLLOWS = 0.5, 0.75
-#: Of so many pixels one tells which pixels those are.
+#: One of so many pixels is looked at to tell which are the darker ones.
 SAMPLE = 16
 #: Probability that noise makes it seem so.
 CHANCE = 1e-9

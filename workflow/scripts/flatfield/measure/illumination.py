@@ -151,7 +151,7 @@ class _Fit:
     gain: float
 
     @property
-    def odds(self):
+    def minus_two_log(self):
         """-2 ln of the likelihood times what is expected of shifts of the vignetting: a half-Cauchy distribution.
 
         Its width is `SAG`; it hardly speaks against what subsets show (Gelman 2006).
@@ -187,7 +187,7 @@ def _fit(blocks, told, hidden, degree, poses, finer):
     """Model with terms so many degrees finer, and its likeliest maximum, with the largest errors of those alike."""
     model = Model(told, hidden, degree, poses, finer)
     fits = [_iterate(blocks, model, first) for first in (CHANGED, FINE)]
-    best, index = min(fits, key=lambda each: each.odds), model.columns["told"]
+    best, index = min(fits, key=lambda each: each.minus_two_log), model.columns["told"]
     alike = [each for each in fits if each.likelihood - min(fit.likelihood for fit in fits) < ALIKE]
     widest = max(alike, key=lambda each: np.trace(each.found.covariance[np.ix_(index, index)]))
     return model, replace(best, found=replace(best.found, covariance=widest.found.covariance))

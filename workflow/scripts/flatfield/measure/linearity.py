@@ -181,7 +181,7 @@ def judge_linearity(camera, noise):
     value, error = -100 * float(solution[-1]) * full, 100 * float(errors[-1]) * full
     row.update(percent=value, error=error, full_dn=full, lowest_dn=levels.lowest, highest_dn=levels.highest)
     size = f"{value:+.2g} +- {error:.2g} %"
-    where = f"at saturation, from levels of {levels.lowest:.3g} to {levels.highest:.3g} DN"
+    where = f"at saturation, from levels of {levels.lowest:.5g} to {levels.highest:.5g} DN"
     if abs(value) <= FOUND * error:
         most = abs(value) + 2 * error
         if most < LIMIT:

@@ -155,7 +155,7 @@ class Linearity:
         if beyond <= MOST_BEYOND:
             return [row | size | {"verdict": CORRECTED}]
         evidence = (
-            f"{beyond:.2g} % of its pixels are brighter than the {self.highest:.4g} DN up to which linearity was "
+            f"{beyond:.2g} % of its pixels are brighter than the {self.highest:.5g} DN up to which linearity was "
             f"measured, and have all of the correction beyond that in their error; {self.meaning}"
         )
         return [row | size | {"verdict": IN_PART, "evidence": evidence}]

@@ -51,6 +51,8 @@ def show_table(rows, columns=None):
     --------
     >>> show_table([{"rms_percent": "1.2345", "rms_error": "0.0321", "snr": "not determined", "reason": "dark"}])
     {'heads': ['rms, %', 'snr', 'reason'], 'rows': [[('1.23 ± 0.03', ''), ('\N{EN DASH}', 'dark'), ('dark', '')]]}
+    >>> show_table([{"value": "-0.3", "error": "2"}])["rows"]
+    [[('0 ± 2', '')]]
     """
     names = list(columns or (rows[0] if rows else []))
     errors = {measured: name for name in names if (measured := _measured_by(name, names))}
@@ -89,7 +91,7 @@ def _cell(value, error, why):
         return str(value), ""
     if uncertainty:
         digits = min(max(-math.floor(math.log10(uncertainty / 2)), 0), 6)  # one digit of the error, two from 10 to 19
-        return f"{number:.{digits}f} ± {uncertainty:.{digits}f}", ""
+        return f"{number:z.{digits}f} ± {uncertainty:.{digits}f}", ""  # z: no zero with a sign
     return round_number(value), ""
 
 
